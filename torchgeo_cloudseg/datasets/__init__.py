@@ -1,0 +1,7 @@
+"""Data sets: M3M-CR and WHU-OPT-SAR as TorchGeo raster data sets."""
+
+from .errors import SceneError, ScenesError
+from .m3mcr import M3MCR
+from .query import SceneSlice
+
+__all__ = ('M3MCR', 'SceneError', 'SceneSlice', 'ScenesError')

@@ -1,0 +1,66 @@
+"""All that differs between TorchGeo 0.8 and 0.10, in one place."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import torch
+from packaging.version import Version
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from pyproj import CRS
+    from torchgeo.trainers import BaseTask, SemanticSegmentationTask
+else:
+    try:
+        from torchgeo.tasks import BaseTask
+        from torchgeo.tasks import SemanticSegmentation as SemanticSegmentationTask
+    except ModuleNotFoundError:  # TorchGeo before 0.9
+        from torchgeo.trainers import BaseTask, SemanticSegmentationTask
+
+__all__ = ('BaseTask', 'SemanticSegmentationTask', 'bounds_to_tensor', 'georeference')
+
+#: TorchGeo 0.9 replaced the ``crs`` and slices of a sample by tensors.
+TENSOR_METADATA = Version(version('torchgeo')) >= Version('0.9')
+
+
+def bounds_to_tensor(bounds: tuple[slice, slice, slice] | Tensor) -> Tensor:
+    """Spatio-temporal bounds as one tensor, whatever TorchGeo's version wrote.
+
+    Args:
+        bounds: slices ``(x, y, t)`` (TorchGeo 0.8) or a tensor of nine numbers (0.9 and later).
+
+    Returns:
+        float64 tensor of shape (9,): start, stop and step of x and y in units of the CRS, and of
+        t in seconds since 1970. float64, because float32 moves a northing by decimetres.
+    """
+    if isinstance(bounds, Tensor):
+        return bounds.to(torch.float64)
+    x, y, t = bounds
+    start, stop = t.start.timestamp(), t.stop.timestamp()
+    values = (x.start, x.stop, x.step, y.start, y.stop, y.step, start, stop, t.step)
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def georeference(
+    x: slice, y: slice, t: slice, crs: CRS
+) -> dict[str, CRS | Tensor | tuple[slice, slice, slice]]:
+    """Where a sample lies, under the keys that the installed TorchGeo uses.
+
+    Args:
+        x: start, stop and pixel width in units of *crs*.
+        y: start, stop and pixel height in units of *crs*.
+        t: start and stop as :class:`pandas.Timestamp`, and a step.
+        crs: coordinate reference system of *x* and *y*.
+
+    Returns:
+        ``bounds`` (slices in 0.8; float64 tensor of shape (9,) later), ``transform`` (float64
+        tensor of shape (9,), the affine matrix row by row) and, in 0.8, ``crs``.
+    """
+    transform = torch.tensor(
+        (x.step, 0.0, x.start, 0.0, -y.step, y.stop, 0.0, 0.0, 1.0), dtype=torch.float64
+    )
+    if TENSOR_METADATA:
+        return {'bounds': bounds_to_tensor((x, y, t)), 'transform': transform}
+    return {'crs': crs, 'bounds': (x, y, t), 'transform': transform}

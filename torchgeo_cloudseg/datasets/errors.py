@@ -1,0 +1,54 @@
+"""Errors that name the file, what was found, what was expected, and the remedy."""
+
+from __future__ import annotations
+
+import os
+
+
+class SceneError(ValueError):
+    """A file of a scene that cannot be used as it is."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], found: str, expected: str, remedy: str = ''
+    ) -> None:
+        """Initialize a new SceneError instance.
+
+        Args:
+            path: the file.
+            found: what is there.
+            expected: what should be there.
+            remedy: what to do; by default, to restore the file from its source.
+        """
+        self.path = os.fspath(path)
+        self.found = found
+        self.expected = expected
+        self.remedy = remedy or 'Restore the file from its source, or leave its scene out.'
+        super().__init__(f'{self.path}: found {found}, expected {expected}. {self.remedy}')
+
+    def __reduce__(self) -> tuple[type[SceneError], tuple[str, str, str, str]]:
+        """Survive the way from a data loader's worker to the main process."""
+        return type(self), (self.path, self.found, self.expected, self.remedy)
+
+
+class ScenesError(ValueError):
+    """Several scenes that cannot be used, reported together."""
+
+    #: Number of problems spelled out in the message.
+    shown = 20
+
+    def __init__(self, problems: list[SceneError]) -> None:
+        """Initialize a new ScenesError instance.
+
+        Args:
+            problems: one error per broken file.
+        """
+        self.problems = problems
+        lines = [f'{len(problems)} file(s) cannot be used:']
+        lines += [f'  {problem}' for problem in problems[: self.shown]]
+        if len(problems) > self.shown:
+            lines.append(f'  ... and {len(problems) - self.shown} more')
+        super().__init__('\n'.join(lines))
+
+    def __reduce__(self) -> tuple[type[ScenesError], tuple[list[SceneError]]]:
+        """Survive the way from a data loader's worker to the main process."""
+        return type(self), (self.problems,)

@@ -1,0 +1,35 @@
+"""What a modality of a scene is: declared facts, no behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One modality of a scene: what its files hold and where it goes in a sample."""
+
+    #: Key of the sample, and name of the modality.
+    key: str
+    #: Folder (or the part of its name) that holds the files.
+    folder: str
+    #: Names of the stored bands, in order.
+    bands: tuple[str, ...]
+    #: Data types that a file may have (numpy names).
+    dtypes: tuple[str, ...]
+    #: Pixels of this layer per pixel of the scene's grid.
+    ratio: Fraction = field(default=Fraction(1))
+    #: Required height and width in pixels; None where scenes differ in size.
+    size_px: tuple[int, int] | None = None
+    #: Ending of the file names.
+    suffix: str = '.tif'
+    #: True for labels and masks: returned as int64 without a band axis.
+    categorical: bool = False
+    #: True where NaN stands for a missing measurement.
+    may_be_nan: bool = False
+
+    @property
+    def georeferenced(self) -> bool:
+        """Whether the files carry a georeference of their own."""
+        return self.suffix != '.npy'

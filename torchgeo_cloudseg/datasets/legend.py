@@ -1,0 +1,39 @@
+"""Legends: the names and colours of classes, and which stored codes belong to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class LandCoverClass(NamedTuple):
+    """A class of a land-cover legend."""
+
+    name: str
+    #: Stored codes that belong to the class.
+    codes: tuple[int, ...]
+    #: Red, green and blue, 0 to 255.
+    colour: tuple[int, int, int]
+
+
+def code_lookup(
+    legend: Sequence[LandCoverClass], unknown_codes: Sequence[int], ignore_index: int
+) -> NDArray[np.int64]:
+    """Class of each stored code.
+
+    Args:
+        legend: the classes, in order.
+        unknown_codes: codes that stand for no class; where the legend names one, it is a class.
+        ignore_index: label of unknown pixels.
+
+    Returns:
+        int64 array of shape (256,): class by stored code, -1 for a code that nobody declared.
+    """
+    lookup = np.full(256, -1, dtype=np.int64)
+    lookup[list(unknown_codes)] = ignore_index
+    for index, land_cover in enumerate(legend):
+        lookup[list(land_cover.codes)] = index
+    return lookup

@@ -1,0 +1,204 @@
+"""M3M-CR dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import pandas as pd
+import pyproj
+from matplotlib.figure import Figure
+
+from . import m3mcr_layout as layout
+from .layer import Layer
+from .legend import code_lookup
+from .plotting import plot_sample
+from .scene_dataset import Sample, SceneDataset
+from .scene_table import build_scene_table
+
+
+class M3MCR(SceneDataset):
+    """M3M-CR: cloudy and cloud-free PlanetScope, Sentinel-1 and land cover, worldwide.
+
+    `M3M-CR <https://github.com/zhu-xlab/M3R-CR>`__ (multi-modal, multi-resolution, multi-season
+    cloud removal) holds 780 areas of the globe in patches of 900 m by 900 m:
+
+    * PlanetScope with clouds and without, 4 bands (blue, green, red, near infrared) at 3 m,
+      surface reflectance times 10 000, 0 where there is no data
+    * Sentinel-1 VV and VH backscatter at 10 m in dB
+    * ESA WorldCover 2020 land cover at 10 m
+    * a cloud mask at 3 m
+
+    Dataset layout: ``<root>/<split>/<kind>_<season>/<kind>_<season>_<aoi>/
+    <kind>_<season>_<aoi>_p_<n>.tif``, the kinds being ``planet_cloudy``, ``planet_cloudfree``,
+    ``S1``, ``landcover`` and ``cloudmask`` (``.npy``).
+
+    Samples hold stored values: digital numbers of the optical images, dB of the SAR image.
+    :class:`~torchgeo_cloudseg.transforms.Rescale` brings them to 0..1.
+
+    ============== ========= ======= ====================================================
+    key            shape     dtype   what
+    ============== ========= ======= ====================================================
+    ``image``       (4, H, W) float32 PlanetScope as observed, with clouds; 0 is no data
+    ``image_clear`` (4, H, W) float32 the same place without clouds; 0 is no data
+    ``image_sar``   (2, H, W) float32 Sentinel-1 in dB on the optical grid (nearest neighbour);
+                                      NaN is replaced by the mean of the patch
+    ``mask_cloud``  (H, W)    int64   1 cloud, 0 clear
+    ``mask``        (h, w)    int64   land cover; 255 is unknown; h = 0.3 H unless
+                                      ``label_res='optical'``
+    ============== ========= ======= ====================================================
+
+    The 3 m and the 10 m grid are taken as co-extensive, as the data set's authors do, although
+    their stored corners differ by up to 2 m: 300 px of one are 90 px of the other.
+
+    If you use this dataset in your research, please cite the following papers:
+
+    * https://doi.org/10.1109/TGRS.2023.3296869
+    * https://doi.org/10.1016/j.isprsjprs.2024.06.001
+    """
+
+    layers: ClassVar[Mapping[str, Layer]] = layout.LAYERS
+    reference: ClassVar[str] = 'image_clear'
+    all_bands = ('Blue', 'Green', 'Red', 'NIR')
+    rgb_bands = ('Red', 'Green', 'Blue')
+    splits: ClassVar[tuple[str, ...]] = tuple(layout.FOLDERS)
+
+    #: Stored values that are brought to 0 and 1, by sample key; per band where they differ.
+    ranges: ClassVar[Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]] = {
+        'image': ((0.0,), (10000.0,)),
+        'image_clear': ((0.0,), (10000.0,)),
+        'image_sar': ((-25.0, -32.5), (0.0, 0.0)),
+    }
+    fills: ClassVar[Mapping[str, float | tuple[float, ...]]] = {
+        'image_sar': (-25.0, -32.5),
+        'mask': 255,
+    }
+
+    #: Pixels of the common grid of the 3 m and 10 m layers (30 m), on the 3 m grid.
+    grid_step_px: ClassVar[int] = 10
+
+    def __init__(
+        self,
+        root: str | Path = 'data',
+        split: Literal['train', 'val', 'test'] = 'train',
+        crs: pyproj.CRS | str | None = None,
+        res: float | tuple[float, float] | None = None,
+        modalities: Sequence[str] = ('image', 'image_clear', 'image_sar', 'mask_cloud', 'mask'),
+        classes: Literal['level1', 'level2'] = 'level1',
+        label_res: Literal['native', 'optical'] = 'native',
+        file_list: str | Path | None = None,
+        transforms: Callable[[Sample], Sample] | None = None,
+        cache: bool = True,
+        val_share: float = 0.1,
+        zone: str | int | None = None,
+    ) -> None:
+        """Initialize a new M3MCR instance.
+
+        Args:
+            root: root directory where the dataset can be found.
+            split: one of 'train', 'val' or 'test'.
+            crs: :term:`coordinate reference system (CRS)` to warp to (defaults to the CRS of the
+                files, which must then lie in one UTM zone).
+            res: resolution of the dataset in units of CRS (defaults to that of the files).
+            modalities: keys to read; nothing is spent on the others.
+            classes: 'level1' (6 classes; snow, mangroves and moss are unknown) or 'level2' (the
+                11 classes of ESA WorldCover).
+            label_res: 'native' (10 m) or 'optical' (3 m, nearest neighbour).
+            file_list: CSV list of scenes in the authors' format (cloud-free, cloudy, S1, land
+                cover, cloud mask; no header; paths relative to the folder of the split). By
+                default all scenes of the split.
+            transforms: a function/transform that takes an input sample and returns a transformed
+                version.
+            cache: if True, keep file handles open to speed up repeated sampling.
+            val_share: share of the training areas that is set aside for validation where there
+                is no *file_list*; whole areas, always the same ones.
+            zone: EPSG code of a UTM zone; scenes in other zones are left out.
+
+        Raises:
+            DatasetNotFoundError: If dataset is not found.
+            ScenesError: If files are missing, unreadable or hold something else than expected.
+            ValueError: If an argument is none of its choices, or scenes lie in several zones and
+                neither *crs* nor *zone* is given.
+        """
+        _check_choice('split', split, layout.FOLDERS)
+        _check_choice('classes', classes, layout.LEGENDS)
+        _check_choice('label_res', label_res, ('native', 'optical'))
+        for modality in modalities:
+            _check_choice('modalities', modality, self.layers)
+        if not modalities:
+            raise ValueError(f'modalities is empty; choose from {list(self.layers)}.')
+        self.root = self.paths = root
+        self.split = split
+        self.classes = classes
+        self.label_res = label_res
+        self.file_list = file_list
+        self.val_share = val_share
+        self.legend = layout.LEGENDS[classes]
+        table = self._scene_table(modalities)
+        if zone is not None and not table.empty:
+            text = f'EPSG:{zone}' if str(zone).isdigit() else str(zone)
+            found = sorted(table['crs'].unique())
+            _check_choice('zone', text, found)
+            table = table[table['crs'] == text].reset_index(drop=True)
+        self._init_scenes(
+            table,
+            modalities=modalities,
+            crs=crs,
+            res=res,
+            transforms=transforms,
+            cache=cache,
+            label_ratio=Fraction(1) if label_res == 'optical' else self.layers['mask'].ratio,
+            label_lookup=code_lookup(self.legend, layout.UNKNOWN_CODES, self.ignore_index),
+        )
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.legend)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes, in order."""
+        return [land_cover.name for land_cover in self.legend]
+
+    def _scene_table(self, modalities: Sequence[str]) -> pd.DataFrame:
+        """Find the scenes of the split and read their headers."""
+        # the grid of a scene is that of its cloud-free image, whether or not that is asked for
+        keys = [key for key in self.layers if key in (*modalities, self.reference)]
+        layers = {key: self.layers[key] for key in keys}
+        root, folder = Path(self.root), layout.FOLDERS[self.split]
+        if self.file_list is not None:
+            files = Path(self.file_list)
+            scenes = layout.read_file_list(files, root, folder, list(layers.values()))
+        else:
+            scenes = layout.find_scenes(root, folder, list(layers.values()))
+            if self.split != 'test':
+                scenes = layout.split_areas(scenes, self.split, self.val_share)
+        return build_scene_table(scenes, layers, self.reference)
+
+    def plot(
+        self, sample: Sample, show_titles: bool = True, suptitle: str | None = None
+    ) -> Figure:
+        """Plot a sample from the dataset.
+
+        Args:
+            sample: a sample returned by :meth:`__getitem__`, in stored units; ``prediction``
+                (h, w) and ``reconstruction`` (4, H, W) are shown where present.
+            show_titles: flag indicating whether to show titles above each panel.
+            suptitle: optional string to use as a suptitle.
+
+        Returns:
+            a matplotlib Figure with the rendered sample.
+        """
+        red, green, blue = (self.all_bands.index(band) for band in self.rgb_bands)
+        low, high = (side[0] for side in self.ranges['image_sar'])
+        return plot_sample(
+            sample, self.legend, (red, green, blue), (low, high), show_titles, suptitle
+        )
+
+
+def _check_choice(name: str, value: Any, choices: Any) -> None:
+    if value not in choices:
+        raise ValueError(f'{name}={value!r} is none of {list(choices)}.')

@@ -1,0 +1,39 @@
+"""Queries that remember the scene from which they were drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class SceneSlice(tuple[slice, slice, slice]):
+    """A slice ``(x, y, t)`` of a GeoDataset that also names the scene it lies in.
+
+    It indexes any :class:`~torchgeo.datasets.GeoDataset` like the plain tuple it is. Data sets of
+    this package read it from the named scene alone: where scenes overlap, a patch never mixes
+    two of them, and nothing has to be searched.
+    """
+
+    scene: str | None
+    zone: int
+
+    def __new__(
+        cls, slices: tuple[slice, slice, slice], scene: str | None = None, zone: int = 0
+    ) -> SceneSlice:
+        """Create a new SceneSlice instance.
+
+        Args:
+            slices: start, stop and step along x, y and t.
+            scene: name of the scene; None to look it up by place.
+            zone: position of the data set in a :class:`~.zones.ZonedDataset`.
+
+        Returns:
+            the query.
+        """
+        self = super().__new__(cls, slices)
+        self.scene = scene
+        self.zone = zone
+        return self
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        """Arguments with which a copy is made in another process."""
+        return tuple(self), self.scene, self.zone

@@ -1,0 +1,172 @@
+"""The table of scenes: which files belong together, and the grid on which they lie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from .errors import SceneError, ScenesError
+from .layer import Layer
+from .raster_io import Header, load_array, read_header
+
+#: Below this number of scenes a progress bar would only flicker.
+MIN_SCENES_FOR_PROGRESS = 200
+
+
+@dataclass(frozen=True)
+class SceneFiles:
+    """The files of one scene, before any of them is opened."""
+
+    #: Unique name of the scene.
+    scene: str
+    #: Name of the area; scenes of one area never fall into different splits.
+    area: str
+    #: Start and end of the time in which the scene was observed.
+    mint: pd.Timestamp
+    maxt: pd.Timestamp
+    #: File of every modality.
+    paths: Mapping[str, str]
+
+
+def build_scene_table(
+    scenes: Sequence[SceneFiles],
+    layers: Mapping[str, Layer],
+    reference: str,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Read the header of every file and check that the files of a scene fit together.
+
+    Args:
+        scenes: the scenes.
+        layers: the modalities that every scene must have, by key.
+        reference: the modality on whose grid the scene lies; all others are co-extensive with it.
+        progress: show a progress bar where there are many scenes.
+
+    Returns:
+        a table with one row per scene: ``scene``, ``area``, ``mint``, ``maxt``, ``crs`` (text),
+        ``left``, ``top``, ``xres``, ``yres`` (units of the CRS), ``height``, ``width`` (pixels),
+        and the path of every modality under its key.
+
+    Raises:
+        ScenesError: if any file is missing, broken or does not fit; all of them are named.
+    """
+    rows: list[dict[str, Any]] = []
+    problems: list[SceneError] = []
+    with ThreadPoolExecutor(max_workers=min(32, 4 * (os.cpu_count() or 1))) as pool:
+        found = pool.map(lambda scene: _scene_row(scene, layers, reference), scenes)
+        hidden = not progress or len(scenes) < MIN_SCENES_FOR_PROGRESS
+        for row, broken in tqdm(found, 'Indexing scenes', len(scenes), disable=hidden):
+            problems += broken
+            if row is not None:
+                rows.append(row)
+    if problems:
+        raise ScenesError(problems)
+    return pd.DataFrame(rows)
+
+
+def _scene_row(
+    scene: SceneFiles, layers: Mapping[str, Layer], reference: str
+) -> tuple[dict[str, Any] | None, list[SceneError]]:
+    """One row of the table, or the problems of the scene."""
+    problems: list[SceneError] = []
+    headers: dict[str, Header] = {}
+    for key, layer in layers.items():
+        try:
+            headers[key] = check_header(scene.paths[key], layer)
+        except SceneError as error:
+            problems.append(error)
+    if not problems:
+        problems = list(_misfits(scene, layers, headers, reference))
+    if problems:
+        return None, problems
+    grid = headers[reference]
+    a, _, left, _, e, top = grid.transform
+    return {
+        'scene': scene.scene,
+        'area': scene.area,
+        'mint': scene.mint,
+        'maxt': scene.maxt,
+        'crs': grid.crs,
+        'left': left,
+        'top': top,
+        'xres': a,
+        'yres': -e,
+        'height': grid.height,
+        'width': grid.width,
+        **{key: scene.paths[key] for key in layers},
+    }, []
+
+
+def check_header(path: str, layer: Layer) -> Header:
+    """Read a header and hold it against the facts declared for its layer.
+
+    Args:
+        path: the file.
+        layer: what the file must hold.
+
+    Returns:
+        the header.
+
+    Raises:
+        SceneError: if the file is missing, broken, or holds something else.
+    """
+    if not layer.georeferenced:
+        array = load_array(path, mmap=True)
+        height, width = array.shape if array.ndim == 2 else (0, 0)
+        count = 1 if array.ndim == 2 else array.ndim
+        header = Header(height, width, count, str(array.dtype), '', (1, 0, 0, 0, -1, 0))
+        shape: tuple[int, ...] = array.shape
+        expected_shape: tuple[int, ...] | None = layer.size_px
+    else:
+        header = read_header(path)
+        shape = (header.count, header.height, header.width)
+        expected_shape = (len(layer.bands), *layer.size_px) if layer.size_px else None
+        if header.count != len(layer.bands):
+            expected = f'{len(layer.bands)} ({", ".join(layer.bands)})'
+            raise SceneError(path, f'{header.count} band(s)', expected)
+        if not header.crs:
+            raise SceneError(path, 'no coordinate reference system', 'a georeferenced file')
+        _, b, _, d, e, _ = header.transform
+        if b or d or e >= 0:
+            raise SceneError(path, f'transform {header.transform}', 'a north-up grid')
+    if expected_shape is not None and shape != expected_shape:
+        raise SceneError(path, f'shape {shape}', f'{expected_shape}')
+    if header.dtype not in layer.dtypes:
+        raise SceneError(path, f'data type {header.dtype}', ' or '.join(layer.dtypes))
+    return header
+
+
+def _misfits(
+    scene: SceneFiles, layers: Mapping[str, Layer], headers: Mapping[str, Header], reference: str
+) -> Iterable[SceneError]:
+    """Files that do not cover the same ground as the reference."""
+    grid = headers[reference]
+    for key, header in headers.items():
+        layer = layers[key]
+        if key == reference or not layer.georeferenced:
+            continue
+        if header.crs != grid.crs:
+            yield SceneError(scene.paths[key], header.crs, f'{grid.crs}, as {scene.paths[reference]}')
+            continue
+        # Layers of different resolution snap to different grids: up to one coarse pixel apart.
+        tolerance = max(abs(header.transform[0]), abs(grid.transform[0]))
+        apart = np.abs(np.subtract(_corners(header), _corners(grid))).max()
+        if apart >= tolerance:
+            yield SceneError(
+                scene.paths[key],
+                f'bounds {_corners(header)}',
+                f'{_corners(grid)} (within {tolerance:g}), as {scene.paths[reference]}',
+            )
+
+
+def _corners(header: Header) -> tuple[float, float, float, float]:
+    """Left, bottom, right and top of a north-up raster."""
+    a, _, left, _, e, top = header.transform
+    return left, top + e * header.height, left + a * header.width, top
