@@ -1,0 +1,6 @@
+"""Data modules: splits, samplers, scaling and augmentation."""
+
+from .base import SceneDataModule
+from .m3mcr import M3MCRDataModule
+
+__all__ = ('M3MCRDataModule', 'SceneDataModule')

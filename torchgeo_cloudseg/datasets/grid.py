@@ -23,17 +23,17 @@ class Take(NamedTuple):
     low: int
     high: int
     #: For every output pixel from *start* on, the index into the pixels read.
-    index: NDArray[np.intp]
+    source: NDArray[np.intp]
 
     @property
     def stop(self) -> int:
         """One past the last output pixel that the layer covers."""
-        return self.start + len(self.index)
+        return self.start + len(self.source)
 
     @property
     def contiguous(self) -> bool:
         """Whether the pixels read are the output as they are."""
-        return len(self.index) == self.high - self.low
+        return len(self.source) == self.high - self.low
 
 
 def size_at(size_px: int, ratio: Fraction) -> int:

@@ -18,6 +18,12 @@ class LandCoverClass(NamedTuple):
     #: Red, green and blue, 0 to 255.
     colour: tuple[int, int, int]
 
+    @property
+    def rgb(self) -> tuple[float, float, float]:
+        """Red, green and blue, 0 to 1."""
+        red, green, blue = self.colour
+        return red / 255, green / 255, blue / 255
+
 
 def code_lookup(
     legend: Sequence[LandCoverClass], unknown_codes: Sequence[int], ignore_index: int

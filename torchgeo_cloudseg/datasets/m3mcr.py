@@ -178,9 +178,7 @@ class M3MCR(SceneDataset):
                 scenes = layout.split_areas(scenes, self.split, self.val_share)
         return build_scene_table(scenes, layers, self.reference)
 
-    def plot(
-        self, sample: Sample, show_titles: bool = True, suptitle: str | None = None
-    ) -> Figure:
+    def plot(self, sample: Sample, show_titles: bool = True, suptitle: str | None = None) -> Figure:
         """Plot a sample from the dataset.
 
         Args:

@@ -134,9 +134,9 @@ def find_scenes(root: Path, folder: str, layers: Sequence[Layer]) -> list[SceneF
     for stem, paths in found.items():
         for layer in layers:
             if layer.key not in paths:
-                path = root / folder / _relative_path(layer, stem)
+                missing = root / folder / _relative_path(layer, stem)
                 others = ', '.join(layer.folder for layer in layers if layer.key in paths)
-                problems.append(SceneError(path, 'no such file', f'the scene has {others}'))
+                problems.append(SceneError(missing, 'no such file', f'one: the scene has {others}'))
     if problems:
         raise ScenesError(problems)
     return [_scene(stem, found[stem]) for stem in sorted(found, key=_sort_key)]

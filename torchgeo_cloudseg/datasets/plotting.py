@@ -96,8 +96,7 @@ def draw_labels(
     """
     classes = _to_numpy(labels)
     known = np.where((classes >= 0) & (classes < len(legend)), classes, len(legend))
-    colours = [tuple(c / 255 for c in land_cover.colour) for land_cover in legend]
-    cmap = ListedColormap([*colours, UNKNOWN_COLOUR])
+    cmap = ListedColormap([*(entry.rgb for entry in legend), UNKNOWN_COLOUR])
     norm = BoundaryNorm(np.arange(len(legend) + 2) - 0.5, len(legend) + 1)
     _show(axes, known, title, bool(title), cmap=cmap, norm=norm, interpolation='nearest')
 
@@ -111,10 +110,7 @@ def legend_patches(legend: Sequence[LandCoverClass]) -> list[Patch]:
     Returns:
         one patch per class, and one for unknown.
     """
-    patches = [
-        Patch(facecolor=tuple(c / 255 for c in land_cover.colour), label=land_cover.name)
-        for land_cover in legend
-    ]
+    patches = [Patch(facecolor=entry.rgb, label=entry.name) for entry in legend]
     return [*patches, Patch(facecolor=UNKNOWN_COLOUR, edgecolor='gray', label='unknown')]
 
 

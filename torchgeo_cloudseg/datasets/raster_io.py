@@ -194,6 +194,6 @@ def load_array(path: str, mmap: bool = False) -> NDArray[Any]:
             path,
             f'no plain array ({error})',
             'a .npy file with a boolean array',
-            'Pickles are never loaded: save the mask again with numpy.save(path, mask.astype(bool)).',
+            'Pickles are never loaded: save it again with numpy.save(path, mask.astype(bool)).',
         ) from error
     return array

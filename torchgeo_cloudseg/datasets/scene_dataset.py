@@ -83,7 +83,7 @@ class SceneDataset(RasterDataset):
         self,
         table: pd.DataFrame,
         modalities: Sequence[str],
-        crs: pyproj.CRS | None,
+        crs: pyproj.CRS | str | None,
         res: float | tuple[float, float] | None,
         transforms: Callable[[Sample], Sample] | None,
         cache: bool,
@@ -124,7 +124,7 @@ class SceneDataset(RasterDataset):
                 f'The scenes of {self.__class__.__name__} lie in several zones: {listed}. A '
                 'RasterDataset has one CRS, and warping across zones would resample reflectance '
                 'and labels. Pass `crs=` to warp on purpose, `zone=` to take one zone, or use '
-                f'{self.__class__.__name__}.zones(...) to read every scene on its own grid.'
+                f'{self.__class__.__name__}.zoned(...) to read every scene on its own grid.'
             )
         if res is None:
             res = (float(table['xres'].iloc[0]), float(table['yres'].iloc[0]))
@@ -182,12 +182,12 @@ class SceneDataset(RasterDataset):
     def scenes(self) -> list[Scene]:
         """All scenes, in the order of the column ``scene_id`` of the index."""
         grid = ('scene', 'crs', 'left', 'top', 'xres', 'yres', 'height', 'width')
-        columns = [self._table[name].tolist() for name in grid]
         keys = [key for key in self.layers if key in self._table]
-        paths = zip(*(self._table[key].tolist() for key in keys), strict=True)
+        grids = self._table[list(grid)].itertuples(index=False, name=None)
+        paths = self._table[keys].itertuples(index=False, name=None)
         return [
-            Scene(*row, dict(zip(keys, files, strict=True)))
-            for *row, files in zip(*columns, paths, strict=True)
+            Scene(*row, paths=dict(zip(keys, files, strict=True)))
+            for row, files in zip(grids, paths, strict=True)
         ]
 
     @cached_property
@@ -298,9 +298,9 @@ class SceneDataset(RasterDataset):
         values = read_window(path, (rows.low, rows.high), (cols.low, cols.high), self.cache)
         values = self._clean(layer, scene, values)
         if not rows.contiguous:
-            values = values[:, rows.index]
+            values = values[:, rows.source]
         if not cols.contiguous:
-            values = values[:, :, cols.index]
+            values = values[:, :, cols.source]
         if values.shape[1:] == shape:
             return values, np.zeros(shape, bool)
         padded = np.zeros((len(values), *shape), values.dtype)
@@ -315,7 +315,8 @@ class SceneDataset(RasterDataset):
         """Pixels resampled to the target's grid, and where there are none."""
         size = size_at(scene.height, layer.ratio), size_at(scene.width, layer.ratio)
         path = scene.paths[layer.key]
-        values = self._clean(layer, scene, read_window(path, (0, size[0]), (0, size[1]), self.cache))
+        stored = read_window(path, (0, size[0]), (0, size[1]), self.cache)
+        values = self._clean(layer, scene, stored)
         ratio, step = float(layer.ratio), float(out_ratio)
         x, y = target.x, target.y
         grids: dict[str, Any] = {
@@ -327,9 +328,9 @@ class SceneDataset(RasterDataset):
             'dst_transform': Affine(x.step / step, 0, x.start, 0, -y.step / step, y.stop),
         }
         resampling = Resampling.nearest if layer.categorical else Resampling.bilinear
-        stored = values.astype(np.int16 if layer.categorical else np.float64)
-        warped = np.zeros((len(stored), *shape), stored.dtype)
-        reproject(stored, warped, resampling=resampling, **grids)
+        source = values.astype(np.int16 if layer.categorical else np.float64)
+        warped = np.zeros((len(source), *shape), source.dtype)
+        reproject(source, warped, resampling=resampling, **grids)
         inside = np.zeros(shape, np.uint8)
         ones = np.ones(values.shape[1:], np.uint8)
         reproject(ones, inside, resampling=Resampling.nearest, **grids)
@@ -344,7 +345,7 @@ class SceneDataset(RasterDataset):
                 codes = sorted({int(code) for code in values[labels < 0]})
                 known = np.flatnonzero(self._label_lookup >= 0).tolist()
                 raise SceneError(path, f'label code(s) {codes}', f'one of {known}')
-            return labels
+            return np.asarray(labels)
         if layer.may_be_nan and np.isnan(values).any():
             return np.where(np.isnan(values), self._mean(layer, scene), values)
         return values
@@ -359,7 +360,7 @@ class SceneDataset(RasterDataset):
         rows = nearest(0, scene.height, height, layer.ratio, Fraction(1))
         cols = nearest(0, scene.width, width, layer.ratio, Fraction(1))
         if rows is not None and cols is not None:
-            values = values[:, rows.index][:, :, cols.index]
+            values = values[:, rows.source][:, :, cols.source]
         return float(np.nanmean(values))
 
 

@@ -153,7 +153,8 @@ def _misfits(
         if key == reference or not layer.georeferenced:
             continue
         if header.crs != grid.crs:
-            yield SceneError(scene.paths[key], header.crs, f'{grid.crs}, as {scene.paths[reference]}')
+            expected = f'{grid.crs}, as {scene.paths[reference]}'
+            yield SceneError(scene.paths[key], header.crs, expected)
             continue
         # Layers of different resolution snap to different grids: up to one coarse pixel apart.
         tolerance = max(abs(header.transform[0]), abs(grid.transform[0]))

@@ -108,6 +108,18 @@ def size_pair(size: int | tuple[int, int]) -> tuple[int, int]:
     return pair
 
 
+def grid_step(dataset: GeoDataset) -> int:
+    """Pixels between the corners of the grid that all modalities of a data set share.
+
+    Args:
+        dataset: any GeoDataset.
+
+    Returns:
+        what the data set declares as ``grid_step_px``, else 1.
+    """
+    return int(getattr(dataset, 'grid_step_px', 1))
+
+
 def require_fit(places: Places, size_px: tuple[int, int], sampler: str) -> None:
     """Refuse patches that do not fit into the scenes.
 

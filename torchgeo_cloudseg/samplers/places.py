@@ -83,7 +83,7 @@ def find_places(
     Raises:
         ValueError: if no scene is left.
     """
-    parts: Sequence[GeoDataset] = getattr(dataset, 'zones', None) or [dataset]
+    parts: Sequence[GeoDataset] = getattr(dataset, 'zone_datasets', None) or [dataset]
     tables = [_table(part, zone) for zone, part in enumerate(parts)]
     if roi is not None:
         stated = pyproj.CRS.from_user_input(roi_crs if roi_crs is not None else dataset.crs)
@@ -129,4 +129,5 @@ def _touches(table: pd.DataFrame, roi: BaseGeometry) -> NDArray[np.bool_]:
 
 
 def _pixels(extent: pd.Series, res: pd.Series) -> NDArray[np.int64]:
-    return (extent / res).round().to_numpy().astype(np.int64)
+    pixels: NDArray[np.int64] = (extent / res).round().to_numpy().astype(np.int64)
+    return pixels

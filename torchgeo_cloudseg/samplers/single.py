@@ -8,7 +8,7 @@ import pyproj
 from shapely.geometry.base import BaseGeometry
 from torchgeo.datasets import GeoDataset
 
-from .base import Corners, SceneSampler, require_fit, size_pair
+from .base import Corners, SceneSampler, grid_step, require_fit, size_pair
 
 
 class RandomSceneSampler(SceneSampler):
@@ -56,11 +56,10 @@ class RandomSceneSampler(SceneSampler):
         super().__init__(dataset, roi, roi_crs, toi, seed, num_replicas, rank)
         self.size_px = size_pair(size)
         require_fit(self.places, self.size_px, type(self).__name__)
-        step = step or getattr(dataset, 'grid_step_px', 1)
         height, width = self.places.height_px, self.places.width_px
-        self._step = step
-        self._rows = (height - self.size_px[0]) // step + 1
-        self._cols = (width - self.size_px[1]) // step + 1
+        self._step = step or grid_step(dataset)
+        self._rows = (height - self.size_px[0]) // self._step + 1
+        self._cols = (width - self.size_px[1]) // self._step + 1
         if length is None:
             length = int(((height // self.size_px[0]) * (width // self.size_px[1])).sum())
         if length < 1:
@@ -127,7 +126,7 @@ class CenterSceneSampler(SceneSampler):
         self.size_px = None if size is None else size_pair(size)
         if self.size_px is not None:
             require_fit(self.places, self.size_px, type(self).__name__)
-        self._step = step or getattr(dataset, 'grid_step_px', 1)
+        self._step = step or grid_step(dataset)
 
     def corners(self) -> Corners:
         """One patch per scene, of all ranks together.

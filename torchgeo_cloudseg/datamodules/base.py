@@ -1,0 +1,136 @@
+"""What the data modules of this package share: transfer, scaling, augmentation, plots."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torchgeo.datamodules import GeoDataModule
+from torchgeo.datasets import GeoDataset, stack_samples
+
+from .._compat import bounds_to_tensor
+from ..samplers import SceneSampler
+from ..transforms import Rescale
+
+Batch = dict[str, Any]
+
+
+class SceneDataModule(GeoDataModule):
+    """Abstract base of data modules whose batches follow the package's sample contract.
+
+    Metadata travels as tensors, images are scaled on the device, and every split has its own
+    sampler, which shards itself over the processes.
+    """
+
+    #: Scaling of each image to 0..1.
+    rescale: Rescale
+
+    #: What happens to a batch on the device after scaling, by split.
+    augmentations: dict[str, nn.Module]
+
+    def _dataloader_factory(self, split: str) -> DataLoader[dict[str, Tensor]]:
+        """One data loader per split, with that split's sampler.
+
+        Raises:
+            MisconfigurationException: if there is no dataset or sampler, or nothing to sample.
+        """
+        dataset: GeoDataset = self._valid_attribute(f'{split}_dataset', 'dataset')
+        sampler: SceneSampler = self._valid_attribute(f'{split}_sampler', 'sampler')
+        batch_size: int = self._valid_attribute(f'{split}_batch_size', 'batch_size')
+        training = split == 'train'
+        if training and len(sampler) < batch_size:
+            raise MisconfigurationException(
+                f'An epoch has {len(sampler)} training patches per process, fewer than '
+                f'batch_size={batch_size}. Set a larger `length` or a smaller `batch_size`.'
+            )
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=collate,
+            # a last batch of one patch would spoil the batch norms
+            drop_last=training,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Move all tensors of a batch to a device; other values stay as they are.
+
+        Args:
+            batch: a batch of data.
+            device: the target device.
+            dataloader_idx: index of the data loader.
+
+        Returns:
+            a new batch on the device.
+        """
+        # the base class of TorchGeo 0.8 deletes 'crs' and 'bounds', and fails without them
+        return {
+            key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+            for key, value in batch.items()
+        }
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Scale and augment a batch on the device.
+
+        Args:
+            batch: a batch in stored units.
+            dataloader_idx: index of the data loader.
+
+        Returns:
+            a batch with images in 0..1.
+        """
+        batch = self.rescale(batch)
+        augmentation = self.augmentations.get(self._current_split())
+        return augmentation(batch) if augmentation is not None else batch
+
+    def _current_split(self) -> str:
+        """The split that the trainer is working on."""
+        trainer = self.trainer
+        if trainer is None or trainer.training:
+            return 'train'
+        if trainer.validating or trainer.sanity_checking:
+            return 'val'
+        return 'test' if trainer.testing else 'predict'
+
+    def plot(self, sample: Batch, *args: Any, **kwargs: Any) -> Figure | None:
+        """Plot a scaled sample with the plot method of the dataset in use.
+
+        Args:
+            sample: one sample of a batch, images in 0..1.
+            *args: arguments passed to the plot method.
+            **kwargs: keyword arguments passed to the plot method.
+
+        Returns:
+            a matplotlib Figure, or None where no dataset is set up.
+        """
+        for split in ('val', 'test', 'predict', 'train'):
+            dataset = getattr(self, f'{split}_dataset', None)
+            if dataset is not None:
+                stored = self.rescale.inverse(sample, {'reconstruction': 'image_clear'})
+                figure: Figure = dataset.plot(stored, *args, **kwargs)
+                return figure
+        return None
+
+
+def collate(samples: list[dict[str, Any]]) -> Batch:
+    """Stack samples into a batch in which all metadata are tensors.
+
+    Args:
+        samples: samples of one dataset, of equal shape.
+
+    Returns:
+        the batch; ``bounds`` is float64 (B, 9), and ``crs`` is left to ``epsg``.
+    """
+    plain = [{key: value for key, value in sample.items() if key != 'crs'} for sample in samples]
+    for sample in plain:
+        if 'bounds' in sample:
+            sample['bounds'] = bounds_to_tensor(sample['bounds'])
+    batch: Batch = stack_samples(plain)
+    return batch

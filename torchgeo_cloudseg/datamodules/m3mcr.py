@@ -1,0 +1,101 @@
+"""M3M-CR datamodule."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.utils.data import DataLoader
+from torchgeo.datasets import DatasetNotFoundError
+
+from ..datasets import M3MCR
+from ..samplers import CenterSceneSampler, RandomSceneSampler
+from ..transforms import RandomFlipRotate, Rescale
+from .base import SceneDataModule
+
+logger = logging.getLogger(__name__)
+
+
+class M3MCRDataModule(SceneDataModule):
+    """LightningDataModule implementation for the M3M-CR dataset.
+
+    Training draws random patches whose corners lie on the 30 m grid that the 3 m and the 10 m
+    layers share; validation takes the centre patch of every scene, testing and prediction the
+    whole scene. Images are scaled to 0..1 on the device.
+    """
+
+    def __init__(
+        self,
+        batch_size: int = 32,
+        patch_size: int | tuple[int, int] = 160,
+        length: int | None = None,
+        num_workers: int = 0,
+        augment: bool = False,
+        seed: int = 0,
+        train_list: str | Path | None = None,
+        val_list: str | Path | None = None,
+        test_list: str | Path | None = None,
+        test_batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Initialize a new M3MCRDataModule instance.
+
+        Args:
+            batch_size: Size of each mini-batch.
+            patch_size: Size of each patch, either ``size`` or ``(height, width)``.
+            length: Number of patches in each training epoch (defaults to one per scene).
+            num_workers: Number of workers for parallel data loading.
+            augment: Flip and turn training patches at random (the paper does not).
+            seed: Seed of the training patches.
+            train_list: CSV list of the training scenes.
+            val_list: CSV list of the validation scenes (defaults to a share of the areas).
+            test_list: CSV list of the test scenes.
+            test_batch_size: Scenes per mini-batch in test and prediction (defaults to a quarter
+                of *batch_size*, since a scene is several patches large).
+            **kwargs: Additional keyword arguments passed to
+                :class:`~torchgeo_cloudseg.datasets.M3MCR`.
+        """
+        super().__init__(M3MCR, batch_size, patch_size, length, num_workers, **kwargs)
+        self.seed = seed
+        self.lists = {'train': train_list, 'val': val_list, 'test': test_list}
+        self.test_batch_size = test_batch_size or max(1, batch_size // 4)
+        self.predict_batch_size = self.test_batch_size
+        self.rescale = Rescale(M3MCR.ranges)
+        self.augmentations: dict[str, nn.Module] = {'train': RandomFlipRotate()} if augment else {}
+
+    def setup(self, stage: str) -> None:
+        """Set up datasets and samplers.
+
+        Args:
+            stage: Either 'fit', 'validate', 'test', or 'predict'.
+        """
+        if stage == 'fit':
+            self.train_dataset = self._dataset('train')
+            self.train_sampler = RandomSceneSampler(
+                self.train_dataset, self.patch_size, self.length, seed=self.seed
+            )
+        if stage in ('fit', 'validate'):
+            try:
+                self.val_dataset = self._dataset('val')
+                self.val_sampler = CenterSceneSampler(self.val_dataset, self.patch_size)
+            except DatasetNotFoundError:
+                if stage == 'validate':
+                    raise
+                logger.warning(
+                    'There is no scene for validation: a single area cannot be divided. Training '
+                    'goes on without; give `val_list`, or add areas.'
+                )
+        if stage == 'test':
+            self.test_dataset = self._dataset('test')
+            self.test_sampler = CenterSceneSampler(self.test_dataset)
+        if stage == 'predict':
+            self.predict_dataset = self._dataset('test')
+            self.predict_sampler = CenterSceneSampler(self.predict_dataset)
+
+    def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[Any]:
+        """Data loader of the validation patches; none where there is no scene to validate on."""
+        return super().val_dataloader() if self.val_dataset is not None else []
+
+    def _dataset(self, split: str) -> M3MCR:
+        file_list = self.lists[split] or self.kwargs.get('file_list')
+        return M3MCR(**{**self.kwargs, 'split': split, 'file_list': file_list})
