@@ -32,6 +32,10 @@ Shape = tuple[int, int]
 Index = tuple[slice, slice, slice] | tuple[slice, slice] | tuple[slice] | slice
 
 
+#: Largest error of position within a query that is read without resampling.
+MAX_DRIFT_PX = 0.5
+
+
 class Scene(NamedTuple):
     """Where a scene lies, and its files."""
 
@@ -46,8 +50,11 @@ class Scene(NamedTuple):
     #: Size in pixels.
     height: int
     width: int
-    #: File of every modality, by key.
+    #: File of every modality, by key, and its height and width in pixels.
     paths: Mapping[str, str]
+    sizes: Mapping[str, Shape]
+    #: True where the files do not say where they lie, and the name of the scene does.
+    nominal: bool
 
 
 class Target(NamedTuple):
@@ -139,6 +146,8 @@ class SceneDataset(RasterDataset):
             'scene': table['scene'].to_numpy(),
             'area': table['area'].to_numpy(),
             'scene_id': np.arange(len(table)),
+            'xres': table['xres'].to_numpy(),
+            'yres': table['yres'].to_numpy(),
         }
         target = pyproj.CRS.from_user_input(crs if crs is not None else zones.index[0])
         outlines = _footprints(table, target)
@@ -149,7 +158,9 @@ class SceneDataset(RasterDataset):
         """Work out what the CRS of the samples means for each scene, once instead of per read."""
         self._epsg = self.index.crs.to_epsg() or 0
         zones = self._table['crs'].unique()
-        self._native = {zone: pyproj.CRS.from_user_input(zone) == self.index.crs for zone in zones}
+        self._native: dict[str, bool] = {
+            zone: pyproj.CRS.from_user_input(zone) == self.index.crs for zone in zones
+        }
         self._extent: tuple[gpd.GeoDataFrame, tuple[float, ...], pd.Timestamp, pd.Timestamp] | None
         self._extent = None
 
@@ -182,12 +193,19 @@ class SceneDataset(RasterDataset):
     def scenes(self) -> list[Scene]:
         """All scenes, in the order of the column ``scene_id`` of the index."""
         grid = ('scene', 'crs', 'left', 'top', 'xres', 'yres', 'height', 'width')
-        keys = [key for key in self.layers if key in self._table]
-        grids = self._table[list(grid)].itertuples(index=False, name=None)
-        paths = self._table[keys].itertuples(index=False, name=None)
+        table = self._table
+        keys = [key for key in self.layers if key in table]
+        rows = table[list(grid)].itertuples(index=False, name=None)
+        paths = table[keys].itertuples(index=False, name=None)
+        heights = table[[f'{key}_height' for key in keys]].itertuples(index=False, name=None)
+        widths = table[[f'{key}_width' for key in keys]].itertuples(index=False, name=None)
         return [
-            Scene(*row, paths=dict(zip(keys, files, strict=True)))
-            for row, files in zip(grids, paths, strict=True)
+            Scene._make(
+                (*row, dict(zip(keys, files, strict=True)), _sizes(keys, high, wide), nominal)
+            )
+            for row, files, high, wide, nominal in zip(
+                rows, paths, heights, widths, table['nominal'].tolist(), strict=True
+            )
         ]
 
     @cached_property
@@ -254,8 +272,11 @@ class SceneDataset(RasterDataset):
 
     def _is_native(self, scene: Scene, target: Target) -> bool:
         """Whether a scene can be returned as stored."""
-        same_res = np.isclose((target.x.step, target.y.step), (scene.xres, scene.yres), rtol=1e-6)
-        return bool(same_res.all()) and self._native[scene.crs]
+        # scenes of one data set may differ by a hair in resolution: it does not matter as long as
+        # the last pixel of the query is still the nearest one
+        drift_x = abs(target.x.step / scene.xres - 1) * target.width
+        drift_y = abs(target.y.step / scene.yres - 1) * target.height
+        return max(drift_x, drift_y) < MAX_DRIFT_PX and self._native[scene.crs]
 
     def _read(self, key: str, ids: Sequence[int], target: Target) -> Tensor:
         """Read one modality and merge the scenes, the first one on top."""
@@ -289,7 +310,7 @@ class SceneDataset(RasterDataset):
         """Pixels as stored, and where there are none."""
         row = round((scene.top - target.y.stop) / scene.yres)
         col = round((target.x.start - scene.left) / scene.xres)
-        height, width = size_at(scene.height, layer.ratio), size_at(scene.width, layer.ratio)
+        height, width = scene.sizes[layer.key]
         rows = nearest(row, target.height, height, layer.ratio, out_ratio)
         cols = nearest(col, target.width, width, layer.ratio, out_ratio)
         if rows is None or cols is None:
@@ -313,7 +334,7 @@ class SceneDataset(RasterDataset):
         self, layer: Layer, scene: Scene, target: Target, out_ratio: Fraction, shape: Shape
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Pixels resampled to the target's grid, and where there are none."""
-        size = size_at(scene.height, layer.ratio), size_at(scene.width, layer.ratio)
+        size = scene.sizes[layer.key]
         path = scene.paths[layer.key]
         stored = read_window(path, (0, size[0]), (0, size[1]), self.cache)
         values = self._clean(layer, scene, stored)
@@ -353,7 +374,7 @@ class SceneDataset(RasterDataset):
     def _mean(self, layer: Layer, scene: Scene) -> float:
         """Mean of a layer over all its bands on the scene's grid, as in the authors' code."""
         path = scene.paths[layer.key]
-        height, width = size_at(scene.height, layer.ratio), size_at(scene.width, layer.ratio)
+        height, width = scene.sizes[layer.key]
         values = read_window(path, (0, height), (0, width), self.cache)
         if np.isnan(values).all():
             raise SceneError(path, 'NaN in every pixel', 'at least one measurement')
@@ -362,6 +383,10 @@ class SceneDataset(RasterDataset):
         if rows is not None and cols is not None:
             values = values[:, rows.source][:, :, cols.source]
         return float(np.nanmean(values))
+
+
+def _sizes(keys: list[str], heights: tuple[int, ...], widths: tuple[int, ...]) -> dict[str, Shape]:
+    return {key: (h, w) for key, h, w in zip(keys, heights, widths, strict=True)}
 
 
 def _footprints(table: pd.DataFrame, crs: pyproj.CRS) -> NDArray[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +13,15 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from .errors import SceneError, ScenesError
+from .grid import size_at
 from .layer import Layer
 from .raster_io import Header, load_array, read_header
+
+#: Gives a scene, by name, the place that its files do not state.
+Georeference = Callable[[str, Header], Header]
+
+#: Files of a scene may differ by so many pixels at its lower and right edge.
+SIZE_TOLERANCE_PX = 2
 
 #: Below this number of scenes a progress bar would only flicker.
 MIN_SCENES_FOR_PROGRESS = 200
@@ -39,6 +46,7 @@ def build_scene_table(
     scenes: Sequence[SceneFiles],
     layers: Mapping[str, Layer],
     reference: str,
+    georeference: Georeference | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Read the header of every file and check that the files of a scene fit together.
@@ -47,12 +55,15 @@ def build_scene_table(
         scenes: the scenes.
         layers: the modalities that every scene must have, by key.
         reference: the modality on whose grid the scene lies; all others are co-extensive with it.
+        georeference: gives files that say nothing of their place a nominal one; by default they
+            are an error.
         progress: show a progress bar where there are many scenes.
 
     Returns:
         a table with one row per scene: ``scene``, ``area``, ``mint``, ``maxt``, ``crs`` (text),
         ``left``, ``top``, ``xres``, ``yres`` (units of the CRS), ``height``, ``width`` (pixels),
-        and the path of every modality under its key.
+        ``nominal`` (whether the place is nominal), and for every modality its path under its key,
+        ``<key>_height`` and ``<key>_width``.
 
     Raises:
         ScenesError: if any file is missing, broken or does not fit; all of them are named.
@@ -60,7 +71,7 @@ def build_scene_table(
     rows: list[dict[str, Any]] = []
     problems: list[SceneError] = []
     with ThreadPoolExecutor(max_workers=min(32, 4 * (os.cpu_count() or 1))) as pool:
-        found = pool.map(lambda scene: _scene_row(scene, layers, reference), scenes)
+        found = pool.map(lambda scene: _scene_row(scene, layers, reference, georeference), scenes)
         hidden = not progress or len(scenes) < MIN_SCENES_FOR_PROGRESS
         for row, broken in tqdm(found, 'Indexing scenes', len(scenes), disable=hidden):
             problems += broken
@@ -72,14 +83,24 @@ def build_scene_table(
 
 
 def _scene_row(
-    scene: SceneFiles, layers: Mapping[str, Layer], reference: str
+    scene: SceneFiles,
+    layers: Mapping[str, Layer],
+    reference: str,
+    georeference: Georeference | None,
 ) -> tuple[dict[str, Any] | None, list[SceneError]]:
     """One row of the table, or the problems of the scene."""
     problems: list[SceneError] = []
     headers: dict[str, Header] = {}
+    nominal = False
     for key, layer in layers.items():
         try:
-            headers[key] = check_header(scene.paths[key], layer)
+            header = check_header(scene.paths[key], layer)
+            if layer.georeferenced and not header.crs:
+                if georeference is None:
+                    raise SceneError(scene.paths[key], 'no CRS', 'a georeferenced file')
+                header = georeference(scene.scene, header)
+                nominal = True
+            headers[key] = header
         except SceneError as error:
             problems.append(error)
     if not problems:
@@ -100,7 +121,10 @@ def _scene_row(
         'yres': -e,
         'height': grid.height,
         'width': grid.width,
+        'nominal': nominal,
         **{key: scene.paths[key] for key in layers},
+        **{f'{key}_height': header.height for key, header in headers.items()},
+        **{f'{key}_width': header.width for key, header in headers.items()},
     }, []
 
 
@@ -131,10 +155,8 @@ def check_header(path: str, layer: Layer) -> Header:
         if header.count != len(layer.bands):
             expected = f'{len(layer.bands)} ({", ".join(layer.bands)})'
             raise SceneError(path, f'{header.count} band(s)', expected)
-        if not header.crs:
-            raise SceneError(path, 'no coordinate reference system', 'a georeferenced file')
         _, b, _, d, e, _ = header.transform
-        if b or d or e >= 0:
+        if header.crs and (b or d or e >= 0):
             raise SceneError(path, f'transform {header.transform}', 'a north-up grid')
     if expected_shape is not None and shape != expected_shape:
         raise SceneError(path, f'shape {shape}', f'{expected_shape}')
@@ -150,19 +172,27 @@ def _misfits(
     grid = headers[reference]
     for key, header in headers.items():
         layer = layers[key]
-        if key == reference or not layer.georeferenced:
+        if key == reference:
+            continue
+        size = size_at(grid.height, layer.ratio), size_at(grid.width, layer.ratio)
+        apart_px = max(abs(header.height - size[0]), abs(header.width - size[1]))
+        if apart_px > SIZE_TOLERANCE_PX:
+            expected = f'{size} (within {SIZE_TOLERANCE_PX} px), as {scene.paths[reference]}'
+            yield SceneError(scene.paths[key], f'size {(header.height, header.width)}', expected)
+            continue
+        if not layer.georeferenced:
             continue
         if header.crs != grid.crs:
             expected = f'{grid.crs}, as {scene.paths[reference]}'
             yield SceneError(scene.paths[key], header.crs, expected)
             continue
         # Layers of different resolution snap to different grids: up to one coarse pixel apart.
-        tolerance = max(abs(header.transform[0]), abs(grid.transform[0]))
-        apart = np.abs(np.subtract(_corners(header), _corners(grid))).max()
+        tolerance = max(header.transform[0], grid.transform[0])
+        apart = np.abs(np.subtract(_corners(header), _corners(grid)))[[0, 3]].max()
         if apart >= tolerance:
             yield SceneError(
                 scene.paths[key],
-                f'bounds {_corners(header)}',
+                f'left, bottom, right, top {_corners(header)}',
                 f'{_corners(grid)} (within {tolerance:g}), as {scene.paths[reference]}',
             )
 

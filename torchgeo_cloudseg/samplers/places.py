@@ -116,7 +116,10 @@ def _table(dataset: GeoDataset, zone: int) -> pd.DataFrame:
     index = dataset.index
     bounds = shapely.bounds(index.geometry.values).reshape(-1, 4)
     table = pd.DataFrame(bounds, columns=['xmin', 'ymin', 'xmax', 'ymax'], index=index.index)
-    table['xres'], table['yres'] = dataset.res
+    for name, res in zip(('xres', 'yres'), dataset.res, strict=True):
+        # scenes that differ by a hair from the data set's resolution keep their own
+        own = index[name].to_numpy() if name in index else np.full(len(index), res)
+        table[name] = np.where(np.abs(own / res - 1) < 0.01, own, res)
     table['name'] = index['scene'].to_numpy() if 'scene' in index else None
     table['zone'] = zone
     return table

@@ -1,0 +1,15 @@
+"""Tasks: teacher pretraining, student distillation, and their evaluation."""
+
+from .base import CloudSegTask
+from .checkpoint import load_network
+from .report import RegionReport
+from .student import CloudSegStudentTask
+from .teacher import CloudSegTeacherTask
+
+__all__ = (
+    'CloudSegStudentTask',
+    'CloudSegTask',
+    'CloudSegTeacherTask',
+    'RegionReport',
+    'load_network',
+)

@@ -1,0 +1,50 @@
+"""``cloudseg convert``: the authors' weights as a checkpoint of our tasks."""
+
+import os
+from pathlib import Path
+
+from jsonargparse import auto_cli
+from lightning.pytorch import Trainer
+from rich.console import Console
+
+from ..models import load_reference_checkpoint
+from ..trainers import CloudSegStudentTask, CloudSegTask, CloudSegTeacherTask
+
+
+def run(name: str, args: list[str]) -> None:
+    """Run the subcommand.
+
+    Args:
+        name: 'convert'.
+        args: its arguments.
+    """
+    auto_cli(convert, args=args, prog=f'cloudseg {name}')
+
+
+def convert(source: Path, target: Path) -> None:
+    """Convert a network that the authors' code saved into a checkpoint of our tasks.
+
+    Args:
+        source: TeacherNet.pth or StudentNet.pth, or a checkpoint from training with that code.
+        target: checkpoint to write, such as teacher.ckpt.
+    """
+    network = load_reference_checkpoint(source)
+    config = network.config
+    task_class: type[CloudSegTask] = (
+        CloudSegStudentTask if config.reconstruct else CloudSegTeacherTask
+    )
+    task = task_class(
+        backbone=config.encoder, in_channels=config.in_channels, num_classes=config.num_classes
+    )
+    task.model.load_state_dict(network.state_dict())
+    trainer = Trainer(
+        accelerator='cpu', logger=False, enable_progress_bar=False, enable_model_summary=False
+    )
+    trainer.strategy.connect(task)
+    temporary = target.with_name(f'.{target.name}.{os.getpid()}')
+    trainer.save_checkpoint(temporary, weights_only=True)
+    temporary.replace(target)
+    kind = 'student' if config.reconstruct else 'teacher'
+    Console().print(
+        f'{target}: {kind}, {config.encoder}, {config.num_classes} classes, from {source}'
+    )

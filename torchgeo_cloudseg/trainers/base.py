@@ -1,0 +1,276 @@
+"""What teacher and student have in common: network, optimiser, metrics, evaluation."""
+
+from fractions import Fraction
+from typing import Any, cast
+
+import matplotlib.pyplot as plt
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim import Adam
+from torch.optim.lr_scheduler import LambdaLR
+
+from .._compat import SemanticSegmentationTask
+from ..inference import sliding_window
+from ..losses import SegmentationLoss
+from ..metrics import ReconstructionMetrics, RegionMetrics
+from ..models import CloudSegNet, CloudSegOutput
+from .schedules import Schedule, lr_factor
+
+Batch = dict[str, Any]
+
+
+class CloudSegTask(SemanticSegmentationTask):
+    """Abstract base of the CloudSeg tasks.
+
+    A batch follows the package's sample contract: optical image under *image_key* (B, C, H, W),
+    ``image_sar`` (B, S, H, W), both 0..1, ``mask`` (B, h, w) and, where there are clouds,
+    ``mask_cloud`` (B, H, W). Metrics are computed for all, clear and cloudy pixels.
+
+    Training and validation see patches of one size. In testing and prediction the network slides
+    over whole scenes, with *window* and *stride*.
+    """
+
+    #: Performance metric to monitor in callbacks, and its direction.
+    monitor = 'val_mIoU'
+    mode = 'max'
+
+    #: Number of validation batches of which a figure is logged.
+    figures = 10
+
+    def __init__(self, weights: str | bool | None = None) -> None:
+        """Initialize a new CloudSegTask instance.
+
+        Args:
+            weights: Initial encoder weights: True for ImageNet weights, a path to a local file,
+                False or None for random weights. Not kept among the hyperparameters.
+        """
+        self.weights = weights
+        # passes over SemanticSegmentationTask, which would build a network of its own
+        super(SemanticSegmentationTask, self).__init__()
+
+    def build_model(self, spatial_gate: bool, reconstruct: bool) -> CloudSegNet:
+        """Build the network that the hyperparameters describe.
+
+        Args:
+            spatial_gate: weigh optical features by a spatial gate in every fusion block.
+            reconstruct: add the branch that reconstructs the cloud-free image.
+
+        Returns:
+            the network.
+        """
+        optical, sar = self.hparams['in_channels']
+        return CloudSegNet(
+            encoder=self.hparams['backbone'],
+            in_channels=(optical, sar),
+            num_classes=self.hparams['num_classes'],
+            spatial_gate=spatial_gate,
+            reconstruct=reconstruct,
+            weights=self.weights or None,
+        )
+
+    def configure_losses(self) -> None:
+        """Initialize the segmentation criterion."""
+        self.criterion = SegmentationLoss(
+            loss=self.hparams['loss'],
+            class_weights=self.hparams['class_weights'],
+            ignore_index=self.hparams['ignore_index'],
+            label_smoothing=self.hparams['label_smoothing'],
+        )
+
+    def configure_metrics(self) -> None:
+        """Initialize the metrics by region."""
+        kwargs = {key: self.hparams[key] for key in ('num_classes', 'ignore_index', 'labels')}
+        self.train_metrics = RegionMetrics(**kwargs)
+        self.val_metrics = RegionMetrics(**kwargs)
+        self.test_metrics = RegionMetrics(**kwargs)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Initialize the optimizer and learning rate scheduler.
+
+        Returns:
+            Adam with a schedule that changes the rate at epoch ends.
+        """
+        optimizer = Adam(self.model.parameters(), lr=self.hparams['lr'])
+        max_epochs = self.trainer.max_epochs or 0
+
+        def factor(epoch: int) -> float:
+            return lr_factor(
+                epoch,
+                cast(Schedule, self.hparams['schedule']),
+                max_epochs,
+                self.hparams['warmup_epochs'],
+            )
+
+        return {'optimizer': optimizer, 'lr_scheduler': {'scheduler': LambdaLR(optimizer, factor)}}
+
+    def forward(  # type: ignore[override]  # two images instead of one
+        self, optical: Tensor, sar: Tensor, output_size: tuple[int, int] | None = None
+    ) -> CloudSegOutput:
+        """Forward pass of the model.
+
+        Args:
+            optical: optical image (B, C, H, W), 0..1.
+            sar: SAR image (B, S, H, W), 0..1.
+            output_size: height and width of the logits (defaults to those of the images).
+
+        Returns:
+            logits (B, K, h, w), features and, where the model has the branch, reconstruction.
+        """
+        output: CloudSegOutput = self.model(optical, sar, output_size=output_size)
+        return output
+
+    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Optical and SAR image of a batch.
+
+        Args:
+            batch: a batch.
+
+        Returns:
+            optical (B, C, H, W) and SAR image (B, S, H, W).
+
+        Raises:
+            KeyError: if one is missing.
+        """
+        keys = (self.hparams['image_key'], 'image_sar')
+        missing = [key for key in keys if key not in batch]
+        if missing:
+            raise KeyError(
+                f'{type(self).__name__} needs {missing} in a batch, which has {sorted(batch)}. '
+                'Ask the dataset for them with `modalities=`, or set `image_key`.'
+            )
+        return batch[keys[0]], batch[keys[1]]
+
+    def on_train_epoch_end(self) -> None:
+        """Log the training metrics."""
+        self._log_metrics('train', self.train_metrics)
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Update the validation metrics and log the loss and some figures.
+
+        Args:
+            batch: The output of your DataLoader.
+            batch_idx: Integer displaying index of this batch.
+            dataloader_idx: Index of the current dataloader.
+        """
+        mask = batch['mask']
+        output = self(*self.inputs(batch), output_size=label_size(mask))
+        self.val_metrics.update(output.logits, mask, cloud_mask(batch))
+        loss = self.criterion(output.logits, mask)
+        self.log('val_loss', loss, batch_size=len(mask), sync_dist=True)
+        if batch_idx < self.figures:
+            self._log_figure(batch, output, batch_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation metrics."""
+        self._log_metrics('val', self.val_metrics)
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Slide over whole scenes and update the test metrics.
+
+        Args:
+            batch: The output of your DataLoader.
+            batch_idx: Integer displaying index of this batch.
+            dataloader_idx: Index of the current dataloader.
+        """
+        mask = batch['mask']
+        logits = self.slide(batch, label_size(mask))
+        self.test_metrics.update(logits, mask, cloud_mask(batch))
+        self.log('test_loss', self.criterion(logits, mask), batch_size=len(mask), sync_dist=True)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics."""
+        self._log_metrics('test', self.test_metrics)
+
+    def predict_step(
+        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, Tensor | None]:
+        """Compute the class probabilities of whole scenes.
+
+        Args:
+            batch: The output of your DataLoader.
+            batch_idx: Integer displaying index of this batch.
+            dataloader_idx: Index of the current dataloader.
+
+        Returns:
+            Dictionary with 'probabilities' (B, K, h, w), and 'bounds' and 'transform' as in the
+            batch.
+        """
+        optical, _ = self.inputs(batch)
+        scale = self.hparams['label_scale']
+        size = tuple(round(side * scale) for side in optical.shape[-2:])
+        probabilities = self.slide(batch, (size[0], size[1])).softmax(dim=1)
+        kept = {key: batch.get(key) for key in ('bounds', 'transform')}
+        return {'probabilities': probabilities, **kept}
+
+    def slide(self, batch: Batch, output_size: tuple[int, int]) -> Tensor:
+        """Logits of whole scenes, put together from overlapping windows.
+
+        Args:
+            batch: a batch of scenes.
+            output_size: height and width of the label grid.
+
+        Returns:
+            logits (B, K, h, w).
+        """
+        optical, sar = self.inputs(batch)
+        window: int = self.hparams['window']
+        height, width = optical.shape[-2:]
+        scale = Fraction(output_size[0], height)
+
+        def network(optical: Tensor, sar: Tensor) -> Tensor:
+            size = tuple(round(side * scale) for side in optical.shape[-2:])
+            logits: Tensor = self.model.segment(optical, sar, output_size=(size[0], size[1]))
+            return logits
+
+        return sliding_window(
+            network, optical, sar, window=window, stride=self.hparams['stride'], scale=scale
+        )
+
+    def _log_metrics(self, stage: str, metrics: RegionMetrics) -> None:
+        """Log metrics under ``<stage>_<region>_<name>``, and mIoU of all pixels by its own name."""
+        values = {f'{stage}_{name}': value for name, value in metrics.compute().items()}
+        values[f'{stage}_mIoU'] = values[f'{stage}_all_mIoU']
+        # torchmetrics has already summed over the processes
+        self.log_dict(values, sync_dist=False)
+        metrics.reset()
+
+    def _log_figure(self, batch: Batch, output: CloudSegOutput, batch_idx: int) -> None:
+        """Send a figure of the first sample of a batch to the logger."""
+        datamodule = getattr(self.trainer, 'datamodule', None)
+        writer = getattr(self.logger, 'experiment', None)
+        if not hasattr(datamodule, 'plot') or not hasattr(writer, 'add_figure'):
+            return
+        sample = {key: value[0] for key, value in batch.items() if isinstance(value, Tensor)}
+        sample['prediction'] = output.logits[0].argmax(dim=0)
+        if output.reconstruction is not None:
+            sample['reconstruction'] = output.reconstruction[0].float()
+        figure = datamodule.plot(sample)
+        if figure is not None:
+            writer.add_figure(f'image/{batch_idx}', figure, global_step=self.global_step)
+            plt.close(figure)
+
+
+def label_size(mask: Tensor) -> tuple[int, int]:
+    """Height and width of the label grid.
+
+    Args:
+        mask: labels (B, h, w).
+
+    Returns:
+        h and w.
+    """
+    return mask.shape[-2], mask.shape[-1]
+
+
+def cloud_mask(batch: Batch) -> Tensor:
+    """Cloud mask of a batch; all clear where the batch has none.
+
+    Args:
+        batch: a batch.
+
+    Returns:
+        mask (B, H, W), 1 cloud and 0 clear.
+    """
+    mask: Tensor = batch['mask']
+    return batch['mask_cloud'] if 'mask_cloud' in batch else torch.zeros_like(mask)

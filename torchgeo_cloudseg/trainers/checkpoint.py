@@ -1,0 +1,125 @@
+"""Networks in checkpoints: reading them without a task, and writing them as one."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..models import CloudSegNet
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint of one of our tasks, without unpickling code.
+
+    Args:
+        path: a file that Lightning wrote.
+
+    Returns:
+        its content, on the CPU.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no checkpoint of a task of this package.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'{path}: no such checkpoint. Check the path.')
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f'{path}: found no checkpoint that can be read safely ({error}), expected one written '
+            'by Lightning for a task of this package.'
+        ) from error
+    keys = set(content) if isinstance(content, dict) else set()
+    if 'network' in keys:
+        raise ValueError(
+            f"{path}: found a file of the authors' code. Convert it first: "
+            f'`cloudseg convert {path} {Path(path).stem}.ckpt`.'
+        )
+    if not {'state_dict', 'hyper_parameters'} <= keys:
+        raise ValueError(
+            f'{path}: found {sorted(map(str, keys)) or type(content).__name__}, expected '
+            "'state_dict' and 'hyper_parameters', as Lightning writes them."
+        )
+    checkpoint: dict[str, Any] = content
+    return checkpoint
+
+
+def network_state(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Parameters and buffers of the network in a task's checkpoint.
+
+    Args:
+        checkpoint: see :func:`read_checkpoint`.
+
+    Returns:
+        state dict of a :class:`~torchgeo_cloudseg.models.CloudSegNet`.
+    """
+    prefix = 'model.'
+    state: dict[str, torch.Tensor] = checkpoint['state_dict']
+    return {
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+    }
+
+
+def load_network(path: str | Path) -> CloudSegNet:
+    """Load the network of a teacher's or student's checkpoint.
+
+    Args:
+        path: a file that Lightning wrote.
+
+    Returns:
+        the network, on the CPU, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no checkpoint of a task of this package.
+    """
+    checkpoint = read_checkpoint(path)
+    hparams = checkpoint['hyper_parameters']
+    state = network_state(checkpoint)
+    try:
+        network = CloudSegNet(
+            encoder=hparams['backbone'],
+            in_channels=tuple(hparams['in_channels']),
+            num_classes=hparams['num_classes'],
+            spatial_gate=any('gate' in name for name in state),
+            reconstruct=any('reconstruction' in name for name in state),
+        )
+        network.load_state_dict(state)
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(f'{path}: no network of this package ({error}).') from error
+    return network.eval()
+
+
+def load_teacher(path: str | Path, student: CloudSegNet) -> CloudSegNet:
+    """Load a frozen teacher and make sure that the student can learn from it.
+
+    Args:
+        path: checkpoint of a :class:`~torchgeo_cloudseg.trainers.CloudSegTeacherTask`.
+        student: the network to be taught.
+
+    Returns:
+        the teacher, on the CPU, in evaluation mode, without gradients.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds no teacher, or one of another architecture.
+    """
+    teacher = load_network(path)
+    if teacher.config.reconstruct or teacher.config.spatial_gate:
+        raise ValueError(
+            f'{path}: found a student (spatial gates or a reconstruction branch), expected a '
+            'teacher. Train one with CloudSegTeacherTask.'
+        )
+    names = ('encoder', 'in_channels', 'num_classes')
+    pairs = {n: (getattr(teacher.config, n), getattr(student.config, n)) for n in names}
+    differing = [f'{n}: teacher {t}, student {s}' for n, (t, s) in pairs.items() if t != s]
+    if differing:
+        raise ValueError(
+            f'{path}: the teacher does not fit the student: {"; ".join(differing)}. Give both the '
+            'same `backbone`, `in_channels` and `num_classes`.'
+        )
+    return teacher.requires_grad_(False)

@@ -1,0 +1,181 @@
+"""Student: segmentation of cloudy images, taught to remove clouds and to imitate the teacher."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..losses import ClearSkyHintLoss, CloudCharbonnierLoss
+from ..metrics import ReconstructionMetrics
+from ..models import CloudSegNet
+from .base import Batch, CloudSegTask, cloud_mask, label_size
+from .checkpoint import load_teacher
+from .schedules import Schedule
+
+
+class CloudSegStudentTask(CloudSegTask):
+    """Training of the student on cloudy images (Xu et al. 2024).
+
+    Loss: cross-entropy + *reconstruction_weight* x cloud-weighted Charbonnier loss of the
+    reconstructed cloud-free image + *distillation_weight* x squared distance to the teacher's
+    decoder features where the sky is clear.
+
+    The teacher sees the cloud-free image. It is frozen and always in evaluation mode, runs without
+    autograd, and is no part of the module: checkpoints hold the student alone.
+    """
+
+    def __init__(
+        self,
+        teacher: str | None = None,
+        backbone: str = 'mit_b4',
+        weights: str | bool | None = None,
+        in_channels: tuple[int, int] = (4, 2),
+        num_classes: int = 6,
+        labels: list[str] | None = None,
+        loss: Literal['ce', 'focal', 'dice'] = 'ce',
+        class_weights: Sequence[float] | None = None,
+        ignore_index: int = 255,
+        label_smoothing: float = 0.0,
+        reconstruction_weight: float = 1.0,
+        distillation_weight: float = 1.0,
+        distill_clear_only: bool = True,
+        spatial_gate: bool = True,
+        lr: float = 1e-4,
+        schedule: Schedule = 'step',
+        warmup_epochs: int = 0,
+        window: int = 160,
+        stride: int = 80,
+        label_scale: float = 0.3,
+        image_key: str = 'image',
+    ) -> None:
+        """Initialize a new CloudSegStudentTask instance.
+
+        Args:
+            teacher: Path to a checkpoint of the teacher; None to train without distillation. Only
+                read when training starts.
+            backbone: Name of the encoder, such as 'mit_b0' to 'mit_b5'.
+            weights: Initial encoder weights: True for ImageNet weights, a path to a local file,
+                False or None for random weights.
+            in_channels: Number of optical and SAR bands.
+            num_classes: Number of prediction classes.
+            labels: List of class names.
+            loss: Name of the segmentation loss: 'ce', 'focal' or 'dice'.
+            class_weights: Optional rescaling weight given to each class.
+            ignore_index: Label of pixels left out of the loss and the metrics.
+            label_smoothing: Share of each label spread over all classes, 0 to 1.
+            reconstruction_weight: Weight of the reconstruction loss; 0 leaves the branch out.
+            distillation_weight: Weight of the distillation loss; 0 leaves the teacher out.
+            distill_clear_only: Distil where the sky is clear, as in the paper; False for all
+                pixels.
+            spatial_gate: Weigh optical features by a spatial gate in every fusion block.
+            lr: Learning rate for optimizer.
+            schedule: 'step' (halved at epochs 10, 15, 20, ...), 'cosine' or 'constant'.
+            warmup_epochs: Epochs in which the learning rate rises linearly.
+            window: Side of the windows that slide over a whole scene, in pixels.
+            stride: Distance between windows, in pixels.
+            label_scale: Pixels of the label grid per optical pixel, for prediction.
+            image_key: Key of the optical image.
+        """
+        super().__init__(weights)
+        # in a list, so that it is no submodule: neither trained, nor saved, nor set to training
+        self._teacher: list[CloudSegNet] = []
+
+    def configure_models(self) -> None:
+        """Initialize the model."""
+        self.model = self.build_model(
+            self.hparams['spatial_gate'], reconstruct=self.hparams['reconstruction_weight'] > 0
+        )
+
+    def configure_losses(self) -> None:
+        """Initialize the three criteria."""
+        super().configure_losses()
+        self.reconstruction_criterion = CloudCharbonnierLoss()
+        self.distillation_criterion = ClearSkyHintLoss(
+            clear_only=self.hparams['distill_clear_only']
+        )
+
+    def configure_metrics(self) -> None:
+        """Initialize the metrics by region, of the segmentation and of the reconstruction."""
+        super().configure_metrics()
+        self.test_reconstruction = ReconstructionMetrics()
+
+    def setup(self, stage: str) -> None:
+        """Load the teacher where training needs it.
+
+        Args:
+            stage: Either 'fit', 'validate', 'test', or 'predict'.
+
+        Raises:
+            FileNotFoundError: If there is no such checkpoint.
+            ValueError: If it holds no teacher for this student.
+        """
+        path = self.hparams['teacher']
+        if stage == 'fit' and path is not None and self.hparams['distillation_weight'] > 0:
+            self._teacher = [load_teacher(path, student=self.model)]
+
+    def training_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Compute the training losses.
+
+        Args:
+            batch: The output of your DataLoader.
+            batch_idx: Integer displaying index of this batch.
+            dataloader_idx: Index of the current dataloader.
+
+        Returns:
+            The weighted sum of the losses.
+        """
+        mask, clouds = batch['mask'], cloud_mask(batch)
+        optical, sar = self.inputs(batch)
+        output = self(optical, sar, output_size=label_size(mask))
+        losses = {'segmentation': (1.0, self.criterion(output.logits, mask))}
+        if output.reconstruction is not None:
+            removed = self.reconstruction_criterion(
+                output.reconstruction, batch['image_clear'], clouds
+            )
+            losses['reconstruction'] = (self.hparams['reconstruction_weight'], removed)
+        if self._teacher:
+            taught = self.teach(batch['image_clear'], sar)
+            distilled = self.distillation_criterion(output.features, taught, clouds)
+            losses['distillation'] = (self.hparams['distillation_weight'], distilled)
+        loss = torch.stack([weight * value for weight, value in losses.values()]).sum()
+        self.train_metrics.update(output.logits.detach(), mask, clouds)
+        named = {f'train_{name}_loss': value for name, (_, value) in losses.items()}
+        self.log_dict({'train_loss': loss, **named}, batch_size=len(mask))
+        return loss
+
+    @torch.no_grad()
+    def teach(self, clear: Tensor, sar: Tensor) -> Tensor:
+        """Decoder features of the teacher.
+
+        Args:
+            clear: cloud-free optical image (B, C, H, W), 0..1.
+            sar: SAR image (B, S, H, W), 0..1.
+
+        Returns:
+            features (B, 16, H, W), without gradient.
+        """
+        teacher = self._teacher[0].to(clear.device)
+        features: Tensor = teacher.decode(clear, sar)
+        return features
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Slide over whole scenes and update the test metrics.
+
+        Args:
+            batch: The output of your DataLoader.
+            batch_idx: Integer displaying index of this batch.
+            dataloader_idx: Index of the current dataloader.
+        """
+        super().test_step(batch, batch_idx, dataloader_idx)
+        if self.model.config.reconstruct and 'image_clear' in batch:
+            restored = self.model(*self.inputs(batch)).reconstruction.clamp(0, 1)
+            self.test_reconstruction.update(restored, batch['image_clear'], cloud_mask(batch))
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics."""
+        super().on_test_epoch_end()
+        if self.test_reconstruction.update_count:
+            values = self.test_reconstruction.compute()
+            self.log_dict({f'test_{name}': value for name, value in values.items()})
+            self.test_reconstruction.reset()

@@ -1,0 +1,82 @@
+"""Teacher: segmentation of cloud-free optical and SAR images."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor
+
+from .base import Batch, CloudSegTask, cloud_mask, label_size
+from .schedules import Schedule
+
+
+class CloudSegTeacherTask(CloudSegTask):
+    """Pretraining of the teacher on cloud-free images.
+
+    The network has neither spatial gates nor a reconstruction branch (Xu et al. 2024). Loss:
+    cross-entropy.
+    """
+
+    def __init__(
+        self,
+        backbone: str = 'mit_b4',
+        weights: str | bool | None = None,
+        in_channels: tuple[int, int] = (4, 2),
+        num_classes: int = 6,
+        labels: list[str] | None = None,
+        loss: Literal['ce', 'focal', 'dice'] = 'ce',
+        class_weights: Sequence[float] | None = None,
+        ignore_index: int = 255,
+        label_smoothing: float = 0.0,
+        lr: float = 1e-4,
+        schedule: Schedule = 'step',
+        warmup_epochs: int = 0,
+        window: int = 160,
+        stride: int = 80,
+        label_scale: float = 0.3,
+        image_key: str = 'image_clear',
+    ) -> None:
+        """Initialize a new CloudSegTeacherTask instance.
+
+        Args:
+            backbone: Name of the encoder, such as 'mit_b0' to 'mit_b5'.
+            weights: Initial encoder weights: True for ImageNet weights, a path to a local file,
+                False or None for random weights.
+            in_channels: Number of optical and SAR bands.
+            num_classes: Number of prediction classes.
+            labels: List of class names.
+            loss: Name of the loss function: 'ce', 'focal' or 'dice'.
+            class_weights: Optional rescaling weight given to each class.
+            ignore_index: Label of pixels left out of the loss and the metrics.
+            label_smoothing: Share of each label spread over all classes, 0 to 1.
+            lr: Learning rate for optimizer.
+            schedule: 'step' (halved at epochs 10, 15, 20, ...), 'cosine' or 'constant'.
+            warmup_epochs: Epochs in which the learning rate rises linearly.
+            window: Side of the windows that slide over a whole scene, in pixels.
+            stride: Distance between windows, in pixels.
+            label_scale: Pixels of the label grid per optical pixel, for prediction.
+            image_key: Key of the optical image: 'image_clear', or 'image' to see what the teacher
+                makes of cloudy images.
+        """
+        super().__init__(weights)
+
+    def configure_models(self) -> None:
+        """Initialize the model."""
+        self.model = self.build_model(spatial_gate=False, reconstruct=False)
+
+    def training_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Compute the training loss.
+
+        Args:
+            batch: The output of your DataLoader.
+            batch_idx: Integer displaying index of this batch.
+            dataloader_idx: Index of the current dataloader.
+
+        Returns:
+            The loss tensor.
+        """
+        mask = batch['mask']
+        output = self(*self.inputs(batch), output_size=label_size(mask))
+        loss: Tensor = self.criterion(output.logits, mask)
+        self.train_metrics.update(output.logits.detach(), mask, cloud_mask(batch))
+        self.log('train_loss', loss, batch_size=len(mask))
+        return loss
