@@ -1,0 +1,242 @@
+"""The network: optical and SAR encoders, a cross-modal encoder between them, U-Net decoders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from segmentation_models_pytorch.base.initialization import initialize_head
+from torch import Tensor, nn
+
+from torchgeo_cloudseg.models.decoder import Decoder, Reconstruction
+from torchgeo_cloudseg.models.encoders import Weights, create_encoder
+from torchgeo_cloudseg.models.fusion import FusionBlock
+
+#: Images are padded to a multiple of the last stage's stride.
+STRIDE = 32
+
+
+class CloudSegOutput(NamedTuple):
+    """What the network says about a batch.
+
+    Attributes:
+        logits: class scores, shape (B, K, H, W) or (B, K, *output_size).
+        features: output of the cross-modal decoder, shape (B, 16, H, W): what the student learns
+            to share with the teacher.
+        reconstruction: the cloud-free optical image, shape (B, C, H, W), in the scale of the
+            input; None without that branch.
+    """
+
+    logits: Tensor
+    features: Tensor
+    reconstruction: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class CloudSegConfig:
+    """What makes two networks the same architecture.
+
+    Attributes:
+        encoder: name of the encoder.
+        in_channels: optical and SAR channels.
+        num_classes: number of classes.
+        spatial_gate: whether the fusion blocks weigh optical pixels.
+        reconstruct: whether there is a reconstruction branch.
+    """
+
+    encoder: str = 'mit_b4'
+    in_channels: tuple[int, int] = (4, 2)
+    num_classes: int = 6
+    spatial_gate: bool = True
+    reconstruct: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the arguments.
+
+        Raises:
+            ValueError: if one of them makes no sense.
+        """
+        if len(self.in_channels) != 2 or min(self.in_channels) < 1:
+            raise ValueError(
+                f'in_channels={self.in_channels}: expected two positive numbers, '
+                'of optical and of SAR channels'
+            )
+        if self.num_classes < 1:
+            raise ValueError(f'num_classes={self.num_classes}: expected at least 1')
+
+
+class CloudSegNet(nn.Module):
+    """CloudSeg's network for optical and SAR images.
+
+    Two encoders read the images; after each of their four stages a fusion block exchanges what
+    they know with a third, cross-modal encoder. A U-Net decoder over the cross-modal maps gives
+    the classes; in the student, a second one over the optical maps gives the image without
+    clouds. The teacher is ``spatial_gate=False, reconstruct=False``.
+
+    Every parameter learns: what the published method leaves without gradient (the cross-modal
+    encoder's first stage, unused decoders, heads and convolutions) does not exist here.
+
+    Initial values: encoders as in :func:`~torchgeo_cloudseg.models.encoders.create_encoder`;
+    decoders and heads as in segmentation-models-pytorch (He and Xavier uniform); fusion blocks
+    as PyTorch's defaults.
+
+    Attributes:
+        config: the arguments that define the architecture.
+    """
+
+    def __init__(
+        self,
+        encoder: str = 'mit_b4',
+        in_channels: tuple[int, int] = (4, 2),
+        num_classes: int = 6,
+        spatial_gate: bool = True,
+        reconstruct: bool = True,
+        weights: Weights = None,
+        drop_path: float = 0.1,
+    ) -> None:
+        """Initialize a new CloudSegNet instance.
+
+        Args:
+            encoder: name of the encoder, see
+                :func:`~torchgeo_cloudseg.models.encoders.create_encoder`.
+            in_channels: number of optical and of SAR channels.
+            num_classes: number of classes.
+            spatial_gate: weigh optical pixels by their disagreement with SAR (student).
+            reconstruct: also reconstruct the cloud-free optical image (student).
+            weights: initial weights of all three encoders: True for ImageNet's, the path of a
+                state dict of the encoder, or None. First convolutions are adapted to the number
+                of channels.
+            drop_path: drop-path probability of the encoders' last block while training.
+
+        Raises:
+            ValueError: if an argument makes no sense.
+            PretrainedWeightsError: if the weights cannot be had or do not fit.
+        """
+        super().__init__()
+        optical_channels, sar_channels = in_channels
+        self.config = CloudSegConfig(
+            encoder, (optical_channels, sar_channels), num_classes, spatial_gate, reconstruct
+        )
+        self.optical_encoder = create_encoder(encoder, optical_channels, weights, drop_path)
+        self.sar_encoder = create_encoder(encoder, sar_channels, weights, drop_path)
+        # the cross-modal map is born in the first fusion block
+        self.cross_encoder = create_encoder(encoder, 3, weights, drop_path).without_first_stage()
+        channels = self.optical_encoder.out_channels
+        last = len(channels) - 1
+        self.fusions = nn.ModuleList(
+            FusionBlock(
+                width,
+                cross=stage > 0,
+                spatial_gate=spatial_gate,
+                # after the last stage only the reconstruction looks at the optical map
+                update_optical=stage < last or reconstruct,
+                update_sar=stage < last,
+            )
+            for stage, width in enumerate(channels)
+        )
+        self.decoder = Decoder(channels)
+        self.head = nn.Conv2d(self.decoder.out_channels, num_classes, 3, padding=1)
+        initialize_head(self.head)
+        self.reconstruction = Reconstruction(channels, optical_channels) if reconstruct else None
+
+    def forward(
+        self,
+        optical: Tensor,
+        sar: Tensor,
+        output_size: tuple[int, int] | None = None,
+        reconstruct: bool | None = None,
+    ) -> CloudSegOutput:
+        """Segment, and reconstruct.
+
+        Sides that 32 does not divide are padded at the right and bottom by repeating the edge,
+        and results are cropped again; other sizes are not touched.
+
+        Args:
+            optical: cloudy optical image, float, scaled to 0..1, shape (B, C, H, W).
+            sar: SAR image on the same grid, float, scaled to 0..1, shape (B, S, H, W).
+            output_size: height and width of the label grid to which logits are resized
+                (bilinear); by default they stay at image size.
+            reconstruct: False leaves the reconstruction branch out (maps need none); by default
+                it runs where there is one.
+
+        Returns:
+            logits, features and reconstruction.
+
+        Raises:
+            ValueError: if shapes do not fit, or a reconstruction is asked of a network without
+                that branch.
+        """
+        self._check(optical, sar)
+        if reconstruct is None:
+            reconstruct = self.reconstruction is not None
+        height, width = optical.shape[-2:]
+        optical_maps, cross_maps = self.encode(pad(optical), pad(sar))
+        features = self.decoder(cross_maps)
+        logits = self.head(features)[..., :height, :width]
+        if output_size is not None:
+            logits = F.interpolate(logits, size=output_size, mode='bilinear', align_corners=False)
+        image = None
+        if reconstruct:
+            if self.reconstruction is None:
+                raise ValueError(
+                    'reconstruct=True: this network has no reconstruction branch; '
+                    'make it with CloudSegNet(reconstruct=True)'
+                )
+            image = self.reconstruction(optical_maps)[..., :height, :width]
+        return CloudSegOutput(logits, features[..., :height, :width], image)
+
+    def encode(self, optical: Tensor, sar: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Run the three encoders, fusing after each stage.
+
+        Args:
+            optical: shape (B, C, H, W), sides divisible by 32.
+            sar: shape (B, S, H, W).
+
+        Returns:
+            the optical and the cross-modal maps at strides 4, 8, 16 and 32.
+        """
+        optical_maps: list[Tensor] = []
+        cross_maps: list[Tensor] = []
+        cross: Tensor | None = None
+        for optical_stage, sar_stage, cross_stage, fuse in zip(
+            self.optical_encoder.stages,
+            self.sar_encoder.stages,
+            self.cross_encoder.stages,
+            self.fusions,
+            strict=True,
+        ):
+            optical, sar = optical_stage(optical), sar_stage(sar)
+            if cross is not None:
+                cross = cross_stage(cross)
+            optical, sar, cross = fuse(optical, sar, cross)
+            optical_maps.append(optical)
+            cross_maps.append(cross)
+        return optical_maps, cross_maps
+
+    def _check(self, optical: Tensor, sar: Tensor) -> None:
+        """Refuse images that are not what the network was made for."""
+        names = ('optical', 'sar')
+        for name, x, channels in zip(names, (optical, sar), self.config.in_channels, strict=True):
+            if x.ndim != 4 or x.shape[1] != channels:
+                raise ValueError(
+                    f'{name}: found shape {tuple(x.shape)}, expected (B, {channels}, H, W)'
+                )
+        if optical.shape[0] != sar.shape[0] or optical.shape[-2:] != sar.shape[-2:]:
+            raise ValueError(
+                f'optical and sar: found shapes {tuple(optical.shape)} and {tuple(sar.shape)}, '
+                'expected one batch on one grid'
+            )
+
+
+def pad(x: Tensor) -> Tensor:
+    """Make both sides divisible by the last stage's stride, repeating the right and bottom edge.
+
+    Args:
+        x: images of shape (B, C, H, W).
+
+    Returns:
+        images of shape (B, C, H', W'); the same where nothing is to be done.
+    """
+    bottom, right = -x.shape[-2] % STRIDE, -x.shape[-1] % STRIDE
+    return F.pad(x, (0, right, 0, bottom), mode='replicate') if bottom or right else x

@@ -1,0 +1,169 @@
+"""Stages of smp's Mix Transformer, with the same parameters and a leaner forward pass.
+
+The modules of :mod:`segmentation_models_pytorch` are taken over one by one, so pretrained weights
+load through smp. Between two stages, tokens stay in one layout (B, N, C): the memory of a
+channels-last map, so the depthwise convolutions need no copy. Attention is PyTorch's fused
+:func:`~torch.nn.functional.scaled_dot_product_attention`.
+
+Source: SegFormer (Xie et al., 2021).
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from segmentation_models_pytorch.encoders import mix_transformer as smp_mit
+from timm.layers import DropPath
+from torch import Tensor, nn
+
+
+def to_map(tokens: Tensor, height: int, width: int) -> Tensor:
+    """Tokens (B, H * W, C) as a channels-last map (B, C, H, W), without a copy."""
+    return tokens.transpose(1, 2).unflatten(2, (height, width))
+
+
+def to_tokens(x: Tensor) -> Tensor:
+    """A map (B, C, H, W) as tokens (B, H * W, C), without a copy where it is channels-last."""
+    return x.flatten(2).transpose(1, 2)
+
+
+class Attention(nn.Module):
+    """Efficient self-attention: queries everywhere, keys and values on a reduced grid."""
+
+    def __init__(self, source: smp_mit.Attention) -> None:
+        """Initialize a new Attention instance.
+
+        Args:
+            source: the module whose parameters to take over.
+        """
+        super().__init__()
+        self.num_heads = source.num_heads
+        self.scale = source.scale
+        self.q = source.q
+        self.kv = source.kv
+        self.proj = source.proj
+        self.sr = source.sr if source.sr_ratio > 1 else None
+        self.norm = source.norm if source.sr_ratio > 1 else None
+
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        """Attend.
+
+        Args:
+            x: tokens of shape (B, H * W, C).
+            height: height H of the map.
+            width: width W of the map.
+
+        Returns:
+            tokens of shape (B, H * W, C).
+        """
+        reduced = x
+        if self.sr is not None and self.norm is not None:
+            reduced = self.norm(to_tokens(self.sr(to_map(x, height, width))))
+        q = self.q(x).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        k, v = self.kv(reduced).unflatten(2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
+        out: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
+        return out
+
+
+class Mlp(nn.Module):
+    """Two linear layers around a depthwise 3x3 convolution, which tells tokens where they are."""
+
+    def __init__(self, source: smp_mit.Mlp) -> None:
+        """Initialize a new Mlp instance.
+
+        Args:
+            source: the module whose parameters to take over.
+        """
+        super().__init__()
+        self.fc1 = source.fc1
+        self.dwconv = source.dwconv.dwconv
+        self.fc2 = source.fc2
+
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        """Transform each token with its neighbours.
+
+        Args:
+            x: tokens of shape (B, H * W, C).
+            height: height H of the map.
+            width: width W of the map.
+
+        Returns:
+            tokens of shape (B, H * W, C).
+        """
+        x = to_tokens(self.dwconv(to_map(self.fc1(x), height, width)))
+        out: Tensor = self.fc2(F.gelu(x))
+        return out
+
+
+class Block(nn.Module):
+    """Attention and MLP, each after a layer norm and around a residual."""
+
+    def __init__(self, source: smp_mit.Block, drop_path: float) -> None:
+        """Initialize a new Block instance.
+
+        Args:
+            source: the module whose parameters to take over.
+            drop_path: probability of leaving a branch out for a sample while training.
+        """
+        super().__init__()
+        self.norm1 = source.norm1
+        self.attn = Attention(source.attn)
+        self.norm2 = source.norm2
+        self.mlp = Mlp(source.mlp)
+        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
+
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        """Transform.
+
+        Args:
+            x: tokens of shape (B, H * W, C).
+            height: height H of the map.
+            width: width W of the map.
+
+        Returns:
+            tokens of shape (B, H * W, C).
+        """
+        x = x + self.drop_path(self.attn(self.norm1(x), height, width))
+        return x + self.drop_path(self.mlp(self.norm2(x), height, width))
+
+
+class MixTransformerStage(nn.Module):
+    """One stage: overlapping patch embedding, blocks, layer norm."""
+
+    def __init__(
+        self,
+        patch_embed: smp_mit.OverlapPatchEmbed,
+        blocks: nn.Sequential,
+        norm: nn.LayerNorm,
+        drop_path: list[float],
+    ) -> None:
+        """Initialize a new MixTransformerStage instance.
+
+        Args:
+            patch_embed: smp's patch embedding.
+            blocks: smp's blocks.
+            norm: layer norm at the end of the stage.
+            drop_path: drop-path probability of each block.
+        """
+        super().__init__()
+        self.patch_embed = nn.ModuleDict({'proj': patch_embed.proj, 'norm': patch_embed.norm})
+        self.blocks = nn.ModuleList(
+            Block(block, rate) for block, rate in zip(blocks, drop_path, strict=True)
+        )
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode.
+
+        Args:
+            x: maps of shape (B, C, H, W).
+
+        Returns:
+            maps of shape (B, C', H / 4, W / 4) in the first stage, (B, C', H / 2, W / 2) later.
+        """
+        x = self.patch_embed['proj'](x)
+        height, width = x.shape[-2:]
+        x = self.patch_embed['norm'](to_tokens(x))
+        for block in self.blocks:
+            x = block(x, height, width)
+        return to_map(self.norm(x), height, width)
