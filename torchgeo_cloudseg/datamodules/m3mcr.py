@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 from torch.utils.data import DataLoader
-from torchgeo.datasets import DatasetNotFoundError
+from torchgeo.datasets import DatasetNotFoundError, GeoDataset
 
 from ..datasets import M3MCR
 from ..samplers import CenterSceneSampler, RandomSceneSampler
@@ -96,6 +96,7 @@ class M3MCRDataModule(SceneDataModule):
         """Data loader of the validation patches; none where there is no scene to validate on."""
         return super().val_dataloader() if self.val_dataset is not None else []
 
-    def _dataset(self, split: str) -> M3MCR:
-        file_list = self.lists[split] or self.kwargs.get('file_list')
-        return M3MCR(**{**self.kwargs, 'split': split, 'file_list': file_list})
+    def _dataset(self, split: str) -> GeoDataset:
+        """Scenes of a split: on their own grids, unless a CRS is asked for."""
+        kwargs = {'file_list': self.lists[split], **self.kwargs, 'split': split}
+        return M3MCR(**kwargs) if kwargs.get('crs') is not None else M3MCR.zoned(**kwargs)

@@ -3,5 +3,6 @@
 from .errors import SceneError, ScenesError
 from .m3mcr import M3MCR
 from .query import SceneSlice
+from .zoned import ZonedDataset
 
-__all__ = ('M3MCR', 'SceneError', 'SceneSlice', 'ScenesError')
+__all__ = ('M3MCR', 'SceneError', 'SceneSlice', 'ScenesError', 'ZonedDataset')

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import geopandas as gpd
 import numpy as np
@@ -22,10 +23,12 @@ from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 
 from .._compat import georeference
 from .errors import SceneError
+from .footprints import project
 from .grid import nearest, size_at
 from .layer import Layer
 from .query import SceneSlice
 from .raster_io import read_window
+from .zoned import GLOBAL_CRS, ZonedDataset
 
 Sample = dict[str, Any]
 Shape = tuple[int, int]
@@ -123,7 +126,6 @@ class SceneDataset(RasterDataset):
         self.cache = cache
         self._label_ratio = label_ratio
         self._label_lookup = label_lookup
-        self._table = table
         zones = table['crs'].value_counts()
         if crs is None and len(zones) > 1:
             listed = ', '.join(f'{zone} ({count} scenes)' for zone, count in zones.items())
@@ -138,6 +140,13 @@ class SceneDataset(RasterDataset):
         elif isinstance(res, int | float):
             res = (float(res), float(res))
         self._res = res
+        self._init_index(table, crs if crs is not None else zones.index[0])
+
+    def _init_index(self, table: pd.DataFrame, crs: pyproj.CRS | str) -> None:
+        """Index some scenes in one CRS."""
+        self._table = table
+        self.__dict__.pop('scenes', None)
+        self.__dict__.pop('_scene_ids', None)
         time = pd.IntervalIndex.from_arrays(
             table['mint'], table['maxt'], closed='both', name='datetime'
         )
@@ -149,10 +158,46 @@ class SceneDataset(RasterDataset):
             'xres': table['xres'].to_numpy(),
             'yres': table['yres'].to_numpy(),
         }
-        target = pyproj.CRS.from_user_input(crs if crs is not None else zones.index[0])
-        outlines = _footprints(table, target)
+        target = pyproj.CRS.from_user_input(crs)
+        right = table['left'] + table['xres'] * table['width']
+        bottom = table['top'] - table['yres'] * table['height']
+        boxes = gpd.GeoSeries(shapely.box(table['left'], bottom, right, table['top']))
+        parts = [
+            project(boxes[table['crs'] == zone].set_crs(zone), target)
+            for zone in table['crs'].unique()
+        ]
+        outlines = pd.concat(parts).sort_index().to_numpy()
         self.index = gpd.GeoDataFrame(columns, index=time, geometry=outlines, crs=target)
         self._relate_crs()
+
+    @classmethod
+    def zoned(cls, *args: Any, crs: str = GLOBAL_CRS, **kwargs: Any) -> ZonedDataset:
+        """The whole data set, however many UTM zones it lies in, each scene on its own grid.
+
+        Args:
+            *args: arguments of the data set.
+            crs: CRS of the common index; nothing is warped to it unless asked for.
+            **kwargs: keyword arguments of the data set.
+
+        Returns:
+            a container that the samplers of this package draw from.
+        """
+        arguments: dict[str, Any] = {**kwargs, 'crs': crs}
+        whole = cls(*args, **arguments)
+        return ZonedDataset(whole.by_zone(), crs, whole)
+
+    def by_zone(self) -> list[Self]:
+        """One data set per CRS in which there are scenes, none of them warped.
+
+        Returns:
+            data sets that share everything but the index with this one.
+        """
+        zones = []
+        for zone, table in self._table.groupby('crs', sort=True):
+            part = copy.copy(self)
+            part._init_index(table.reset_index(drop=True), str(zone))
+            zones.append(part)
+        return zones
 
     def _relate_crs(self) -> None:
         """Work out what the CRS of the samples means for each scene, once instead of per read."""
@@ -174,7 +219,7 @@ class SceneDataset(RasterDataset):
     def crs(self, new_crs: pyproj.CRS) -> None:
         """Change the CRS of the index and of all samples; scenes in another one are warped."""
         if new_crs != self.crs:
-            self.index.to_crs(new_crs, inplace=True)
+            self.index = self.index.set_geometry(project(self.index.geometry, new_crs))
             self._relate_crs()
 
     @property
@@ -387,18 +432,3 @@ class SceneDataset(RasterDataset):
 
 def _sizes(keys: list[str], heights: tuple[int, ...], widths: tuple[int, ...]) -> dict[str, Shape]:
     return {key: (h, w) for key, h, w in zip(keys, heights, widths, strict=True)}
-
-
-def _footprints(table: pd.DataFrame, crs: pyproj.CRS) -> NDArray[Any]:
-    """Outline of every scene in one CRS."""
-    right = table['left'] + table['xres'] * table['width']
-    bottom = table['top'] - table['yres'] * table['height']
-    boxes = shapely.box(table['left'], bottom, right, table['top'])
-    outlines = np.array(boxes, dtype=object)
-    for zone in table['crs'].unique():
-        native = pyproj.CRS.from_user_input(zone)
-        if native != crs:
-            of_zone = (table['crs'] == zone).to_numpy()
-            series = gpd.GeoSeries(outlines[of_zone], crs=native)
-            outlines[of_zone] = series.to_crs(crs).envelope.to_numpy()
-    return outlines

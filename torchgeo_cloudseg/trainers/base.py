@@ -220,7 +220,8 @@ class CloudSegTask(SemanticSegmentationTask):
 
         def network(optical: Tensor, sar: Tensor) -> Tensor:
             size = tuple(round(side * scale) for side in optical.shape[-2:])
-            logits: Tensor = self.model.segment(optical, sar, output_size=(size[0], size[1]))
+            output = self.model(optical, sar, (size[0], size[1]), reconstruct=False)
+            logits: Tensor = output.logits
             return logits
 
         return sliding_window(

@@ -85,8 +85,8 @@ def load_network(path: str | Path) -> CloudSegNet:
             encoder=hparams['backbone'],
             in_channels=tuple(hparams['in_channels']),
             num_classes=hparams['num_classes'],
-            spatial_gate=any('gate' in name for name in state),
-            reconstruct=any('reconstruction' in name for name in state),
+            spatial_gate=hparams.get('spatial_gate', False),
+            reconstruct=hparams.get('reconstruction_weight', 0) > 0,
         )
         network.load_state_dict(state)
     except (KeyError, RuntimeError) as error:

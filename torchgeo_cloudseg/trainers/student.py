@@ -156,7 +156,7 @@ class CloudSegStudentTask(CloudSegTask):
             features (B, 16, H, W), without gradient.
         """
         teacher = self._teacher[0].to(clear.device)
-        features: Tensor = teacher.decode(clear, sar)
+        features: Tensor = teacher(clear, sar).features
         return features
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:

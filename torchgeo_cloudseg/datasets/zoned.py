@@ -1,0 +1,135 @@
+"""Scenes in many UTM zones, each read in its own CRS and on its own pixel grid."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from functools import cached_property, reduce
+from operator import or_
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyproj
+import torch
+from matplotlib.figure import Figure
+from torchgeo.datasets import GeoDataset
+
+from .footprints import project
+from .query import SceneSlice
+
+#: Equal-area CRS of the whole globe, in metres (EASE-Grid 2.0).
+GLOBAL_CRS = 'EPSG:6933'
+
+
+class ZonedDataset(GeoDataset):
+    """Several data sets, one per CRS, indexed together and read apart.
+
+    A query drawn by a sampler of this package carries its zone: it is answered by that zone's data
+    set, in that zone's CRS, unwarped. A plain query ``[xmin:xmax, ymin:ymax]`` is in the CRS of
+    the container and is answered by warping, as TorchGeo does.
+
+    Works with any GeoDataset. :meth:`~.scene_dataset.SceneDataset.zoned` makes one of a whole
+    data set in one call.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[GeoDataset],
+        crs: pyproj.CRS | str = GLOBAL_CRS,
+        whole: GeoDataset | None = None,
+    ) -> None:
+        """Initialize a new ZonedDataset instance.
+
+        Args:
+            datasets: data sets of the same kind, each in a CRS of its own.
+            crs: CRS of the common index, for looking up only.
+            whole: data set over all zones in *crs*, which answers plain queries (defaults to a
+                union of copies of *datasets*, warped to *crs*).
+
+        Raises:
+            ValueError: if there is no data set.
+        """
+        if not datasets:
+            raise ValueError('ZonedDataset needs at least one data set.')
+        self.zone_datasets = list(datasets)
+        self._given_whole = whole
+        self.index = self._common_index(crs)
+        self._res = self.zone_datasets[0].res if whole is None else whole.res
+        counts = [len(getattr(dataset, 'scenes', dataset.index)) for dataset in datasets]
+        self._first_scene = np.concatenate([[0], np.cumsum(counts)])
+
+    def _common_index(self, crs: pyproj.CRS | str) -> gpd.GeoDataFrame:
+        """Indices of all zones in one CRS."""
+        parts = []
+        for zone, dataset in enumerate(self.zone_datasets):
+            outlines = project(dataset.index.geometry, crs)
+            parts.append(dataset.index.set_geometry(outlines).assign(zone=zone))
+        return pd.concat(parts)
+
+    @property
+    def grid_step_px(self) -> int:
+        """Pixels between the corners of the grid that all modalities share."""
+        return int(getattr(self.zone_datasets[0], 'grid_step_px', 1))
+
+    @cached_property
+    def whole(self) -> GeoDataset:
+        """One data set over all zones, in the CRS of the container."""
+        if self._given_whole is not None:
+            return self._given_whole
+        warped = [copy.copy(dataset) for dataset in self.zone_datasets]
+        for dataset in warped:
+            dataset.index = dataset.index.copy()
+            dataset.crs = self.crs
+            dataset.res = self.res
+        whole: GeoDataset = reduce(or_, warped)
+        return whole
+
+    def footprints(self, crs: pyproj.CRS | str = 'EPSG:4326') -> gpd.GeoDataFrame:
+        """Outlines of all scenes, for plotting and for choosing a region of interest.
+
+        Args:
+            crs: the CRS wanted.
+
+        Returns:
+            the index in that CRS; outlines across the antimeridian are in two parts.
+        """
+        return self._common_index(crs)
+
+    def __getitem__(self, index: Any) -> dict[str, Any]:
+        """Retrieve a sample.
+
+        Args:
+            index: a :class:`SceneSlice`, or ``[xmin:xmax:xres, ymin:ymax:yres, tmin:tmax]`` in
+                units of :attr:`crs`.
+
+        Returns:
+            the sample of the zone's data set; its ``scene`` counts through all zones.
+
+        Raises:
+            IndexError: If *index* is not found in the dataset.
+        """
+        if not isinstance(index, SceneSlice):
+            return dict(self.whole[index])
+        sample = dict(self.zone_datasets[index.zone][index])
+        if 'scene' in sample:
+            sample['scene'] = sample['scene'] + int(self._first_scene[index.zone])
+        sample['zone'] = torch.tensor([index.zone])
+        return sample
+
+    def plot(self, sample: dict[str, Any], *args: Any, **kwargs: Any) -> Figure:
+        """Plot a sample as its zone's data set does.
+
+        Args:
+            sample: a sample returned by :meth:`__getitem__`.
+            *args: arguments of that data set's ``plot``.
+            **kwargs: keyword arguments of that data set's ``plot``.
+
+        Returns:
+            a matplotlib Figure.
+        """
+        zone = int(sample['zone']) if 'zone' in sample else 0
+        dataset: Any = self.zone_datasets[zone]
+        figure: Figure = dataset.plot(sample, *args, **kwargs)
+        return figure
