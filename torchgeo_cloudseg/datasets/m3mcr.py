@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import pandas as pd
 import pyproj
-from matplotlib.figure import Figure
 
 from . import m3mcr_layout as layout
 from .layer import Layer
-from .legend import code_lookup
-from .plotting import plot_sample
-from .scene_dataset import Sample, SceneDataset
+from .scene_dataset import Sample, SceneDataset, check_choice
 from .scene_table import build_scene_table
 
 
@@ -65,7 +62,6 @@ class M3MCR(SceneDataset):
     rgb_bands = ('Red', 'Green', 'Blue')
     splits: ClassVar[tuple[str, ...]] = tuple(layout.FOLDERS)
 
-    #: Stored values that are brought to 0 and 1, by sample key; per band where they differ.
     ranges: ClassVar[Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]] = {
         'image': ((0.0,), (10000.0,)),
         'image_clear': ((0.0,), (10000.0,)),
@@ -122,11 +118,11 @@ class M3MCR(SceneDataset):
             ValueError: If an argument is none of its choices, or scenes lie in several zones and
                 neither *crs* nor *zone* is given.
         """
-        _check_choice('split', split, layout.FOLDERS)
-        _check_choice('classes', classes, layout.LEGENDS)
-        _check_choice('label_res', label_res, ('native', 'optical'))
+        check_choice('split', split, layout.FOLDERS)
+        check_choice('classes', classes, layout.LEGENDS)
+        check_choice('label_res', label_res, ('native', 'optical'))
         for modality in modalities:
-            _check_choice('modalities', modality, self.layers)
+            check_choice('modalities', modality, self.layers)
         if not modalities:
             raise ValueError(f'modalities is empty; choose from {list(self.layers)}.')
         self.root = self.paths = root
@@ -136,32 +132,17 @@ class M3MCR(SceneDataset):
         self.file_list = file_list
         self.val_share = val_share
         self.legend = layout.LEGENDS[classes]
-        table = self._scene_table(modalities)
-        if zone is not None and not table.empty:
-            text = f'EPSG:{zone}' if str(zone).isdigit() else str(zone)
-            found = sorted(table['crs'].unique())
-            _check_choice('zone', text, found)
-            table = table[table['crs'] == text].reset_index(drop=True)
         self._init_scenes(
-            table,
+            self._scene_table(modalities),
             modalities=modalities,
             crs=crs,
             res=res,
             transforms=transforms,
             cache=cache,
             label_ratio=Fraction(1) if label_res == 'optical' else self.layers['mask'].ratio,
-            label_lookup=code_lookup(self.legend, layout.UNKNOWN_CODES, self.ignore_index),
+            unknown_codes=layout.UNKNOWN_CODES,
+            zone=zone,
         )
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.legend)
-
-    @property
-    def class_names(self) -> list[str]:
-        """Names of the classes, in order."""
-        return [land_cover.name for land_cover in self.legend]
 
     def _scene_table(self, modalities: Sequence[str]) -> pd.DataFrame:
         """Find the scenes of the split and read their headers."""
@@ -177,26 +158,3 @@ class M3MCR(SceneDataset):
             if self.split != 'test':
                 scenes = layout.split_areas(scenes, self.split, self.val_share)
         return build_scene_table(scenes, layers, self.reference)
-
-    def plot(self, sample: Sample, show_titles: bool = True, suptitle: str | None = None) -> Figure:
-        """Plot a sample from the dataset.
-
-        Args:
-            sample: a sample returned by :meth:`__getitem__`, in stored units; ``prediction``
-                (h, w) and ``reconstruction`` (4, H, W) are shown where present.
-            show_titles: flag indicating whether to show titles above each panel.
-            suptitle: optional string to use as a suptitle.
-
-        Returns:
-            a matplotlib Figure with the rendered sample.
-        """
-        red, green, blue = (self.all_bands.index(band) for band in self.rgb_bands)
-        low, high = (side[0] for side in self.ranges['image_sar'])
-        return plot_sample(
-            sample, self.legend, (red, green, blue), (low, high), show_titles, suptitle
-        )
-
-
-def _check_choice(name: str, value: Any, choices: Any) -> None:
-    if value not in choices:
-        raise ValueError(f'{name}={value!r} is none of {list(choices)}.')

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import geopandas as gpd
 import numpy as np
@@ -14,59 +14,20 @@ import pandas as pd
 import pyproj
 import shapely
 import torch
-from numpy.typing import NDArray
-from rasterio.enums import Resampling
-from rasterio.transform import Affine
-from rasterio.warp import reproject
-from torch import Tensor
+from matplotlib.figure import Figure
 from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 
 from .._compat import georeference
-from .errors import SceneError
 from .footprints import project
-from .grid import nearest, size_at
 from .layer import Layer
+from .legend import LandCoverClass, code_lookup
+from .plotting import plot_sample
 from .query import SceneSlice
-from .raster_io import read_window
+from .scene_reader import Scene, SceneReader, Shape, Target
 from .zoned import GLOBAL_CRS, ZonedDataset
 
 Sample = dict[str, Any]
-Shape = tuple[int, int]
 Index = tuple[slice, slice, slice] | tuple[slice, slice] | tuple[slice] | slice
-
-
-#: Largest error of position within a query that is read without resampling.
-MAX_DRIFT_PX = 0.5
-
-
-class Scene(NamedTuple):
-    """Where a scene lies, and its files."""
-
-    name: str
-    #: Native coordinate reference system, as text.
-    crs: str
-    #: Upper left corner and pixel size, in units of the CRS.
-    left: float
-    top: float
-    xres: float
-    yres: float
-    #: Size in pixels.
-    height: int
-    width: int
-    #: File of every modality, by key, and its height and width in pixels.
-    paths: Mapping[str, str]
-    sizes: Mapping[str, Shape]
-    #: True where the files do not say where they lie, and the name of the scene does.
-    nominal: bool
-
-
-class Target(NamedTuple):
-    """The grid on which a sample is returned."""
-
-    x: slice
-    y: slice
-    height: int
-    width: int
 
 
 class SceneDataset(RasterDataset):
@@ -83,6 +44,12 @@ class SceneDataset(RasterDataset):
     #: Modality on whose grid the scene lies.
     reference: ClassVar[str]
 
+    #: Classes of the labels, in order.
+    legend: Sequence[LandCoverClass]
+
+    #: Stored values that are brought to 0 and 1, by sample key; per band where they differ.
+    ranges: ClassVar[Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]]
+
     #: Value for ground that no scene covers, by sample key; per band where it is a tuple.
     fills: ClassVar[Mapping[str, float | tuple[float, ...]]] = {}
 
@@ -98,7 +65,8 @@ class SceneDataset(RasterDataset):
         transforms: Callable[[Sample], Sample] | None,
         cache: bool,
         label_ratio: Fraction,
-        label_lookup: NDArray[np.int64],
+        unknown_codes: Sequence[int],
+        zone: str | int | None = None,
     ) -> None:
         """Set up the index from a table of scenes.
 
@@ -110,22 +78,27 @@ class SceneDataset(RasterDataset):
             transforms: function of a sample.
             cache: keep files open between reads.
             label_ratio: pixels of the returned label per pixel of the scene's grid.
-            label_lookup: class of each stored code 0..255; negative for an unknown code.
+            unknown_codes: stored label codes that stand for no class.
+            zone: EPSG code of the scenes to keep; by default all.
 
         Raises:
             DatasetNotFoundError: if there is no scene.
-            ValueError: if scenes lie in several zones and no *crs* is given.
+            ValueError: if scenes lie in several zones and neither *crs* nor *zone* is given.
         """
         if table.empty:
             raise DatasetNotFoundError(self)
+        if zone is not None:
+            text = f'EPSG:{zone}' if str(zone).isdigit() else str(zone)
+            check_choice('zone', text, sorted(table['crs'].unique()))
+            table = table[table['crs'] == text].reset_index(drop=True)
         self.modalities = tuple(modalities)
         self.bands = self.all_bands
         self.band_indexes = None
         self.time_series = False
         self.transforms = transforms
         self.cache = cache
-        self._label_ratio = label_ratio
-        self._label_lookup = label_lookup
+        lookup = code_lookup(self.legend, unknown_codes, self.ignore_index)
+        self._reader = SceneReader(self.layers, label_ratio, lookup, self.fills, cache)
         zones = table['crs'].value_counts()
         if crs is None and len(zones) > 1:
             listed = ', '.join(f'{zone} ({count} scenes)' for zone, count in zones.items())
@@ -200,12 +173,9 @@ class SceneDataset(RasterDataset):
         return zones
 
     def _relate_crs(self) -> None:
-        """Work out what the CRS of the samples means for each scene, once instead of per read."""
+        """Keep what the CRS of the samples means, so that it is not asked at every read."""
         self._epsg = self.index.crs.to_epsg() or 0
-        zones = self._table['crs'].unique()
-        self._native: dict[str, bool] = {
-            zone: pyproj.CRS.from_user_input(zone) == self.index.crs for zone in zones
-        }
+        self._crs_text = f'EPSG:{self._epsg}' if self._epsg else self.index.crs.to_wkt()
         self._extent: tuple[gpd.GeoDataFrame, tuple[float, ...], pd.Timestamp, pd.Timestamp] | None
         self._extent = None
 
@@ -274,22 +244,25 @@ class SceneDataset(RasterDataset):
         Returns:
             the modalities asked for (see :attr:`layers`), ``bounds``, ``transform`` (and ``crs``
             in TorchGeo 0.8), ``scene`` (int64 (1,), position in :attr:`scenes`) and ``epsg``
-            (int64 (1,); 0 where the CRS has no code).
+            (int64 (1,); 0 where the CRS has no code); ``nominal`` (bool (1,)) where the place is
+            known from the name of the scene only.
 
         Raises:
             IndexError: if no scene lies at *index*.
             SceneError: if a file is missing or broken or holds an unknown label code.
         """
         x, y, t = index if isinstance(index, SceneSlice) else self._disambiguate_slice(index)
-        target = Target(
-            x, y, round((y.stop - y.start) / y.step), round((x.stop - x.start) / x.step)
-        )
-        ids = self._find(index, target, t)
+        ids = self._find(index, x, y, t)
+        scenes = [self.scenes[i] for i in ids]
+        height, width = round((y.stop - y.start) / y.step), round((x.stop - x.start) / x.step)
+        target = Target(x, y, height, width, self._crs_text)
         sample: Sample = {**georeference(x, y, t, self.crs)}
         sample['scene'] = torch.tensor([ids[0]])
         sample['epsg'] = torch.tensor([self._epsg])
+        if any(scene.nominal for scene in scenes):
+            sample['nominal'] = torch.tensor([True])
         for key in self.modalities:
-            sample[key] = self._read(key, ids, target)
+            sample[key] = self._reader.read(key, scenes, target)
         return self.transforms(sample) if self.transforms is not None else sample
 
     def __getstate__(self) -> dict[str, Any]:
@@ -299,11 +272,10 @@ class SceneDataset(RasterDataset):
             state.pop(derived, None)
         return state
 
-    def _find(self, index: Index, target: Target, t: slice) -> list[int]:
+    def _find(self, index: Index, x: slice, y: slice, t: slice) -> list[int]:
         """Positions of the scenes that a query touches, in the order of the index."""
         if isinstance(index, SceneSlice) and index.scene in self._scene_ids:
             return [self._scene_ids[index.scene]]
-        x, y = target.x, target.y
         box = shapely.box(x.start, y.start, x.stop, y.stop)
         hits = np.sort(self.index.sindex.query(box, predicate='intersects'))
         times = self.index.index
@@ -315,120 +287,49 @@ class SceneDataset(RasterDataset):
             raise IndexError(f'index: {index} not found in dataset with bounds: {self.bounds}')
         return [int(i) for i in self.index['scene_id'].to_numpy()[hits]]
 
-    def _is_native(self, scene: Scene, target: Target) -> bool:
-        """Whether a scene can be returned as stored."""
-        # scenes of one data set may differ by a hair in resolution: it does not matter as long as
-        # the last pixel of the query is still the nearest one
-        drift_x = abs(target.x.step / scene.xres - 1) * target.width
-        drift_y = abs(target.y.step / scene.yres - 1) * target.height
-        return max(drift_x, drift_y) < MAX_DRIFT_PX and self._native[scene.crs]
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.legend)
 
-    def _read(self, key: str, ids: Sequence[int], target: Target) -> Tensor:
-        """Read one modality and merge the scenes, the first one on top."""
-        layer = self.layers[key]
-        out_ratio = self._label_ratio if key == 'mask' else Fraction(1)
-        shape = (size_at(target.height, out_ratio), size_at(target.width, out_ratio))
-        data, missing = self._read_scene(layer, ids[0], target, out_ratio, shape)
-        for i in ids[1:]:
-            if not missing.any():
-                break
-            values, absent = self._read_scene(layer, i, target, out_ratio, shape)
-            data = np.where(missing, values, data)
-            missing &= absent
-        data = data.astype(np.int64 if layer.categorical else np.float32)
-        if missing.any():
-            fill = np.asarray(self.fills.get(key, 0), dtype=data.dtype)
-            data[:, missing] = fill[:, None] if fill.ndim else fill
-        return torch.from_numpy(np.ascontiguousarray(data[0] if layer.categorical else data))
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes, in order."""
+        return [land_cover.name for land_cover in self.legend]
 
-    def _read_scene(
-        self, layer: Layer, scene_id: int, target: Target, out_ratio: Fraction, shape: Shape
-    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Pixels of one scene on the target's grid, and where there are none."""
-        scene = self.scenes[scene_id]
-        read = self._copy if self._is_native(scene, target) else self._warp
-        return read(layer, scene, target, out_ratio, shape)
+    def plot(self, sample: Sample, show_titles: bool = True, suptitle: str | None = None) -> Figure:
+        """Plot a sample from the dataset.
 
-    def _copy(
-        self, layer: Layer, scene: Scene, target: Target, out_ratio: Fraction, shape: Shape
-    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Pixels as stored, and where there are none."""
-        row = round((scene.top - target.y.stop) / scene.yres)
-        col = round((target.x.start - scene.left) / scene.xres)
-        height, width = scene.sizes[layer.key]
-        rows = nearest(row, target.height, height, layer.ratio, out_ratio)
-        cols = nearest(col, target.width, width, layer.ratio, out_ratio)
-        if rows is None or cols is None:
-            return np.zeros((len(layer.bands), *shape), layer.dtypes[0]), np.ones(shape, bool)
-        path = scene.paths[layer.key]
-        values = read_window(path, (rows.low, rows.high), (cols.low, cols.high), self.cache)
-        values = self._clean(layer, scene, values)
-        if not rows.contiguous:
-            values = values[:, rows.source]
-        if not cols.contiguous:
-            values = values[:, :, cols.source]
-        if values.shape[1:] == shape:
-            return values, np.zeros(shape, bool)
-        padded = np.zeros((len(values), *shape), values.dtype)
-        missing = np.ones(shape, bool)
-        padded[:, rows.start : rows.stop, cols.start : cols.stop] = values
-        missing[rows.start : rows.stop, cols.start : cols.stop] = False
-        return padded, missing
+        Args:
+            sample: a sample returned by :meth:`__getitem__`, in stored units; ``prediction``
+                (h, w) and ``reconstruction`` (C, H, W) are shown where present.
+            show_titles: flag indicating whether to show titles above each panel.
+            suptitle: optional string to use as a suptitle.
 
-    def _warp(
-        self, layer: Layer, scene: Scene, target: Target, out_ratio: Fraction, shape: Shape
-    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Pixels resampled to the target's grid, and where there are none."""
-        size = scene.sizes[layer.key]
-        path = scene.paths[layer.key]
-        stored = read_window(path, (0, size[0]), (0, size[1]), self.cache)
-        values = self._clean(layer, scene, stored)
-        ratio, step = float(layer.ratio), float(out_ratio)
-        x, y = target.x, target.y
-        grids: dict[str, Any] = {
-            'src_crs': scene.crs,
-            'src_transform': Affine(
-                scene.xres / ratio, 0, scene.left, 0, -scene.yres / ratio, scene.top
-            ),
-            'dst_crs': self.crs.to_wkt(),
-            'dst_transform': Affine(x.step / step, 0, x.start, 0, -y.step / step, y.stop),
-        }
-        resampling = Resampling.nearest if layer.categorical else Resampling.bilinear
-        source = values.astype(np.int16 if layer.categorical else np.float64)
-        warped = np.zeros((len(source), *shape), source.dtype)
-        reproject(source, warped, resampling=resampling, **grids)
-        inside = np.zeros(shape, np.uint8)
-        ones = np.ones(values.shape[1:], np.uint8)
-        reproject(ones, inside, resampling=Resampling.nearest, **grids)
-        return warped, inside == 0
-
-    def _clean(self, layer: Layer, scene: Scene, values: NDArray[Any]) -> NDArray[Any]:
-        """Turn stored codes into classes and fill missing measurements."""
-        path = scene.paths[layer.key]
-        if layer.key == 'mask':
-            labels = self._label_lookup[values]
-            if (labels < 0).any():
-                codes = sorted({int(code) for code in values[labels < 0]})
-                known = np.flatnonzero(self._label_lookup >= 0).tolist()
-                raise SceneError(path, f'label code(s) {codes}', f'one of {known}')
-            return np.asarray(labels)
-        if layer.may_be_nan and np.isnan(values).any():
-            return np.where(np.isnan(values), self._mean(layer, scene), values)
-        return values
-
-    def _mean(self, layer: Layer, scene: Scene) -> float:
-        """Mean of a layer over all its bands on the scene's grid, as in the authors' code."""
-        path = scene.paths[layer.key]
-        height, width = scene.sizes[layer.key]
-        values = read_window(path, (0, height), (0, width), self.cache)
-        if np.isnan(values).all():
-            raise SceneError(path, 'NaN in every pixel', 'at least one measurement')
-        rows = nearest(0, scene.height, height, layer.ratio, Fraction(1))
-        cols = nearest(0, scene.width, width, layer.ratio, Fraction(1))
-        if rows is not None and cols is not None:
-            values = values[:, rows.source][:, :, cols.source]
-        return float(np.nanmean(values))
+        Returns:
+            a matplotlib Figure with the rendered sample.
+        """
+        red, green, blue = (self.all_bands.index(band) for band in self.rgb_bands)
+        low, high = (side[0] for side in self.ranges['image_sar'])
+        return plot_sample(
+            sample, self.legend, (red, green, blue), (low, high), show_titles, suptitle
+        )
 
 
 def _sizes(keys: list[str], heights: tuple[int, ...], widths: tuple[int, ...]) -> dict[str, Shape]:
     return {key: (h, w) for key, h, w in zip(keys, heights, widths, strict=True)}
+
+
+def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
+    """Refuse an argument that is none of its choices.
+
+    Args:
+        name: name of the argument.
+        value: what was given.
+        choices: what may be given.
+
+    Raises:
+        ValueError: if it is none of them.
+    """
+    if value not in choices:
+        raise ValueError(f'{name}={value!r} is none of {list(choices)}.')

@@ -1,0 +1,235 @@
+"""Reading the pixels of scenes: copied as stored, or warped where another grid is asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyproj
+import torch
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.transform import Affine
+from rasterio.warp import reproject, transform_bounds
+from torch import Tensor
+
+from .errors import SceneError
+from .grid import nearest, size_at
+from .layer import Layer
+from .raster_io import read_window
+
+Shape = tuple[int, int]
+Pixels = NDArray[Any]
+
+#: Largest error of position within a query that is read without resampling.
+MAX_DRIFT_PX = 0.5
+
+#: Pixels read around a query that is warped, for the neighbours of its outermost pixels.
+WARP_MARGIN_PX = 2
+
+
+class Scene(NamedTuple):
+    """Where a scene lies, and its files."""
+
+    name: str
+    #: Native coordinate reference system, as text.
+    crs: str
+    #: Upper left corner and pixel size, in units of the CRS.
+    left: float
+    top: float
+    xres: float
+    yres: float
+    #: Size in pixels.
+    height: int
+    width: int
+    #: File of every modality, by key, and its height and width in pixels.
+    paths: Mapping[str, str]
+    sizes: Mapping[str, Shape]
+    #: True where the files do not say where they lie, and the name of the scene does.
+    nominal: bool
+
+
+class Target(NamedTuple):
+    """The grid on which a sample is returned."""
+
+    x: slice
+    y: slice
+    #: Size in pixels.
+    height: int
+    width: int
+    #: Coordinate reference system, as text.
+    crs: str
+
+
+@dataclass(frozen=True)
+class SceneReader:
+    """Reads one modality of some scenes onto a target grid."""
+
+    layers: Mapping[str, Layer]
+    #: Pixels of the returned label per pixel of the target.
+    label_ratio: Fraction
+    #: Class of each stored label code, negative for an unknown one.
+    label_lookup: NDArray[np.int64]
+    #: Value for ground that no scene covers, by key; per band where it is a tuple.
+    fills: Mapping[str, float | tuple[float, ...]]
+    #: Keep files open between reads.
+    cache: bool
+
+    def read(self, key: str, scenes: Sequence[Scene], target: Target) -> Tensor:
+        """Read one modality and merge the scenes, the first one on top.
+
+        Args:
+            key: the modality.
+            scenes: one or more scenes.
+            target: where to read.
+
+        Returns:
+            float32 (C, H, W), or int64 (H, W) for labels and masks.
+
+        Raises:
+            SceneError: if a file is missing or broken or holds an unknown label code.
+        """
+        layer = self.layers[key]
+        data, missing = self._read_scene(layer, scenes[0], target)
+        for scene in scenes[1:]:
+            if missing is None or not missing.any():
+                break
+            values, absent = self._read_scene(layer, scene, target)
+            data = np.where(missing, values, data)
+            missing = None if absent is None else missing & absent
+        data = data.astype(np.int64 if layer.categorical else np.float32)
+        if missing is not None and missing.any():
+            fill = np.asarray(self.fills.get(key, 0), dtype=data.dtype)
+            data[:, missing] = fill[:, None] if fill.ndim else fill
+        return torch.from_numpy(np.ascontiguousarray(data[0] if layer.categorical else data))
+
+    def _read_scene(
+        self, layer: Layer, scene: Scene, target: Target
+    ) -> tuple[Pixels, NDArray[np.bool_] | None]:
+        """Pixels of one scene on the target's grid, and where there are none."""
+        return (self._copy if _is_native(scene, target) else self._warp)(layer, scene, target)
+
+    def _out_ratio(self, layer: Layer) -> Fraction:
+        """Pixels of the output per pixel of the target."""
+        return self.label_ratio if layer.key == 'mask' else Fraction(1)
+
+    def _copy(
+        self, layer: Layer, scene: Scene, target: Target
+    ) -> tuple[Pixels, NDArray[np.bool_] | None]:
+        """Pixels as stored, and where there are none (None: nowhere)."""
+        ratio = self._out_ratio(layer)
+        shape = size_at(target.height, ratio), size_at(target.width, ratio)
+        row = round((scene.top - target.y.stop) / scene.yres)
+        col = round((target.x.start - scene.left) / scene.xres)
+        height, width = scene.sizes[layer.key]
+        rows = nearest(row, target.height, height, layer.ratio, ratio)
+        cols = nearest(col, target.width, width, layer.ratio, ratio)
+        if rows is None or cols is None:
+            return np.zeros((len(layer.bands), *shape), layer.dtypes[0]), np.ones(shape, bool)
+        values = self._load(layer, scene, (rows.low, rows.high), (cols.low, cols.high))
+        if not rows.contiguous:
+            values = values[:, rows.source]
+        if not cols.contiguous:
+            values = values[:, :, cols.source]
+        if values.shape[1:] == shape:
+            return values, None
+        padded = np.zeros((len(values), *shape), values.dtype)
+        missing = np.ones(shape, bool)
+        padded[:, rows.start : rows.stop, cols.start : cols.stop] = values
+        missing[rows.start : rows.stop, cols.start : cols.stop] = False
+        return padded, missing
+
+    def _warp(
+        self, layer: Layer, scene: Scene, target: Target
+    ) -> tuple[Pixels, NDArray[np.bool_] | None]:
+        """Pixels resampled to the target's grid, and where there are none."""
+        out_ratio, x, y = self._out_ratio(layer), target.x, target.y
+        shape = size_at(target.height, out_ratio), size_at(target.width, out_ratio)
+        warped_type = np.int16 if layer.categorical else np.float64
+        warped = np.zeros((len(layer.bands), *shape), warped_type)
+        inside = np.zeros(shape, np.uint8)
+        ratio, step = float(layer.ratio), float(out_ratio)
+        xres, yres = scene.xres / ratio, scene.yres / ratio
+        rows, cols = _source_window(scene, target, (xres, yres), scene.sizes[layer.key])
+        if rows[0] < rows[1] and cols[0] < cols[1]:
+            values = self._load(layer, scene, rows, cols).astype(warped_type)
+            left, top = scene.left + cols[0] * xres, scene.top - rows[0] * yres
+            grids: dict[str, Any] = {
+                'src_crs': scene.crs,
+                'src_transform': Affine(xres, 0, left, 0, -yres, top),
+                'dst_crs': target.crs,
+                'dst_transform': Affine(x.step / step, 0, x.start, 0, -y.step / step, y.stop),
+            }
+            nearest_neighbour = Resampling.nearest
+            smooth = nearest_neighbour if layer.categorical else Resampling.bilinear
+            reproject(values, warped, resampling=smooth, **grids)
+            ones = np.ones(values.shape[1:], np.uint8)
+            reproject(ones, inside, resampling=nearest_neighbour, **grids)
+        return warped, inside == 0
+
+    def _load(
+        self, layer: Layer, scene: Scene, rows: tuple[int, int], cols: tuple[int, int]
+    ) -> Pixels:
+        """A window of a file, with classes for codes and without missing measurements."""
+        path = scene.paths[layer.key]
+        values = read_window(path, rows, cols, self.cache)
+        if layer.key == 'mask':
+            labels = self.label_lookup[values]
+            if (labels < 0).any():
+                codes = sorted({int(code) for code in values[labels < 0]})
+                known = np.flatnonzero(self.label_lookup >= 0).tolist()
+                raise SceneError(path, f'label code(s) {codes}', f'one of {known}')
+            return np.asarray(labels)
+        if layer.may_be_nan and np.isnan(values).any():
+            return np.where(np.isnan(values), self._mean(layer, scene), values)
+        return values
+
+    def _mean(self, layer: Layer, scene: Scene) -> float:
+        """Mean of a layer over all its bands on the scene's grid, as in the authors' code."""
+        path = scene.paths[layer.key]
+        height, width = scene.sizes[layer.key]
+        values = read_window(path, (0, height), (0, width), self.cache)
+        if np.isnan(values).all():
+            raise SceneError(path, 'NaN in every pixel', 'at least one measurement')
+        rows = nearest(0, scene.height, height, layer.ratio, Fraction(1))
+        cols = nearest(0, scene.width, width, layer.ratio, Fraction(1))
+        if rows is not None and cols is not None:
+            values = values[:, rows.source][:, :, cols.source]
+        return float(np.nanmean(values))
+
+
+def _is_native(scene: Scene, target: Target) -> bool:
+    """Whether a scene can be returned as stored."""
+    # scenes of one data set may differ by a hair in resolution: it does not matter as long as the
+    # last pixel of the query is still the nearest one
+    drift_x = abs(target.x.step / scene.xres - 1) * target.width
+    drift_y = abs(target.y.step / scene.yres - 1) * target.height
+    return max(drift_x, drift_y) < MAX_DRIFT_PX and _same_crs(scene.crs, target.crs)
+
+
+@lru_cache(maxsize=1024)
+def _same_crs(first: str, second: str) -> bool:
+    if first == second:
+        return True
+    same: bool = pyproj.CRS.from_user_input(first) == pyproj.CRS.from_user_input(second)
+    return same
+
+
+def _source_window(
+    scene: Scene, target: Target, res: tuple[float, float], size: Shape
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Rows and columns of a scene's file that a warped query needs."""
+    x, y = target.x, target.y
+    box = transform_bounds(target.crs, scene.crs, x.start, y.start, x.stop, y.stop)
+    left, bottom, right, top = box
+    margin = WARP_MARGIN_PX
+    first_row = max(0, math.floor((scene.top - top) / res[1]) - margin)
+    last_row = min(size[0], math.ceil((scene.top - bottom) / res[1]) + margin)
+    first_col = max(0, math.floor((left - scene.left) / res[0]) - margin)
+    last_col = min(size[1], math.ceil((right - scene.left) / res[0]) + margin)
+    return (first_row, last_row), (first_col, last_col)
