@@ -1,0 +1,16 @@
+"""Losses of CloudSeg."""
+
+from .distillation import ClearSkyHintLoss, clear_sky_hint_loss
+from .reconstruction import CloudCharbonnierLoss, cloud_charbonnier_loss
+from .segmentation import SegmentationLoss, cross_entropy_loss, dice_loss, focal_loss
+
+__all__ = (
+    'ClearSkyHintLoss',
+    'CloudCharbonnierLoss',
+    'SegmentationLoss',
+    'clear_sky_hint_loss',
+    'cloud_charbonnier_loss',
+    'cross_entropy_loss',
+    'dice_loss',
+    'focal_loss',
+)
