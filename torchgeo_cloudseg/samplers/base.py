@@ -83,7 +83,7 @@ class SceneSampler(DistributedSampler[SceneSlice], abc.ABC):
             ``(x, y, t)`` slices to index a dataset.
         """
         for scene, row, col in self.corners()[self.rank :: self.num_replicas]:
-            yield self.places.patch(scene, row, col, self.size_of(scene))
+            yield self.places.patch(int(scene), int(row), int(col), self.size_of(scene))
 
     def __len__(self) -> int:
         """Number of this rank's patches in an epoch."""
