@@ -52,11 +52,12 @@ class CloudSegConfig:
     reconstruct: bool = True
 
     def __post_init__(self) -> None:
-        """Check the arguments.
+        """Check the arguments; a pair may come from YAML, as a list.
 
         Raises:
             ValueError: if one of them makes no sense.
         """
+        object.__setattr__(self, 'in_channels', tuple(self.in_channels))
         if len(self.in_channels) != 2 or min(self.in_channels) < 1:
             raise ValueError(
                 f'in_channels={self.in_channels}: expected two positive numbers, '
@@ -114,10 +115,8 @@ class CloudSegNet(nn.Module):
             PretrainedWeightsError: if the weights cannot be had or do not fit.
         """
         super().__init__()
-        optical_channels, sar_channels = in_channels
-        self.config = CloudSegConfig(
-            encoder, (optical_channels, sar_channels), num_classes, spatial_gate, reconstruct
-        )
+        self.config = CloudSegConfig(encoder, in_channels, num_classes, spatial_gate, reconstruct)
+        optical_channels, sar_channels = self.config.in_channels
         self.optical_encoder = create_encoder(encoder, optical_channels, weights, drop_path)
         self.sar_encoder = create_encoder(encoder, sar_channels, weights, drop_path)
         # the cross-modal map is born in the first fusion block

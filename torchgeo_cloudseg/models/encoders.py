@@ -12,6 +12,7 @@ from segmentation_models_pytorch.encoders.mix_transformer import MixVisionTransf
 from torch import Tensor, nn
 
 from torchgeo_cloudseg.models.mix_transformer import MixTransformerStage
+from torchgeo_cloudseg.models.state_files import summary
 from torchgeo_cloudseg.models.weights import (
     PretrainedWeightsError,
     load_encoder_weights,
@@ -99,15 +100,12 @@ def create_encoder(
     """
     if name not in MIX_TRANSFORMERS:
         raise ValueError(f'encoder={name!r}: expected one of {", ".join(MIX_TRANSFORMERS)}')
-    source: MixVisionTransformerEncoder = get_encoder(name, in_channels=3)
-    stem = source.patch_embed1
-    old = stem.proj
-    stem.proj = nn.Conv2d(in_channels, old.out_channels, old.kernel_size, old.stride, old.padding)
-    stem._init_weights(stem.proj)
+    spec = smp_encoders[name]
+    source: MixVisionTransformerEncoder = spec['encoder'](**spec['params'], in_chans=in_channels)
     if weights:
         state_dict = imagenet_weights(name) if weights is True else read_encoder_weights(weights)
         load_encoder_weights(source, state_dict, str(weights), FIRST_CONV, CLASSIFIER)
-    rates = torch.linspace(0, drop_path, sum(source.depths)).split(source.depths)
+    rates = torch.split(torch.linspace(0, drop_path, sum(source.depths)), source.depths)
     stages = [
         MixTransformerStage(
             getattr(source, f'patch_embed{i}'),
@@ -135,10 +133,9 @@ def imagenet_weights(name: str) -> dict[str, Tensor]:
     try:
         encoder: nn.Module = get_encoder(name, in_channels=3, weights='imagenet')
     except Exception as error:
-        reason = str(error).splitlines()[0]
         raise PretrainedWeightsError(
             f'weights=True: the ImageNet weights of {name} could not be downloaded '
-            f'({type(error).__name__}: {reason}). Connect to the network once, or give the path '
+            f'({summary(error)}). Connect to the network once, or give the path '
             'of a local state dict as weights=, or weights=None to start from scratch.'
         ) from error
     return encoder.state_dict()

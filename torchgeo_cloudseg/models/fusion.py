@@ -55,7 +55,7 @@ class MultiScale(nn.Module):
             maps of shape (B, C, H, W), not negative.
         """
         size = x.shape[-2:]
-        whole, half, quarter = self.conv.weight.split(self.channels, dim=1)
+        whole, half, quarter = torch.split(self.conv.weight, self.channels, dim=1)
         x2 = halve(x)
         # two halvings are one pooling over 4x4 whenever the map has four pixels a side
         x4 = halve(x2)

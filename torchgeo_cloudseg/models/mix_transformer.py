@@ -10,15 +10,16 @@ Source: SegFormer (Xie et al., 2021).
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from segmentation_models_pytorch.encoders import mix_transformer as smp_mit
-from timm.layers import DropPath
+from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 
 def to_map(tokens: Tensor, height: int, width: int) -> Tensor:
     """Tokens (B, H * W, C) as a channels-last map (B, C, H, W), without a copy."""
-    return tokens.transpose(1, 2).unflatten(2, (height, width))
+    return torch.unflatten(tokens.transpose(1, 2), 2, (height, width))
 
 
 def to_tokens(x: Tensor) -> Tensor:
@@ -58,8 +59,9 @@ class Attention(nn.Module):
         reduced = x
         if self.sr is not None and self.norm is not None:
             reduced = self.norm(to_tokens(self.sr(to_map(x, height, width))))
-        q = self.q(x).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
-        k, v = self.kv(reduced).unflatten(2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        q = torch.unflatten(self.q(x), 2, (self.num_heads, -1)).transpose(1, 2)
+        kv = torch.unflatten(self.kv(reduced), 2, (2, self.num_heads, -1))
+        k, v = kv.permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
         out: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
         return out
@@ -124,7 +126,8 @@ class Block(nn.Module):
             tokens of shape (B, H * W, C).
         """
         x = x + self.drop_path(self.attn(self.norm1(x), height, width))
-        return x + self.drop_path(self.mlp(self.norm2(x), height, width))
+        out: Tensor = x + self.drop_path(self.mlp(self.norm2(x), height, width))
+        return out
 
 
 class MixTransformerStage(nn.Module):

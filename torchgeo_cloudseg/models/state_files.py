@@ -60,16 +60,15 @@ def read_weights(path: str | os.PathLike[str]) -> object:
             file, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(file)
         )
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
         raise WeightsFileError(
             file,
-            f'a pickle that holds more than tensors and plain values ({reason})',
+            f'a pickle that holds more than tensors and plain values ({summary(error)})',
             'a file made by torch.save from a dict of tensors (nothing in it was run)',
         ) from error
     except Exception as error:
         raise WeightsFileError(
             file,
-            f'a file that cannot be read ({type(error).__name__}: {str(error).splitlines()[0]})',
+            f'a file that cannot be read ({summary(error)})',
             'a complete file made by torch.save or safetensors: copy or download it again',
         ) from error
 
@@ -108,3 +107,15 @@ def listing(names: list[str], shown: int = 20) -> str:
     """
     rest = len(names) - shown
     return ', '.join(names[:shown]) + (f' and {rest} more' if rest > 0 else '')
+
+
+def summary(error: Exception) -> str:
+    """What another library's error says, in one line.
+
+    Args:
+        error: the error.
+
+    Returns:
+        its type and the first line of its message.
+    """
+    return f'{type(error).__name__}: {error}'.splitlines()[0].rstrip(': ')
