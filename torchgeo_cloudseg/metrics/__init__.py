@@ -1,0 +1,14 @@
+"""Metrics of CloudSeg."""
+
+from .confusion import confusion_scores
+from .regions import REGIONS, Region
+from .report import region_table
+from .segmentation import RegionMetrics
+
+__all__ = (
+    'REGIONS',
+    'Region',
+    'RegionMetrics',
+    'confusion_scores',
+    'region_table',
+)
