@@ -1,12 +1,14 @@
 """Metrics of CloudSeg."""
 
 from .confusion import confusion_scores
+from .reconstruction import ReconstructionMetrics
 from .regions import REGIONS, Region
 from .report import region_table
 from .segmentation import RegionMetrics
 
 __all__ = (
     'REGIONS',
+    'ReconstructionMetrics',
     'Region',
     'RegionMetrics',
     'confusion_scores',

@@ -1,0 +1,158 @@
+"""Metrics of the reconstructed cloud-free image, by region."""
+
+# no postponed annotations: the tasks' command line resolves these signatures
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.functional.image import (
+    spectral_angle_mapper,
+    structural_similarity_index_measure,
+)
+
+from .regions import by_region
+
+#: The maps whose sums are kept, in order. The angle is summed over pixels with a spectrum only.
+MAPS = ('absolute', 'squared', 'similarity', 'angle')
+
+#: Least side of an image, in pixels: SSIM pads by half its 11 px window, mirrored at the edge.
+MIN_SIZE = 6
+
+#: Least mean squared error, relative to the data range: the resolution of float32 near 1. It caps
+#: PSNR at 144.5 dB, since a perfect reconstruction would have none that is finite.
+MIN_SQUARED_ERROR = 2.0**-48
+
+
+class ReconstructionMetrics(Metric):
+    """PSNR, SSIM, MAE and spectral angle of a reconstructed image, by region.
+
+    Each for all pixels, for clear sky and under clouds, in one flat dict of scalars named
+    ``<prefix><region>_<score>``, such as ``cloudy_MAE``:
+
+    * ``PSNR``: peak signal-to-noise ratio in dB, of the mean squared error of all pixels together
+      (not the mean of PSNR by image), at most 144.5.
+    * ``SSIM``: structural similarity, -1..1: the mean of torchmetrics' SSIM map (Gaussian window,
+      sigma 1.5) over the pixels of the region. Windows reach over its edge.
+    * ``MAE``: mean absolute error, in units of the images.
+    * ``SAM``: spectral angle in radians, 0..pi: the mean of torchmetrics' angle by pixel. Pixels
+      where the target is 0 in every band (no data) have no spectrum and are left out; where only
+      the prediction is 0 in every band, the angle is a right one. Images of one band have no SAM.
+
+    As in :class:`RegionMetrics`, what there is nothing to measure of is left out of the dict: a
+    region without pixels has no scores. Pixels count alike, whatever their batch or process.
+    """
+
+    is_differentiable = False
+    higher_is_better = None
+    full_state_update = False
+
+    sums: Tensor
+    pixels: Tensor
+    spectra: Tensor
+
+    def __init__(self, data_range: float = 1.0, prefix: str = '', **kwargs: Any) -> None:
+        """Initialize a new ReconstructionMetrics instance.
+
+        Args:
+            data_range: distance between the least and the greatest possible value of the images.
+            prefix: beginning of the names of all metrics, such as 'test_'.
+            **kwargs: further arguments of :class:`torchmetrics.Metric`.
+
+        Raises:
+            ValueError: if *data_range* is not positive.
+        """
+        super().__init__(**kwargs)
+        if not data_range > 0:
+            raise ValueError(f'`data_range` must be positive, found {data_range}.')
+        self.data_range = data_range
+        self.prefix = prefix
+        # the first dimension is clear and cloudy; float32, since Apple's GPUs have no float64
+        self.add_state('sums', torch.zeros(2, len(MAPS)), dist_reduce_fx='sum')
+        self.add_state('pixels', torch.zeros(2, dtype=torch.long), dist_reduce_fx='sum')
+        self.add_state('spectra', torch.zeros(2, dtype=torch.long), dist_reduce_fx='sum')
+
+    def update(self, preds: Tensor, target: Tensor, cloud_mask: Tensor) -> None:
+        """Measure a batch. Nothing here waits for the device.
+
+        Args:
+            preds: reconstructed image (B, C, H, W).
+            target: cloud-free image (B, C, H, W).
+            cloud_mask: mask (B, H, W), bool, integer or float: 1 cloud, 0 clear.
+
+        Raises:
+            ValueError: if shapes do not agree, or an image is smaller than 6 px a side.
+        """
+        self._check_shapes(preds, target, cloud_mask)
+        # SSIM takes differences of means of squares, which half precision cannot hold
+        with torch.autocast(preds.device.type, enabled=False):
+            maps, spectral = self._maps(preds.float(), target.float())
+        # a module cast to half precision as a whole takes its metrics along; sums must not be
+        self.sums = self.sums.float()
+        cloudy = cloud_mask > 0.5
+        for index, region in enumerate((~cloudy, cloudy)):
+            self.sums[index] += torch.where(region, maps, 0).sum(dim=(1, 2, 3))
+            self.pixels[index] += region.sum()
+            self.spectra[index] += (region & spectral).sum()
+
+    def compute(self) -> dict[str, Tensor]:
+        """Scores of all pixels measured so far.
+
+        Returns:
+            scores by name, float32 scalars on the metric's device.
+        """
+        sums, pixels, spectra = (
+            by_region(state.cpu()) for state in (self.sums, self.pixels, self.spectra)
+        )
+        scores: dict[str, float] = {}
+        for region, count in pixels.items():
+            if count == 0:
+                continue
+            absolute, squared, similarity, angle = sums[region].tolist()
+            error = squared / int(count) / self.data_range**2
+            name = f'{self.prefix}{region}'
+            scores[f'{name}_PSNR'] = -10 * math.log10(max(error, MIN_SQUARED_ERROR))
+            scores[f'{name}_SSIM'] = similarity / int(count)
+            scores[f'{name}_MAE'] = absolute / int(count)
+            if spectra[region] > 0:
+                scores[f'{name}_SAM'] = angle / int(spectra[region])
+        return {name: torch.tensor(score, device=self.device) for name, score in scores.items()}
+
+    def _maps(self, preds: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps of :data:`MAPS` (4, B, H, W), and where there is a spectrum, bool (B, H, W)."""
+        difference = preds - target
+        # the map, not the mean by image: releases of torchmetrics differ in the border they cut
+        _, similarity = structural_similarity_index_measure(
+            preds, target, data_range=self.data_range, return_full_image=True
+        )
+        spectral = target.ne(0).any(dim=1)
+        if target.shape[1] == 1:
+            spectral = torch.zeros_like(spectral)
+            angle = torch.zeros_like(target[:, 0])
+        else:
+            angle = spectral_angle_mapper(preds, target, reduction='none')
+            angle = torch.where(preds.ne(0).any(dim=1), angle, math.pi / 2)
+            angle = torch.where(spectral, angle, 0)
+        by_band = (difference.abs(), difference.square(), similarity)
+        return torch.stack([*(x.mean(dim=1) for x in by_band), angle]), spectral
+
+    @staticmethod
+    def _check_shapes(preds: Tensor, target: Tensor, cloud_mask: Tensor) -> None:
+        """Refuse shapes that do not agree."""
+        if preds.ndim != 4 or preds.shape != target.shape:
+            raise ValueError(
+                '`preds` and `target` must have one shape (B, C, H, W), '
+                f'found {tuple(preds.shape)} and {tuple(target.shape)}.'
+            )
+        expected = (preds.shape[0], *preds.shape[2:])
+        if cloud_mask.shape != expected:
+            raise ValueError(
+                f'`cloud_mask` must have shape (B, H, W) = {expected}, '
+                f'found {tuple(cloud_mask.shape)}.'
+            )
+        if min(expected[1:]) < MIN_SIZE:
+            raise ValueError(
+                f'SSIM needs images of at least {MIN_SIZE} x {MIN_SIZE} px, found '
+                f'{expected[1]} x {expected[2]}.'
+            )
