@@ -15,6 +15,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_jaccard_index
 
 from torchgeo_cloudseg.metrics import REGIONS, RegionMetrics, region_table
+from torchgeo_cloudseg.metrics.confusion import count_confusion
 from torchgeo_cloudseg.metrics.regions import clouds_on_grid
 
 NAMES = {'OA': 'Overall Acc', 'mAcc': 'Mean Acc', 'fwIoU': 'FreqW Acc', 'mIoU': 'Mean IoU'}
@@ -143,6 +144,18 @@ def test_a_region_without_pixels_has_no_scores(cover: int, empty: str) -> None:
     assert np.isfinite(list(values.values())).all()
     assert {name.split('_')[0] for name in values} == {'all', 'clear', 'cloudy'} - {empty}
     assert metric.confusion_matrix(empty).sum() == 0
+
+
+def test_counting_waits_for_no_device() -> None:
+    # an operation whose shape depends on data (bincount, boolean indexing) breaks the graph
+    logits, target, clouds = sample(0)
+
+    def count(logits: Tensor, target: Tensor, clouds: Tensor) -> Tensor:
+        cloudy = clouds_on_grid(clouds, (9, 9))
+        return count_confusion(logits.argmax(dim=1), target, cloudy, 5, 255)
+
+    compiled = torch.compile(count, backend='eager', fullgraph=True)
+    assert compiled(logits, target, clouds).equal(count(logits, target, clouds))
 
 
 def test_nothing_labelled_has_no_scores() -> None:
