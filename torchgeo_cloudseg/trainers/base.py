@@ -142,8 +142,11 @@ class CloudSegTask(SemanticSegmentationTask):
         return batch[keys[0]], batch[keys[1]]
 
     def on_train_epoch_end(self) -> None:
-        """Log the training metrics."""
-        self._log_metrics('train', self.train_metrics)
+        """Log the training metrics of all pixels."""
+        values = self.train_metrics.compute()
+        shown = {name: values[f'all_{name}'] for name in ('OA', 'mIoU') if f'all_{name}' in values}
+        self.log_dict({f'train_{name}': value for name, value in shown.items()})
+        self.train_metrics.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Update the validation metrics and log the loss and some figures.
@@ -231,9 +234,10 @@ class CloudSegTask(SemanticSegmentationTask):
     def _log_metrics(self, stage: str, metrics: RegionMetrics) -> None:
         """Log metrics under ``<stage>_<region>_<name>``, and mIoU of all pixels by its own name."""
         values = {f'{stage}_{name}': value for name, value in metrics.compute().items()}
-        values[f'{stage}_mIoU'] = values[f'{stage}_all_mIoU']
+        if f'{stage}_all_mIoU' in values:
+            values[f'{stage}_mIoU'] = values[f'{stage}_all_mIoU']
         # torchmetrics has already summed over the processes
-        self.log_dict(values, sync_dist=False)
+        self.log_dict(values)
         metrics.reset()
 
     def _log_figure(self, batch: Batch, output: CloudSegOutput, batch_idx: int) -> None:

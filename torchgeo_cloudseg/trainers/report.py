@@ -1,23 +1,31 @@
 """Test results as a table: on the screen, as JSON and as CSV."""
 
 import csv
+import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.table import Table
 
-#: Rows and columns of the table, in order, with their titles.
-REGIONS = {'all': 'all pixels', 'clear': 'clear sky', 'cloudy': 'under clouds'}
-SCORES = {
-    'OA': 'overall accuracy',
-    'mAcc': 'mean accuracy',
-    'fwIoU': 'freq.-weighted IoU',
-    'mIoU': 'mean IoU',
+from ..metrics import REGIONS, region_table
+
+#: Titles of the regions and of the scores that need one.
+REGION_TITLES = {'all': 'all pixels', 'clear': 'clear sky', 'cloudy': 'under clouds'}
+SCORE_TITLES = {
+    'OA': 'overall accuracy, %',
+    'mAcc': 'mean accuracy, %',
+    'fwIoU': 'freq.-weighted IoU, %',
+    'mIoU': 'mean IoU, %',
+    'PSNR': 'PSNR, dB',
+    'SAM': 'spectral angle, rad',
 }
+
+#: Scores that are no shares, and are printed as they are.
+PLAIN_SCORES = ('PSNR', 'SSIM', 'MAE', 'SAM')
 
 
 class RegionReport(Callback):
@@ -52,39 +60,39 @@ class RegionReport(Callback):
         write_json(folder / 'test.json', scores)
         write_csv(folder / 'test.csv', scores)
         console = Console()
-        console.print(region_table(scores, title=type(pl_module).__name__))
+        console.print(score_table(scores, title=type(pl_module).__name__))
         console.print(f'Written to {folder / "test.json"} and {folder / "test.csv"}.')
 
 
-def region_table(scores: Mapping[str, float], title: str = '') -> Table:
+def score_table(scores: Mapping[str, float], title: str = '') -> Table:
     """Metrics by region as a table for the terminal.
 
     Args:
-        scores: flat metrics, named ``<region>_<score>``; IoU of a class is ``IoU_<class>``.
+        scores: flat metrics, named ``<region>_<score>``.
         title: title of the table.
 
     Returns:
-        the table, in per cent.
+        the table; '-' where a region has no such score.
     """
     table = Table(title=title or None)
     table.add_column('')
-    for region in REGIONS.values():
-        table.add_column(region, justify='right')
-    for score in _score_names(scores):
-        cells = [_percent(scores.get(f'{region}_{score}')) for region in REGIONS]
-        table.add_row(SCORES.get(score, score.replace('IoU_', 'IoU ')), *cells)
+    for region in REGIONS:
+        table.add_column(REGION_TITLES[region], justify='right')
+    for row in region_table(scores):
+        score = str(row['score'])
+        heading = SCORE_TITLES.get(score, score.replace('IoU_', 'IoU ') + _unit(score))
+        table.add_row(heading, *(_cell(score, row[region]) for region in REGIONS))
     return table
 
 
 def write_json(path: Path, scores: Mapping[str, float]) -> None:
-    """Write metrics as JSON; NaN (nothing to measure) becomes null.
+    """Write metrics as JSON.
 
     Args:
         path: the file; complete or absent, never half written.
         scores: flat metrics.
     """
-    plain = {name: None if value != value else value for name, value in scores.items()}
-    _write_whole(path, json.dumps(plain, indent=2, sort_keys=True) + '\n')
+    _write_whole(path, json.dumps(dict(scores), indent=2, sort_keys=True) + '\n')
 
 
 def write_csv(path: Path, scores: Mapping[str, float]) -> None:
@@ -94,28 +102,21 @@ def write_csv(path: Path, scores: Mapping[str, float]) -> None:
         path: the file; complete or absent, never half written.
         scores: flat metrics.
     """
-    lines: list[Sequence[str]] = [['score', *REGIONS]]
-    for score in _score_names(scores):
-        values = [scores.get(f'{region}_{score}') for region in REGIONS]
-        lines.append([score, *('' if v is None or v != v else repr(v) for v in values)])
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    with temporary.open('w', newline='') as file:
-        csv.writer(file).writerows(lines)
-    temporary.replace(path)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ['score', *REGIONS])
+    writer.writeheader()
+    writer.writerows(region_table(scores))
+    _write_whole(path, text.getvalue())
 
 
-def _score_names(scores: Mapping[str, float]) -> list[str]:
-    """Names of the scores that any region has, in their order."""
-    names: dict[str, None] = {}
-    for name in scores:
-        region, _, score = name.partition('_')
-        if region in REGIONS and score:
-            names[score] = None
-    return sorted(names, key=lambda score: list(SCORES).index(score) if score in SCORES else 99)
+def _unit(score: str) -> str:
+    return ', %' if score.startswith('IoU_') else ''
 
 
-def _percent(value: float | None) -> str:
-    return '-' if value is None or value != value else f'{100 * value:.2f}'
+def _cell(score: str, value: str | float | None) -> str:
+    if not isinstance(value, float):
+        return '-'
+    return f'{value:.3f}' if score in PLAIN_SCORES else f'{100 * value:.2f}'
 
 
 def _write_whole(path: Path, text: str) -> None:
