@@ -1,0 +1,198 @@
+"""Where windows lie on an image, and which part of the output each of them reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+
+from ..datasets.grid import size_at
+
+#: Largest denominator of a scale that was given as a decimal fraction.
+MAX_DENOMINATOR = 1000
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Windows along one axis of an image.
+
+    Window *i* has its nominal place at ``i * stride_px``. A window that would leave the image is
+    shifted inside. Images whose size is no multiple of *step_px* are padded at the far end, by
+    less than a step, so that every window starts on a whole output pixel; an image smaller than
+    a window gets a single window of its own (padded) size.
+
+    Attributes:
+        size_px: size of the image.
+        window_px: size of the windows; at most the padded size of the image.
+        stride_px: distance between nominal places.
+        step_px: smallest distance that is a whole number of output pixels.
+    """
+
+    size_px: int
+    window_px: int
+    stride_px: int
+    step_px: int
+
+    @cached_property
+    def padded_px(self) -> int:
+        """Size of the image with its padding."""
+        return -(-self.size_px // self.step_px) * self.step_px
+
+    @cached_property
+    def nominal_starts_px(self) -> tuple[int, ...]:
+        """Nominal place of each window."""
+        beyond = self.padded_px - self.window_px
+        return tuple(i * self.stride_px for i in range(-(-beyond // self.stride_px) + 1))
+
+    @cached_property
+    def starts_px(self) -> tuple[int, ...]:
+        """Place of each window after shifting it inside the image."""
+        last = self.padded_px - self.window_px
+        return tuple(min(start, last) for start in self.nominal_starts_px)
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return len(self.starts_px)
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """Windows that cover an image, and the grid of the output.
+
+    Windows form rows and columns. Output rows are finished in *bands*: band *i* is what no window
+    after row *i* of the windows reaches, from the start of row *i* to the start of the next one.
+
+    Attributes:
+        rows: windows down the image.
+        columns: windows across the image.
+        scale: output pixels per image pixel.
+    """
+
+    rows: Axis
+    columns: Axis
+    scale: Fraction
+
+    def at(self, scale: Fraction | int) -> WindowPlan:
+        """The same windows with an output on another grid.
+
+        Args:
+            scale: output pixels per image pixel, with which windows start on whole pixels.
+
+        Returns:
+            a new plan.
+        """
+        return replace(self, scale=Fraction(scale))
+
+    @property
+    def window_size_px(self) -> tuple[int, int]:
+        """Height and width of a window, in image pixels."""
+        return self.rows.window_px, self.columns.window_px
+
+    @property
+    def window_output_px(self) -> tuple[int, int]:
+        """Height and width of a window, in output pixels."""
+        return self.to_output(self.rows.window_px), self.to_output(self.columns.window_px)
+
+    @property
+    def output_size_px(self) -> tuple[int, int]:
+        """Height and width of the output, in output pixels: image size times scale, rounded."""
+        return size_at(self.rows.size_px, self.scale), size_at(self.columns.size_px, self.scale)
+
+    def to_output(self, image_px: int) -> int:
+        """Convert a distance that is a multiple of a step from image to output pixels.
+
+        Args:
+            image_px: distance in image pixels.
+
+        Returns:
+            distance in output pixels.
+        """
+        return int(image_px * self.scale)
+
+    def band_px(self, row: int) -> tuple[int, int]:
+        """Output rows that are finished after a row of windows.
+
+        Args:
+            row: index of the row of windows.
+
+        Returns:
+            first output row and the one after the last.
+        """
+        starts = self.rows.starts_px
+        if row + 1 == len(starts):
+            return self.to_output(starts[row]), self.output_size_px[0]
+        return self.to_output(starts[row]), self.to_output(starts[row + 1])
+
+    def first_row_reaching(self, row: int) -> int:
+        """First row of windows that reaches into a band.
+
+        Args:
+            row: index of the band.
+
+        Returns:
+            index of a row of windows, at most *row*.
+        """
+        start = self.rows.starts_px[row]
+        return next(
+            i for i, top in enumerate(self.rows.starts_px) if top + self.rows.window_px > start
+        )
+
+
+def exact_scale(scale: float | Fraction) -> Fraction:
+    """Scale as the exact fraction that a decimal number stands for (0.3 is 3/10).
+
+    Args:
+        scale: output pixels per image pixel.
+
+    Returns:
+        the fraction.
+
+    Raises:
+        ValueError: if it is not positive.
+    """
+    exact = Fraction(scale).limit_denominator(MAX_DENOMINATOR)
+    if exact <= 0:
+        raise ValueError(f'scale={scale}: expected a positive number of output pixels per pixel.')
+    return exact
+
+
+def plan_windows(
+    size_px: tuple[int, int], window_px: int, stride_px: int, scale: float | Fraction = 1
+) -> WindowPlan:
+    """Plan the windows over an image.
+
+    With a window of two strides this is the plan of Xu et al. 2024 (their released test code):
+    ``ceil(size / stride) - 1`` windows a side, the last one shifted inside.
+
+    Args:
+        size_px: height and width of the image.
+        window_px: side of the square windows.
+        stride_px: distance between windows.
+        scale: output pixels per image pixel, such as 0.3 or ``Fraction(3, 10)``.
+
+    Returns:
+        the plan.
+
+    Raises:
+        ValueError: if windows leave gaps, or do not fall on whole output pixels.
+    """
+    exact = exact_scale(scale)
+    step = exact.denominator
+    if min(size_px) < 1:
+        raise ValueError(f'An image of {size_px[0]} x {size_px[1]} pixels has no pixels to map.')
+    if not 0 < stride_px <= window_px:
+        raise ValueError(
+            f'stride={stride_px} and window={window_px}: expected 0 < stride <= window, or there '
+            'would be gaps.'
+        )
+    for name, length in (('window', window_px), ('stride', stride_px)):
+        if length % step:
+            nearest = max(step, round(length / step) * step)
+            raise ValueError(
+                f'{name}={length}: {length} * {exact} is no whole number of output pixels. Take '
+                f'a multiple of {step}, such as {nearest}, or another scale.'
+            )
+    rows, columns = (
+        Axis(size, min(window_px, -(-size // step) * step), stride_px, step) for size in size_px
+    )
+    return WindowPlan(rows, columns, exact)

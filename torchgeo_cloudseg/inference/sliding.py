@@ -1,0 +1,246 @@
+"""Sliding a network over images, window by window, and putting the windows together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from itertools import product
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .blend import Blend, BlendName, make_blend
+from .plan import WindowPlan, plan_windows
+
+#: Windows per forward pass.
+BATCH_SIZE = 16
+
+#: Optical and SAR windows (N, C, h, w), (N, S, h, w) in; logits (N, K, h', w') out.
+Network = Callable[[Tensor, Tensor], Tensor]
+
+#: The same with several outputs, such as logits and a reconstructed image.
+MultiNetwork = Callable[[Tensor, Tensor], Sequence[Tensor]]
+
+#: Optical and SAR image (B, C, window, W), (B, S, window, W) under a row of windows.
+Reader = Callable[[int], tuple[Tensor, Tensor]]
+
+
+class Band(NamedTuple):
+    """Finished rows of the output."""
+
+    #: Index of the row of windows that finished them.
+    row: int
+    #: For every output of the network, (B, K, rows, W).
+    outputs: tuple[Tensor, ...]
+
+
+def sliding_window(
+    model: Network,
+    optical: Tensor,
+    sar: Tensor,
+    window: int = 160,
+    stride: int = 80,
+    scale: float | Fraction = 0.3,
+    blend: BlendName | Blend = 'average',
+    batch_size: int = BATCH_SIZE,
+) -> Tensor:
+    """Logits of whole images, from overlapping windows.
+
+    The defaults are the test protocol of Xu et al. 2024, see
+    :func:`~torchgeo_cloudseg.inference.plan_windows` and
+    :class:`~torchgeo_cloudseg.inference.Average`. Windows of several images share a forward pass.
+
+    Images whose sides are no multiple of the scale's denominator (10 px for 3/10) are padded at
+    the right and bottom by repeating the edge; images smaller than a window are one window of
+    their own size, rounded up to that multiple.
+
+    Args:
+        model: network, in evaluation mode, that gives the logits (N, K, h * scale, w * scale) of
+            windows (N, C, h, w) and (N, S, h, w).
+        optical: optical images (B, C, H, W), scaled as the network expects them.
+        sar: SAR images (B, S, H, W) on the same grid.
+        window: side of the windows, in pixels.
+        stride: distance between windows, in pixels.
+        scale: output pixels per image pixel; exact, 0.3 is taken as 3/10.
+        blend: how windows are put together: 'average', 'hann', 'gaussian' or 'crop'.
+        batch_size: windows per forward pass.
+
+    Returns:
+        logits (B, K, H * scale, W * scale), sizes rounded half up, on the device of the logits.
+
+    Raises:
+        ValueError: if images do not match, windows leave gaps or do not fall on whole output
+            pixels, or the network's output has another size than announced.
+    """
+    same_grid = optical.shape[:1] + optical.shape[2:] == sar.shape[:1] + sar.shape[2:]
+    if optical.ndim != 4 or sar.ndim != 4 or not same_grid:
+        raise ValueError(
+            f'optical {tuple(optical.shape)} and sar {tuple(sar.shape)}: expected (B, C, H, W) and '
+            '(B, S, H, W) with the same B, H and W.'
+        )
+    plan = plan_windows((optical.shape[-2], optical.shape[-1]), window, stride, scale)
+    optical, sar = pad_to_plan(optical, plan), pad_to_plan(sar, plan)
+
+    def read(row: int) -> tuple[Tensor, Tensor]:
+        top = plan.rows.starts_px[row]
+        rows = slice(top, top + plan.rows.window_px)
+        return optical[:, :, rows], sar[:, :, rows]
+
+    def network(optical: Tensor, sar: Tensor) -> tuple[Tensor]:
+        return (model(optical, sar),)
+
+    bands = stream_bands(network, read, [plan], make_blend(blend), batch_size)
+    return torch.cat([band.outputs[0] for band in bands], dim=-2)
+
+
+def stream_bands(
+    model: MultiNetwork,
+    read: Reader,
+    plans: Sequence[WindowPlan],
+    blend: Blend,
+    batch_size: int = BATCH_SIZE,
+    bands: range | None = None,
+) -> Iterator[Band]:
+    """Slide over images from top to bottom and hand out output rows as soon as they are finished.
+
+    Memory does not depend on the height of the images. A forward pass never spans two rows of
+    windows, so that its results, to the last bit, do not depend on where a run starts.
+
+    Args:
+        model: network with one output per plan.
+        read: gives the images under a row of windows, padded to the plan's width.
+        plans: the same windows for every output of the network, each with its own scale.
+        blend: how windows are put together.
+        batch_size: windows per forward pass.
+        bands: consecutive bands to compute (defaults to all); windows above that reach into the
+            first one are computed too.
+
+    Yields:
+        the bands in order.
+
+    Raises:
+        ValueError: if *batch_size* is not positive, or the network's output has another size than
+            announced.
+    """
+    if batch_size < 1:
+        raise ValueError(f'batch_size={batch_size}: expected at least 1.')
+    plan = plans[0]
+    bands = range(len(plan.rows)) if bands is None else bands
+    if not bands:
+        return
+    blenders = [RowBlender(plan, blend) for plan in plans]
+    for row in range(plan.first_row_reaching(bands.start), bands.stop):
+        with torch.no_grad():
+            _add_row(model, read(row), plan.columns.starts_px, blenders, batch_size)
+            outputs = tuple(blender.finish(row) for blender in blenders)
+        if row in bands:
+            yield Band(row, outputs)
+
+
+class RowBlender:
+    """Sum of weighted windows, for the output rows that the current row of windows covers."""
+
+    def __init__(self, plan: WindowPlan, blend: Blend) -> None:
+        """Initialize a new RowBlender instance.
+
+        Args:
+            plan: windows and output grid.
+            blend: how windows are put together.
+        """
+        self.plan = plan
+        self.row_weights = blend.weights(plan.rows, plan.scale)
+        self.column_weights = blend.weights(plan.columns, plan.scale)
+        self.starts = [plan.to_output(start) for start in plan.columns.starts_px]
+        self._row: Tensor | None = None
+        self._sum: Tensor | None = None
+
+    def add(self, image: int, column: int, output: Tensor, images: int) -> None:
+        """Add a window to the current row.
+
+        Args:
+            image: index of the image.
+            column: index of the window in its row.
+            output: the network's output (K, h, w) for the window.
+            images: number of images.
+
+        Raises:
+            ValueError: if the output has another size than announced.
+        """
+        height, width = self.plan.window_output_px
+        if output.shape[-2:] != (height, width):
+            raise ValueError(
+                f'The network gave {tuple(output.shape[-2:])} output pixels for a window of '
+                f'{self.plan.window_size_px} pixels, expected {(height, width)} at a scale of '
+                f'{self.plan.scale}. Resize its output, or give the scale that it has.'
+            )
+        if self._row is None:
+            full = self.plan.to_output(self.plan.columns.padded_px)
+            shape = (images, len(output), height, full)
+            # half precision is for the network; sums are not
+            self._row = torch.zeros(shape, dtype=torch.float32, device=output.device)
+            self.row_weights = self.row_weights.to(output.device)
+            self.column_weights = self.column_weights.to(output.device)
+        start = self.starts[column]
+        self._row[image, :, :, start : start + width].addcmul_(
+            output.float(), self.column_weights[column]
+        )
+
+    def finish(self, row: int) -> Tensor:
+        """Close the current row of windows.
+
+        Args:
+            row: its index.
+
+        Returns:
+            the band (B, K, rows, W) that is finished with it.
+        """
+        if self._row is None:
+            raise ValueError(f'Row {row} of the windows is empty.')
+        weighted = self._row * self.row_weights[row][:, None]
+        self._row = None
+        if self._sum is not None:
+            # rows of the sum that were not handed out are the upper rows of this one
+            weighted[:, :, : self._sum.shape[2]] += self._sum
+        start, stop = self.plan.band_px(row)
+        self._sum = weighted[:, :, stop - start :]
+        return weighted[:, :, : stop - start, : self.plan.output_size_px[1]]
+
+
+def pad_to_plan(image: Tensor, plan: WindowPlan) -> Tensor:
+    """Pad images at the right and bottom by repeating the edge, to whole steps of a plan.
+
+    Args:
+        image: images (B, C, H, W).
+        plan: windows for this size.
+
+    Returns:
+        images (B, C, H', W'); the same where nothing is to be done.
+    """
+    right = plan.columns.padded_px - image.shape[-1]
+    bottom = plan.rows.padded_px - image.shape[-2]
+    return F.pad(image, (0, right, 0, bottom), mode='replicate') if right or bottom else image
+
+
+def _add_row(
+    model: MultiNetwork,
+    images: tuple[Tensor, Tensor],
+    starts_px: Sequence[int],
+    blenders: Sequence[RowBlender],
+    batch_size: int,
+) -> None:
+    """Run the network on a row of windows of all images."""
+    optical, sar = images
+    width = blenders[0].plan.columns.window_px
+    windows = list(product(range(len(optical)), range(len(starts_px))))
+    for first in range(0, len(windows), batch_size):
+        chunk = windows[first : first + batch_size]
+        places = [(image, slice(starts_px[i], starts_px[i] + width)) for image, i in chunk]
+        outputs = model(
+            torch.stack([optical[image, :, :, place] for image, place in places]),
+            torch.stack([sar[image, :, :, place] for image, place in places]),
+        )
+        for blender, output in zip(blenders, outputs, strict=True):
+            for (image, column), window in zip(chunk, output, strict=True):
+                blender.add(image, column, window, len(optical))
