@@ -1,6 +1,7 @@
 """``cloudseg fit|validate|test|predict``: TorchGeo's command line with our classes by name."""
 
 import os
+import sys
 from typing import Any
 
 from lightning.pytorch.cli import LightningCLI
@@ -32,5 +33,6 @@ def run(name: str, args: list[str]) -> None:
         subclass_mode_data=True,
         save_config_kwargs={'overwrite': True},
         trainer_defaults={'callbacks': callbacks} if callbacks else None,
-        args=[name, *args],
+        # Lightning warns where it is given what the process has anyway
+        args=None if sys.argv[1:] == [name, *args] else [name, *args],
     )

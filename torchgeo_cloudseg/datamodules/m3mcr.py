@@ -54,8 +54,15 @@ class M3MCRDataModule(SceneDataModule):
                 of *batch_size*, since a scene is several patches large).
             **kwargs: Additional keyword arguments passed to
                 :class:`~torchgeo_cloudseg.datasets.M3MCR`.
+
+        Raises:
+            ValueError: If *file_list* is given: every split has a list of its own.
         """
-        super().__init__(M3MCR, batch_size, patch_size, length, num_workers, **kwargs)
+        super().__init__(M3MCR, batch_size, patch_size, length, num_workers)
+        if 'file_list' in kwargs:
+            raise ValueError('Give `train_list`, `val_list` or `test_list` instead of `file_list`.')
+        # not through the base class: so the command line knows the arguments of the dataset
+        self.kwargs = kwargs
         self.seed = seed
         self.lists = {'train': train_list, 'val': val_list, 'test': test_list}
         self.test_batch_size = test_batch_size or max(1, batch_size // 4)
@@ -98,5 +105,7 @@ class M3MCRDataModule(SceneDataModule):
 
     def _dataset(self, split: str) -> GeoDataset:
         """Scenes of a split: on their own grids, unless a CRS is asked for."""
-        kwargs = {'file_list': self.lists[split], **self.kwargs, 'split': split}
-        return M3MCR(**kwargs) if kwargs.get('crs') is not None else M3MCR.zoned(**kwargs)
+        file_list = self.lists[split]
+        if self.kwargs.get('crs') is None:
+            return M3MCR.zoned(split=split, file_list=file_list, **self.kwargs)
+        return M3MCR(split=split, file_list=file_list, **self.kwargs)
