@@ -123,6 +123,18 @@ class WindowPlan:
             return self.to_output(starts[row]), self.output_size_px[0]
         return self.to_output(starts[row]), self.to_output(starts[row + 1])
 
+    def image_rows(self, row: int) -> int:
+        """Height of a band in image pixels, padding included.
+
+        Args:
+            row: index of the band.
+
+        Returns:
+            number of rows of the padded image.
+        """
+        ends = (*self.rows.starts_px[1:], self.rows.padded_px)
+        return ends[row] - self.rows.starts_px[row]
+
     def first_row_reaching(self, row: int) -> int:
         """First row of windows that reaches into a band.
 

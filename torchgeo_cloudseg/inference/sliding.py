@@ -23,8 +23,16 @@ Network = Callable[[Tensor, Tensor], Tensor]
 #: The same with several outputs, such as logits and a reconstructed image.
 MultiNetwork = Callable[[Tensor, Tensor], Sequence[Tensor]]
 
-#: Optical and SAR image (B, C, window, W), (B, S, window, W) under a row of windows.
-Reader = Callable[[int], tuple[Tensor, Tensor]]
+
+class Images(NamedTuple):
+    """The images under a row of windows."""
+
+    #: (B, C, window, W)
+    optical: Tensor
+    #: (B, S, window, W)
+    sar: Tensor
+    #: Where there is data (B, window, W), bool; None for everywhere.
+    valid: Tensor | None = None
 
 
 class Band(NamedTuple):
@@ -32,8 +40,12 @@ class Band(NamedTuple):
 
     #: Index of the row of windows that finished them.
     row: int
-    #: For every output of the network, (B, K, rows, W).
+    #: For every output of the network (B, K, rows, W); empty where no window had data.
     outputs: tuple[Tensor, ...]
+
+
+#: Gives the images under a row of windows.
+Reader = Callable[[int], Images]
 
 
 def sliding_window(
@@ -83,10 +95,10 @@ def sliding_window(
     plan = plan_windows((optical.shape[-2], optical.shape[-1]), window, stride, scale)
     optical, sar = pad_to_plan(optical, plan), pad_to_plan(sar, plan)
 
-    def read(row: int) -> tuple[Tensor, Tensor]:
+    def read(row: int) -> Images:
         top = plan.rows.starts_px[row]
         rows = slice(top, top + plan.rows.window_px)
-        return optical[:, :, rows], sar[:, :, rows]
+        return Images(optical[:, :, rows], sar[:, :, rows])
 
     def network(optical: Tensor, sar: Tensor) -> tuple[Tensor]:
         return (model(optical, sar),)
@@ -106,7 +118,8 @@ def stream_bands(
     """Slide over images from top to bottom and hand out output rows as soon as they are finished.
 
     Memory does not depend on the height of the images. A forward pass never spans two rows of
-    windows, so that its results, to the last bit, do not depend on where a run starts.
+    windows, so that its results, to the last bit, do not depend on where a run starts. It is left
+    out where none of its windows has data.
 
     Args:
         model: network with one output per plan.
@@ -134,9 +147,9 @@ def stream_bands(
     for row in range(plan.first_row_reaching(bands.start), bands.stop):
         with torch.no_grad():
             _add_row(model, read(row), plan.columns.starts_px, blenders, batch_size)
-            outputs = tuple(blender.finish(row) for blender in blenders)
+            outputs = [blender.finish(row) for blender in blenders]
         if row in bands:
-            yield Band(row, outputs)
+            yield Band(row, tuple(output for output in outputs if output is not None))
 
 
 class RowBlender:
@@ -187,18 +200,22 @@ class RowBlender:
             output.float(), self.column_weights[column]
         )
 
-    def finish(self, row: int) -> Tensor:
+    def finish(self, row: int) -> Tensor | None:
         """Close the current row of windows.
 
         Args:
             row: its index.
 
         Returns:
-            the band (B, K, rows, W) that is finished with it.
+            the band (B, K, rows, W) that is finished with it; None where no window reached it.
         """
-        if self._row is None:
-            raise ValueError(f'Row {row} of the windows is empty.')
-        weighted = self._row * self.row_weights[row][:, None]
+        if self._row is not None:
+            weighted = self._row * self.row_weights[row][:, None]
+        elif self._sum is not None:
+            height, width = self.plan.window_output_px[0], self._sum.shape[-1]
+            weighted = self._sum.new_zeros((*self._sum.shape[:2], height, width))
+        else:
+            return None
         self._row = None
         if self._sum is not None:
             # rows of the sum that were not handed out are the upper rows of this one
@@ -225,18 +242,20 @@ def pad_to_plan(image: Tensor, plan: WindowPlan) -> Tensor:
 
 def _add_row(
     model: MultiNetwork,
-    images: tuple[Tensor, Tensor],
+    images: Images,
     starts_px: Sequence[int],
     blenders: Sequence[RowBlender],
     batch_size: int,
 ) -> None:
     """Run the network on a row of windows of all images."""
-    optical, sar = images
+    optical, sar, valid = images
     width = blenders[0].plan.columns.window_px
     windows = list(product(range(len(optical)), range(len(starts_px))))
     for first in range(0, len(windows), batch_size):
         chunk = windows[first : first + batch_size]
         places = [(image, slice(starts_px[i], starts_px[i] + width)) for image, i in chunk]
+        if valid is not None and not any(valid[image, :, place].any() for image, place in places):
+            continue
         outputs = model(
             torch.stack([optical[image, :, :, place] for image, place in places]),
             torch.stack([sar[image, :, :, place] for image, place in places]),

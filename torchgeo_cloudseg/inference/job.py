@@ -1,0 +1,257 @@
+"""One scene to be mapped: its windows, the grid of its map, and the files to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+from rasterio.transform import Affine
+from torch import Tensor
+
+from .cog import write_cog
+from .parts import PartStore
+from .plan import WindowPlan, exact_scale, plan_windows
+from .products import (
+    Arrays,
+    RasterLayer,
+    class_arrays,
+    raster_layers,
+    reconstruction_array,
+    valid_on_map,
+)
+from .quicklook import save_quicklook
+from .raster_io import Grid, SceneReader
+from .spec import MapOptions, Product, SceneSpec
+
+
+@dataclass(frozen=True)
+class MapJob:
+    """Everything that is decided about a map before its first pixel.
+
+    Attributes:
+        optical_path: optical raster.
+        sar_path: SAR raster.
+        output_path: class map; other products are named after it.
+        spec: what the network expects.
+        options: how to map, and what to write.
+        plan: the windows and the size of the map.
+        grid: the grid of the map.
+        optical_grid: the grid of the optical image.
+        layers: the rasters to write, by product.
+    """
+
+    optical_path: str
+    sar_path: str
+    output_path: Path
+    spec: SceneSpec
+    options: MapOptions
+    plan: WindowPlan
+    grid: Grid
+    optical_grid: Grid
+    layers: dict[Product, RasterLayer]
+
+    @classmethod
+    def of_scene(cls, scene: SceneReader, output_path: str | Path, options: MapOptions) -> MapJob:
+        """Plan the map of a scene.
+
+        Args:
+            scene: the open scene.
+            output_path: file name of the class map, ``.tif``.
+            options: how to map, and what to write.
+
+        Returns:
+            the plan.
+
+        Raises:
+            ValueError: if the output is no GeoTIFF or one of the inputs, or windows and
+                resolution do not fit.
+        """
+        output = Path(output_path)
+        if output.suffix.lower() not in ('.tif', '.tiff'):
+            raise ValueError(f'{output}: a map is a GeoTIFF; give it a name that ends in .tif.')
+        for path in (scene.optical_path, scene.sar_path):
+            if Path(path).resolve() == output.resolve():
+                raise ValueError(f'{output}: the map would replace its own input.')
+        spec = scene.spec
+        plan = plan_windows(
+            (scene.grid.height, scene.grid.width),
+            options.window or spec.window,
+            options.stride,
+            _scale(scene.grid, spec, options),
+        )
+        layers = raster_layers(spec, options.products, scene.optical_dtype, scene.optical_nodata)
+        return cls(
+            optical_path=scene.optical_path,
+            sar_path=scene.sar_path,
+            output_path=output,
+            spec=spec,
+            options=options,
+            plan=plan,
+            grid=_map_grid(scene, plan),
+            optical_grid=scene.grid,
+            layers=layers,
+        )
+
+    @property
+    def store(self) -> PartStore:
+        """Where finished bands are kept."""
+        return PartStore(self.output_path)
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether the reconstructed image is wanted."""
+        return 'reconstruction' in self.layers
+
+    def outputs(self) -> dict[Product, Path]:
+        """The files to be written, by product."""
+        stem, suffix = self.output_path.stem, self.output_path.suffix
+        return {
+            product: self.output_path.with_name(
+                f'{stem}.png' if product == 'quicklook' else f'{stem}_{product}{suffix}'
+            )
+            if product != 'classes'
+            else self.output_path
+            for product in self.options.products
+        }
+
+    def manifest(self, model: str) -> dict[str, Any]:
+        """What decides the pixels of the map, for telling whether a run can be carried on.
+
+        Args:
+            model: fingerprint of the network.
+
+        Returns:
+            a dict for JSON.
+        """
+        return {
+            'optical': _file_facts(self.optical_path),
+            'sar': _file_facts(self.sar_path),
+            'network': model,
+            'spec': {**asdict(self.spec), 'label_scale': str(self.spec.label_scale)},
+            'options': {**asdict(self.options), 'blend': repr(self.options.blend)},
+        }
+
+    def band_arrays(
+        self, probabilities: Tensor, valid: Tensor, reconstruction: Tensor | None = None
+    ) -> Arrays:
+        """Values of all products in a band.
+
+        Args:
+            probabilities: class probabilities (K, h, w) on the map's grid.
+            valid: where there is data (H, W) on the padded optical grid under the band.
+            reconstruction: reconstructed image (C, H, W) in stored units.
+
+        Returns:
+            arrays (bands, rows, width) by product.
+        """
+        height, width = probabilities.shape[-2:]
+        full = self.plan.to_output(valid.shape[0]), self.plan.to_output(valid.shape[1])
+        on_map = valid_on_map(valid, full)[:height, :width]
+        arrays = class_arrays(probabilities, on_map.to(probabilities.device), self.options.products)
+        if reconstruction is not None:
+            height, width = reconstruction.shape[-2:]
+            arrays['reconstruction'] = reconstruction_array(
+                reconstruction, valid[:height, :width], self.layers['reconstruction']
+            )
+        return arrays
+
+    def empty_band(self, row: int) -> Arrays:
+        """Values of all products in a band of which nothing has data.
+
+        Args:
+            row: index of the band.
+
+        Returns:
+            arrays (bands, rows, width) by product.
+        """
+        arrays: Arrays = {}
+        for product, layer in self.layers.items():
+            plan = self.plan.at(1) if product == 'reconstruction' else self.plan
+            start, stop = plan.band_px(row)
+            shape = (len(layer.bands), stop - start, plan.output_size_px[1])
+            arrays[product] = np.full(shape, layer.nodata or 0, dtype=layer.dtype)
+        return arrays
+
+    def publish(self) -> dict[Product, Path]:
+        """Put the finished bands together and give the files their names.
+
+        Returns:
+            the files, by product.
+
+        Raises:
+            OutputError: if they cannot be written; the bands are kept.
+            ValueError: if bands are missing.
+        """
+        store = self.store
+        missing = set(range(len(self.plan.rows))) - store.finished()
+        if missing:
+            raise ValueError(
+                f'{self.output_path}: {len(missing)} of {len(self.plan.rows)} bands of rows are '
+                'missing. Run again with resume.'
+            )
+        outputs, files = self.outputs(), []
+        try:
+            for product, layer in self.layers.items():
+                grid = self.optical_grid if product == 'reconstruction' else self.grid
+                files += write_cog(
+                    store.folder, outputs[product].name, grid, layer, self._rows(product)
+                )
+            if 'quicklook' in outputs:
+                classes = store.folder / outputs['classes'].name
+                picture = store.folder / outputs['quicklook'].name
+                save_quicklook(picture, classes, self.optical_path, self.spec)
+                files.append(picture)
+            # the class map comes last: where it is, everything is
+            for file in sorted(files, key=lambda file: file.name == self.output_path.name):
+                file.replace(self.output_path.with_name(file.name))
+        except (OSError, RasterioError) as error:
+            raise store.cannot_write(error) from error
+        store.remove()
+        return outputs
+
+    def _rows(self, product: str) -> Iterator[NDArray[Any]]:
+        for band in range(len(self.plan.rows)):
+            yield self.store.read(band, product)
+
+
+def _scale(grid: Grid, spec: SceneSpec, options: MapOptions) -> Fraction:
+    """Map pixels per optical pixel."""
+    if options.resolution == 'label':
+        return spec.label_scale
+    if options.resolution == 'optical':
+        return Fraction(1)
+    size = abs(grid.transform.a)
+    if options.resolution <= 0:
+        raise ValueError(f'resolution={options.resolution}: expected a positive pixel size.')
+    return exact_scale(size / options.resolution)
+
+
+def _map_grid(scene: SceneReader, plan: WindowPlan) -> Grid:
+    """Grid of the map: the optical one with other pixels, or that of SAR where it is the same.
+
+    The 10 m layers of M3M-CR share a grid that lies up to 2 m beside the optical one; a map made
+    from them belongs on it.
+    """
+    height, width = plan.output_size_px
+    if scene.coextensive and (scene.sar_grid.height, scene.sar_grid.width) == (height, width):
+        return scene.sar_grid
+    a, b, c, d, e, f = tuple(scene.grid.transform)[:6]
+    # exact: 3 m / (3/10) is 10 m, to the last bit
+    a, b, d, e = (float(Fraction(value) / plan.scale) for value in (a, b, d, e))
+    return Grid(scene.grid.crs, Affine(a, b, c, d, e, f), height, width)
+
+
+def _file_facts(path: str) -> list[Any]:
+    """What tells that a file has changed."""
+    file = Path(path)
+    if not file.exists():
+        # not a plain file: a URL, or a part of an archive
+        return [path]
+    facts = file.stat()
+    return [str(file.resolve()), facts.st_size, facts.st_mtime_ns]

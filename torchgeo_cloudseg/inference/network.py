@@ -1,0 +1,89 @@
+"""Networks of several kinds behind one face: windows in, class scores on the map's grid out."""
+
+from __future__ import annotations
+
+import hashlib
+from fractions import Fraction
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..models import CloudSegNet
+
+
+class WindowNetwork:
+    """Runs a network on windows and brings its class scores to the map's grid."""
+
+    def __init__(
+        self, model: nn.Module, scale: Fraction, num_classes: int, reconstruct: bool = False
+    ) -> None:
+        """Initialize a new WindowNetwork instance.
+
+        Args:
+            model: a :class:`~torchgeo_cloudseg.models.CloudSegNet`, or any module that maps
+                optical and SAR windows to logits (N, K, h, w), or to something with ``logits``
+                and ``reconstruction``.
+            scale: map pixels per image pixel.
+            num_classes: number of classes that the map has names for.
+            reconstruct: also return the reconstructed cloud-free image.
+        """
+        self.model = model
+        self.scale = scale
+        self.num_classes = num_classes
+        self.reconstruct = reconstruct
+
+    def __call__(self, optical: Tensor, sar: Tensor) -> tuple[Tensor, ...]:
+        """Run the network.
+
+        Args:
+            optical: windows (N, C, h, w), 0..1.
+            sar: windows (N, S, h, w), 0..1.
+
+        Returns:
+            logits (N, K, h * scale, w * scale), resized bilinearly where the network gives
+            another size, and, where asked for, the reconstruction (N, C, h, w).
+
+        Raises:
+            ValueError: if the network has another number of classes, or no reconstruction.
+        """
+        height, width = optical.shape[-2:]
+        size = int(height * self.scale), int(width * self.scale)
+        if isinstance(self.model, CloudSegNet):
+            output: Any = self.model(optical, sar, size, reconstruct=self.reconstruct)
+        else:
+            output = self.model(optical, sar)
+        logits: Tensor = getattr(output, 'logits', output)
+        if logits.shape[1] != self.num_classes:
+            raise ValueError(
+                f'The network distinguishes {logits.shape[1]} classes, but there are names for '
+                f'{self.num_classes}. Give the `class_names` of its training.'
+            )
+        if logits.shape[-2:] != size:
+            logits = F.interpolate(logits, size=size, mode='bilinear', align_corners=False)
+        if not self.reconstruct:
+            return (logits,)
+        reconstruction: Tensor | None = getattr(output, 'reconstruction', None)
+        if reconstruction is None:
+            raise ValueError(
+                "products: 'reconstruction' was asked for, but the network has no such branch. "
+                'Only students do that were trained with a reconstruction loss.'
+            )
+        return logits, reconstruction
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Short text that changes with any of a network's values.
+
+    Args:
+        model: the network.
+
+    Returns:
+        a hash of parameters and buffers.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for name, value in model.state_dict().items():
+        digest.update(f'{name} {tuple(value.shape)} {value.dtype}'.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

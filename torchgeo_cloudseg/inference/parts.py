@@ -1,0 +1,145 @@
+"""Finished bands of a map, kept in files of their own until the whole map is there.
+
+A run that is killed loses nothing but the band it was working on; several processes can work on
+one map, each on its own bands.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import OutputError, ResumeError
+
+logger = logging.getLogger(__name__)
+
+
+class PartStore:
+    """A folder ``<output>.parts`` beside an output, with one file per finished band."""
+
+    def __init__(self, output_path: Path) -> None:
+        """Initialize a new PartStore instance; nothing is written yet.
+
+        Args:
+            output_path: the output that the bands belong to.
+        """
+        self.output_path = output_path
+        self.folder = output_path.with_name(f'{output_path.name}.parts')
+
+    def prepare(self, manifest: Mapping[str, Any], resume: bool) -> None:
+        """Make the folder, or take up an earlier one.
+
+        Args:
+            manifest: what decides the pixels of the output, as JSON.
+            resume: carry on where an earlier run was interrupted; otherwise start anew.
+
+        Raises:
+            ResumeError: if the earlier run was about something else.
+            OutputError: if the folder cannot be written.
+        """
+        path = self.folder / 'manifest.json'
+        wanted = json.loads(json.dumps(manifest))
+        if self.folder.exists() and not resume:
+            logger.warning('%s: starting anew; finished rows of an earlier run go.', self.folder)
+            shutil.rmtree(self.folder)
+        if path.exists():
+            found = json.loads(path.read_text())
+            differing = sorted(
+                f'{key}: {found.get(key)} then, {wanted.get(key)} now'
+                for key in {*found, *wanted}
+                if found.get(key) != wanted.get(key)
+            )
+            if differing:
+                raise ResumeError(
+                    f'{self.folder} holds unfinished work of another run: {"; ".join(differing)}. '
+                    'Resume with the same arguments, or start anew without resume.'
+                )
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _replace(path, lambda file: file.write(json.dumps(wanted, indent=1).encode()))
+        except OSError as error:
+            raise self.cannot_write(error) from error
+
+    def finished(self) -> set[int]:
+        """Bands that are there and complete.
+
+        Returns:
+            their indices.
+        """
+        paths = {int(path.stem.split('-')[1]): path for path in self.folder.glob('band-*.npz')}
+        return {band for band, path in paths.items() if zipfile.is_zipfile(path)}
+
+    def write(self, band: int, arrays: Mapping[str, Any]) -> None:
+        """Keep a band; safe against being killed, and on disk when it returns.
+
+        Args:
+            band: its index.
+            arrays: values (bands, rows, width) by product.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
+        try:
+            _replace(self._path(band), lambda file: np.savez(file, **arrays))
+        except OSError as error:
+            raise self.cannot_write(error) from error
+
+    def read(self, band: int, product: str) -> NDArray[Any]:
+        """Read a product of a band.
+
+        Args:
+            band: its index.
+            product: name of the product.
+
+        Returns:
+            values (bands, rows, width).
+        """
+        with np.load(self._path(band), allow_pickle=False) as arrays:
+            values: NDArray[Any] = arrays[product]
+            return values
+
+    def remove(self) -> None:
+        """Remove the folder, when the output is complete."""
+        shutil.rmtree(self.folder)
+
+    def cannot_write(self, cause: Exception) -> OutputError:
+        """The error for output that cannot be written.
+
+        Args:
+            cause: what went wrong.
+
+        Returns:
+            an error that names the output and the remedy.
+        """
+        try:
+            free = f'{shutil.disk_usage(self.folder.parent).free / 2**20:.0f} MiB free'
+        except OSError:
+            free = 'no such folder'
+        return OutputError(
+            f'{self.output_path}: cannot be written ({cause}; {free}). Make room, or check the '
+            'permissions, then run again with resume: finished rows are kept in '
+            f'{self.folder.name}.'
+        )
+
+    def _path(self, band: int) -> Path:
+        return self.folder / f'band-{band:06d}.npz'
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Write a file under another name, then give it its own."""
+    temporary = path.with_suffix('.tmp')
+    with temporary.open('wb') as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,137 @@
+"""What is written for a scene: from the network's output to the values of each product."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .spec import MAP_NODATA, Colour, Product, SceneSpec
+
+#: Share of missing optical pixels from which a map pixel is missing.
+MISSING_SHARE = 0.5
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class RasterLayer:
+    """A raster to be written: declared facts, no pixels."""
+
+    #: Names of the bands.
+    bands: tuple[str, ...]
+    dtype: str
+    nodata: float | None
+    #: How overviews are made.
+    overviews: Literal['mode', 'average']
+    tags: Mapping[str, str] = field(default_factory=dict)
+    #: Names and colours of the values 0, 1, ..., for a raster of classes.
+    class_names: tuple[str, ...] = ()
+    class_colours: tuple[Colour, ...] = ()
+
+
+def raster_layers(
+    spec: SceneSpec,
+    products: Sequence[Product],
+    optical_dtype: str,
+    optical_nodata: float | None,
+) -> dict[Product, RasterLayer]:
+    """The rasters of a scene, by product.
+
+    Args:
+        spec: classes and bands.
+        products: what is wanted.
+        optical_dtype: data type of the optical file.
+        optical_nodata: stored value of optical pixels without data.
+
+    Returns:
+        the rasters that are wanted.
+    """
+    layers: dict[Product, RasterLayer] = {
+        'classes': RasterLayer(
+            ('land cover',),
+            'uint8',
+            MAP_NODATA,
+            'mode',
+            # beside the file's category names, which many tools do not show
+            {'CLASS_NAMES': json.dumps(dict(enumerate(spec.class_names)))},
+            spec.class_names,
+            spec.class_colours,
+        ),
+        'confidence': RasterLayer(('confidence',), 'float32', np.nan, 'average'),
+        'probabilities': RasterLayer(spec.class_names, 'float32', np.nan, 'average'),
+        'reconstruction': RasterLayer(
+            tuple(f'band {number}' for number in spec.optical_bands),
+            optical_dtype,
+            optical_nodata,
+            'average',
+        ),
+    }
+    return {product: layer for product, layer in layers.items() if product in products}
+
+
+def class_arrays(probabilities: Tensor, valid: Tensor, products: Sequence[Product]) -> Arrays:
+    """Values of the products on the map's grid.
+
+    Args:
+        probabilities: class probabilities (K, h, w).
+        valid: where there is something to map (h, w), bool.
+        products: what is wanted.
+
+    Returns:
+        arrays (bands, h, w) by product: classes uint8, 255 where there is nothing; confidence
+        (the largest probability) and probabilities float32, NaN where there is nothing.
+    """
+    confidence, classes = probabilities.max(dim=0, keepdim=True)
+    missing = ~valid
+    arrays = {'classes': classes.masked_fill(missing, MAP_NODATA).to(torch.uint8)}
+    if 'confidence' in products:
+        arrays['confidence'] = confidence.masked_fill(missing, torch.nan)
+    if 'probabilities' in products:
+        arrays['probabilities'] = probabilities.masked_fill(missing, torch.nan)
+    return {product: values.cpu().numpy() for product, values in arrays.items()}
+
+
+def reconstruction_array(stored: Tensor, valid: Tensor, layer: RasterLayer) -> NDArray[Any]:
+    """Values of the reconstructed image.
+
+    Args:
+        stored: reconstructed image (C, H, W) in stored units.
+        valid: where there is data (H, W), bool.
+        layer: data type and nodata.
+
+    Returns:
+        array (C, H, W) of the layer's type.
+    """
+    values = stored.cpu().double().numpy()
+    if np.issubdtype(layer.dtype, np.integer):
+        ends = np.iinfo(layer.dtype)
+        values = np.clip(np.rint(values), ends.min, ends.max)
+        if layer.nodata is not None:
+            # a dark pixel is not a missing one
+            spare = layer.nodata - 1 if layer.nodata == ends.max else layer.nodata + 1
+            values[values == layer.nodata] = spare
+    if layer.nodata is not None:
+        values[:, ~valid.cpu().numpy()] = layer.nodata
+    return values.astype(layer.dtype)
+
+
+def valid_on_map(valid: Tensor, size_px: tuple[int, int]) -> Tensor:
+    """Where a map has something to say: less than half of the optical pixels are missing.
+
+    Args:
+        valid: where there is data (H, W), bool, on the optical grid.
+        size_px: height and width on the map's grid.
+
+    Returns:
+        (h, w), bool.
+    """
+    missing = (~valid)[None, None].float()
+    return F.adaptive_avg_pool2d(missing, size_px)[0, 0] < MISSING_SHARE

@@ -1,0 +1,147 @@
+"""From a scene to its map."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import rasterio
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from .blend import make_blend
+from .job import MapJob
+from .network import WindowNetwork, fingerprint
+from .products import Arrays
+from .raster_io import SceneReader, Strip
+from .sliding import BATCH_SIZE, Images, stream_bands
+from .spec import MapOptions, Product, SceneSpec
+
+
+def predict_scene(
+    model: nn.Module,
+    optical_path: str | Path,
+    sar_path: str | Path,
+    output_path: str | Path,
+    *,
+    spec: SceneSpec,
+    options: MapOptions | None = None,
+    batch_size: int = BATCH_SIZE,
+    device: torch.device | str | None = None,
+    resume: bool = False,
+    progress: bool = True,
+) -> dict[Product, Path]:
+    """Map a scene of any size to Cloud Optimized GeoTIFFs.
+
+    Rows are read, mapped and put on disk one after the other, so memory depends on the width of
+    the scene alone. Output appears under its name when it is complete; finished rows are kept
+    beside it, in ``<output_path>.parts``, until then.
+
+    Args:
+        model: a :class:`~torchgeo_cloudseg.models.CloudSegNet`, or a module that maps optical
+            (N, C, h, w) and SAR windows (N, S, h, w), scaled to 0..1, to logits (N, K, h', w').
+        optical_path: optical raster, anything that GDAL reads.
+        sar_path: SAR raster; warped to the optical grid where it lies on another.
+        output_path: file name of the class map, ``.tif``. Other products are named after it:
+            ``map_confidence.tif``, ``map.png``.
+        spec: bands, ranges and classes, as a checkpoint states them.
+        options: how to map and what to write.
+        batch_size: windows per forward pass.
+        device: where to run the network (defaults to where it is).
+        resume: carry on where an interrupted run stopped. The result is the same to the last
+            pixel, with the same batch size on the same machine.
+        progress: show a progress bar.
+
+    Returns:
+        the files that were written, by product.
+
+    Raises:
+        SceneError: if an input is missing, broken, has too few bands, or if the two do not
+            overlap.
+        OutputError: if the output cannot be written; finished rows are kept.
+        ResumeError: if there is unfinished work of a different run.
+        ValueError: if arguments do not fit together.
+    """
+    options = options or MapOptions()
+    scene = SceneReader(optical_path, sar_path, spec, options.sar_resampling)
+    with scene, rasterio.Env(GDAL_CACHEMAX=scene.cache_bytes), _evaluating(model, device) as place:
+        job = MapJob.of_scene(scene, output_path, options)
+        store = job.store
+        store.prepare(job.manifest(fingerprint(model)), resume)
+        count, finished = len(job.plan.rows), store.finished()
+        with tqdm(
+            total=count, initial=len(finished), unit='row', desc=job.output_path.name,
+            disable=not progress,
+        ) as bar:  # fmt: skip
+            for bands in _runs(set(range(count)) - finished):
+                for row, arrays in _map_bands(model, scene, job, bands, batch_size, place):
+                    store.write(row, arrays)
+                    bar.update()
+        return job.publish()
+
+
+def _map_bands(
+    model: nn.Module,
+    scene: SceneReader,
+    job: MapJob,
+    bands: range,
+    batch_size: int,
+    device: torch.device,
+) -> Iterator[tuple[int, Arrays]]:
+    """Values of consecutive bands of rows."""
+    plan = job.plan
+    plans = [plan, plan.at(1)] if job.reconstructs else [plan]
+    network = WindowNetwork(model, plan.scale, job.spec.num_classes, job.reconstructs)
+    padded_px = plan.rows.padded_px, plan.columns.padded_px
+    valid: dict[int, Tensor] = {}
+
+    def load(row: int) -> Strip:
+        return scene.read(plan.rows.starts_px[row], plan.rows.window_px, padded_px)
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        ahead = {first: pool.submit(load, first) for first in [plan.first_row_reaching(bands[0])]}
+
+        def read(row: int) -> Images:
+            strip = ahead.pop(row).result()
+            if row + 1 < bands.stop:
+                # the files are read while the network is at work
+                ahead[row + 1] = pool.submit(load, row + 1)
+            valid[row] = strip.valid
+            optical, sar = strip.optical.to(device), strip.sar.to(device)
+            return Images(optical[None], sar[None], strip.valid[None])
+
+        blend = make_blend(job.options.blend)
+        for row, outputs in stream_bands(network, read, plans, blend, batch_size, bands):
+            under = valid.pop(row)[: plan.image_rows(row)]
+            if not outputs:
+                yield row, job.empty_band(row)
+                continue
+            reconstruction = scene.to_stored(outputs[1][0].cpu()) if job.reconstructs else None
+            yield row, job.band_arrays(outputs[0][0].softmax(dim=0), under, reconstruction)
+
+
+def _runs(bands: set[int]) -> Iterator[range]:
+    """Runs of consecutive bands."""
+    ordered = sorted(bands)
+    starts = [band for band in ordered if band - 1 not in bands]
+    ends = [band + 1 for band in ordered if band + 1 not in bands]
+    yield from (range(*ends_of_run) for ends_of_run in zip(starts, ends, strict=True))
+
+
+@contextmanager
+def _evaluating(model: nn.Module, device: torch.device | str | None) -> Iterator[torch.device]:
+    """The network in evaluation mode on a device; afterwards in the mode it was in."""
+    if device is not None:
+        model.to(device)
+    value = next(itertools.chain(model.parameters(), model.buffers()), torch.empty(0))
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield value.device if device is None else torch.device(device)
+    finally:
+        for module in training:
+            module.training = True

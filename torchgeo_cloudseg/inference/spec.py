@@ -1,0 +1,143 @@
+"""What a network needs to know about a scene, and what is wanted of its map: declared facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from ..transforms.rescale import Range
+from .blend import BlendName
+from .plan import exact_scale
+
+#: What can be written. Classes are always written.
+Product = Literal['classes', 'confidence', 'probabilities', 'reconstruction', 'quicklook']
+PRODUCTS: tuple[Product, ...] = (
+    'classes',
+    'confidence',
+    'probabilities',
+    'reconstruction',
+    'quicklook',
+)
+
+Resampling = Literal['nearest', 'bilinear', 'cubic', 'average']
+
+#: Value of the class map where there is nothing to map.
+MAP_NODATA = 255
+
+#: Red, green and blue, 0 to 255.
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class SceneSpec:
+    """What a trained network expects of a scene, and what its classes are.
+
+    A checkpoint states these facts; the defaults are those of M3M-CR.
+
+    Attributes:
+        class_names: names of the classes, in the order of the logits.
+        class_colours: red, green and blue of the classes, 0 to 255.
+        optical_bands: bands of the optical file, in the network's order, counted from 1.
+        sar_bands: bands of the SAR file, in the network's order, counted from 1.
+        optical_range: lower and upper ends of the stored values, which are clipped and brought to
+            0..1: each one number for all bands, or one per band (digital numbers).
+        sar_range: the same for the SAR image (dB).
+        optical_nodata: stored value of optical pixels without data, for files that do not
+            declare one; None where every value is a measurement.
+        label_scale: pixels of the label grid per optical pixel.
+        window: side of the windows in optical pixels, as in training.
+        rgb: positions in *optical_bands* of red, green and blue, counted from 0, for quick looks.
+    """
+
+    class_names: tuple[str, ...]
+    class_colours: tuple[Colour, ...]
+    optical_bands: tuple[int, ...] = (1, 2, 3, 4)
+    sar_bands: tuple[int, ...] = (1, 2)
+    optical_range: Range = ((0.0,), (10000.0,))
+    sar_range: Range = ((-25.0, -32.5), (0.0, 0.0))
+    optical_nodata: float | None = 0.0
+    label_scale: Fraction = Fraction(3, 10)
+    window: int = 160
+    rgb: tuple[int, int, int] = (2, 1, 0)
+
+    def __post_init__(self) -> None:
+        """Check the facts against each other; sequences may come from YAML or JSON, as lists.
+
+        Raises:
+            ValueError: if they contradict each other.
+        """
+        for name in ('class_names', 'optical_bands', 'sar_bands', 'rgb'):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        colours = tuple((int(r), int(g), int(b)) for r, g, b in self.class_colours)
+        object.__setattr__(self, 'class_colours', colours)
+        object.__setattr__(self, 'label_scale', exact_scale(self.label_scale))
+        if not 0 < len(self.class_names) < MAP_NODATA:
+            raise ValueError(
+                f'class_names: found {len(self.class_names)}, expected 1 to {MAP_NODATA - 1}.'
+            )
+        if len(colours) != len(self.class_names):
+            raise ValueError(
+                f'class_colours: found {len(colours)}, expected one for each of the '
+                f'{len(self.class_names)} classes.'
+            )
+        for name in ('optical', 'sar'):
+            bands: tuple[int, ...] = getattr(self, f'{name}_bands')
+            if not bands or min(bands) < 1:
+                raise ValueError(f'{name}_bands={bands}: expected band numbers, counted from 1.')
+            low, high = (tuple(float(v) for v in end) for end in getattr(self, f'{name}_range'))
+            object.__setattr__(self, f'{name}_range', (low, high))
+            if not {len(low), len(high)} <= {1, len(bands)}:
+                raise ValueError(
+                    f'{name}_range: found {len(low)} lower and {len(high)} upper ends, expected '
+                    f'1 or {len(bands)} of each, the number of bands.'
+                )
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """How a scene is mapped and what is written.
+
+    The default plan overlaps windows by a quarter and lets the weight of a window fall off to its
+    edges: 2.25 times fewer windows than the test protocol of Xu et al. 2024, which is
+    ``stride=80, blend='average'``.
+
+    Attributes:
+        stride: distance between windows, in optical pixels.
+        window: side of the windows in optical pixels (defaults to that of the training).
+        blend: how windows are put together.
+        resolution: pixel size of the map: 'label' for the grid of the training labels, 'optical'
+            for that of the optical image, or a number in units of its CRS.
+        products: what to write beside the class map.
+        sar_resampling: how SAR is brought to the optical grid where it must be warped. Training
+            used the nearest neighbour.
+    """
+
+    stride: int = 120
+    window: int | None = None
+    blend: BlendName = 'hann'
+    resolution: Literal['label', 'optical'] | float = 'label'
+    products: Sequence[Product] = ('classes',)
+    sar_resampling: Resampling = 'nearest'
+
+    def __post_init__(self) -> None:
+        """Check the choices.
+
+        Raises:
+            ValueError: if one of them does not exist.
+        """
+        unknown = [product for product in self.products if product not in PRODUCTS]
+        if unknown:
+            raise ValueError(f'products: found {unknown}, expected some of {list(PRODUCTS)}.')
+        wanted = tuple(p for p in PRODUCTS if p in self.products or p == 'classes')
+        object.__setattr__(self, 'products', wanted)
+        if isinstance(self.resolution, str) and self.resolution not in ('label', 'optical'):
+            raise ValueError(
+                f"resolution={self.resolution!r}: expected 'label', 'optical' or a pixel size."
+            )
