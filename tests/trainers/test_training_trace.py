@@ -1,0 +1,58 @@
+"""Three training steps of the student against the authors' code, on a real patch."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from timm.layers.drop import DropPath
+from torch import Tensor, nn
+
+from torchgeo_cloudseg.datamodules.base import collate
+from torchgeo_cloudseg.datasets import M3MCR
+from torchgeo_cloudseg.models import CloudSegNet
+from torchgeo_cloudseg.models.reference import reference_name
+from torchgeo_cloudseg.trainers import CloudSegStudentTask
+from torchgeo_cloudseg.transforms import Rescale
+
+
+def load_golden(network: CloudSegNet, released: dict[str, Tensor]) -> None:
+    network.load_state_dict(
+        {name: released[f'module.{reference_name(name)}'] for name in network.state_dict()}
+    )
+
+
+def test_losses_follow_the_authors(
+    golden: Path, real_root: Path, released_network: Callable[[str], dict[str, Tensor]]
+) -> None:
+    trace = json.loads((golden / 'training_trace.json').read_text())
+    task = CloudSegStudentTask()
+    load_golden(task.model, released_network('student'))
+    teacher = CloudSegNet(spatial_gate=False, reconstruct=False)
+    load_golden(teacher, released_network('teacher'))
+    task._teacher = [teacher.eval().requires_grad_(False)]
+    for module in task.modules():
+        if isinstance(module, DropPath):
+            module.drop_prob = 0.0
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+
+    dataset = M3MCR(real_root)
+    xmin, _, _, ymax = dataset.index.total_bounds
+    corners = [(xmin + 30 * x, ymax - 30 * y) for y, x in trace['offsets']]
+    crops = [dataset[x : x + 480, y - 480 : y] for x, y in corners]
+    batch = Rescale(M3MCR.ranges)(collate(crops))
+
+    logged: dict[str, Tensor] = {}
+    task.log_dict = lambda values, **_: logged.update(values)
+    optimizer = torch.optim.Adam(task.model.parameters(), lr=trace['lr'])
+    task.train()
+    for step, expected in enumerate(trace['steps']):
+        loss = task.training_step(batch, step)
+        found = {name: float(logged[f'train_{name}_loss']) for name in expected if name != 'total'}
+        found['total'] = float(loss)
+        assert found == pytest.approx(expected, rel=1e-3 if step == 0 else 1e-2), step
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
