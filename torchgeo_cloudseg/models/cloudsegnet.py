@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from segmentation_models_pytorch.base.initialization import initialize_head
 from torch import Tensor, nn
@@ -138,6 +139,8 @@ class CloudSegNet(nn.Module):
         self.head = nn.Conv2d(self.decoder.out_channels, num_classes, 3, padding=1)
         initialize_head(self.head)
         self.reconstruction = Reconstruction(channels, optical_channels) if reconstruct else None
+        # maps are channels-last everywhere, as attention leaves them: no copy at a convolution
+        self.to(memory_format=torch.channels_last)
 
     def forward(
         self,

@@ -27,6 +27,41 @@ def to_tokens(x: Tensor) -> Tensor:
     return x.flatten(2).transpose(1, 2)
 
 
+class PatchConv(nn.Module):
+    """A convolution over patches that neither overlap nor leave gaps: one matrix product.
+
+    With channels-last weights, no weight is copied, forward or backward.
+    """
+
+    def __init__(self, source: nn.Conv2d) -> None:
+        """Initialize a new PatchConv instance.
+
+        Args:
+            source: convolution whose stride is its kernel size, and whose parameters to take over.
+        """
+        super().__init__()
+        self.size = source.kernel_size[0]
+        self.weight = source.weight
+        self.bias = source.bias
+
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        """Convolve.
+
+        Args:
+            x: tokens of shape (B, H * W, C).
+            height: height H of the map, divisible by the kernel size r.
+            width: width W of the map, divisible by r.
+
+        Returns:
+            tokens of shape (B, H / r * W / r, C').
+        """
+        r = self.size
+        patches = torch.unflatten(x, 1, (height // r, r, width // r, r)).transpose(2, 3)
+        return F.linear(
+            patches.flatten(3).flatten(1, 2), self.weight.permute(0, 2, 3, 1).flatten(1), self.bias
+        )
+
+
 class Attention(nn.Module):
     """Efficient self-attention: queries everywhere, keys and values on a reduced grid."""
 
@@ -42,7 +77,7 @@ class Attention(nn.Module):
         self.q = source.q
         self.kv = source.kv
         self.proj = source.proj
-        self.sr = source.sr if source.sr_ratio > 1 else None
+        self.sr = PatchConv(source.sr) if source.sr_ratio > 1 else None
         self.norm = source.norm if source.sr_ratio > 1 else None
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
@@ -58,7 +93,7 @@ class Attention(nn.Module):
         """
         reduced = x
         if self.sr is not None and self.norm is not None:
-            reduced = self.norm(to_tokens(self.sr(to_map(x, height, width))))
+            reduced = self.norm(self.sr(x, height, width))
         q = torch.unflatten(self.q(x), 2, (self.num_heads, -1)).transpose(1, 2)
         kv = torch.unflatten(self.kv(reduced), 2, (2, self.num_heads, -1))
         k, v = kv.permute(2, 0, 3, 1, 4)
