@@ -6,17 +6,20 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from threading import RLock
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
 from .errors import SceneError
+from .plain import Plain, plain_array, plain_tiff
 
 #: Listing a folder of thousands of files at every open costs more than the read itself.
 GDAL_OPTIONS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR'}
@@ -34,6 +37,16 @@ class Header:
     crs: str
     #: Coefficients a, b, c, d, e, f of the affine transform.
     transform: tuple[float, float, float, float, float, float]
+    #: Where the pixels lie, if they are stored as they are.
+    plain: Plain | None = None
+
+
+class Stored(NamedTuple):
+    """State of an uncompressed file when it was indexed, and where its pixels lie."""
+
+    plain: Plain
+    size: int
+    mtime_ns: int
 
 
 class FilePool:
@@ -71,13 +84,15 @@ class FilePool:
         if self._pid != os.getpid():
             self.__init__(self.maxsize)  # type: ignore[misc]  # start anew after a fork
         with self._lock:
+            raster = self._files.pop(path, None)
             try:
-                raster = self._files.pop(path, None)
                 if raster is None:
                     with rasterio.Env(**GDAL_OPTIONS):
                         raster = rasterio.open(path)
                 yield raster
             except RasterioError as error:
+                if raster is not None:
+                    raster.close()
                 raise unreadable(path, error) from error
             if keep:
                 self._files[path] = raster
@@ -101,10 +116,33 @@ def unreadable(path: str, error: Exception) -> SceneError:
     Returns:
         an error that names the file and the remedy.
     """
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, FileNotFoundError):
+        return SceneError(path, f'an unreadable file ({error.strerror})', 'a readable file')
     if not os.path.exists(path):  # noqa: PTH110 - called for every broken one of many files
-        return SceneError(path, 'no such file', 'a file', 'It was there when the index was made?')
+        link = os.path.islink(path)  # noqa: PTH114
+        found = 'a link to nowhere' if link else 'no such file'
+        remedy = 'If it was there before, restore it, or leave its scene out.'
+        return SceneError(path, found, 'a file', remedy)
     cause = error.__cause__ or error
     return SceneError(path, f'an unreadable file ({cause})', 'a complete raster file')
+
+
+def file_state(path: str) -> os.stat_result:
+    """Size and time of change of a file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        its state.
+
+    Raises:
+        SceneError: if there is no such file, or a link to itself.
+    """
+    try:
+        return os.stat(path)  # noqa: PTH116 - faster, for every one of many files
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def read_header(path: str) -> Header:
@@ -121,7 +159,7 @@ def read_header(path: str) -> Header:
     """
     try:
         with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as src:
-            return Header(
+            header = Header(
                 height=src.height,
                 width=src.width,
                 count=src.count,
@@ -129,11 +167,51 @@ def read_header(path: str) -> Header:
                 crs=crs_string(src.crs),
                 transform=tuple(src.transform)[:6],
             )
+        with open(path, 'rb') as file:  # noqa: PTH123 - faster, for every one of many files
+            plain = _complete(path, file, plain_tiff(file))
     except (RasterioError, OSError) as error:
         raise unreadable(path, error) from error
+    return replace(header, plain=plain)
 
 
-def crs_string(crs: Any) -> str:
+def read_array_header(path: str) -> Header:
+    """Read size and type of a ``.npy`` file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        its header, without a place; for other than two axes, height and width are 0 and the count
+        is the number of axes.
+
+    Raises:
+        SceneError: if the file is missing, broken or a pickle.
+    """
+    try:
+        with open(path, 'rb') as file:  # noqa: PTH123 - faster, for every one of many files
+            plain = _complete(path, file, plain_array(file))
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
+        raise _no_array(path, error) from error
+    nowhere = (1, 0, 0, 0, -1, 0)
+    if plain is not None:
+        dtype = np.dtype(plain.dtype).name
+        return Header(plain.height, plain.width, 1, dtype, '', nowhere, plain)
+    array = load_array(path, mmap=True)
+    height, width = array.shape if array.ndim == 2 else (0, 0)
+    return Header(height, width, array.ndim - 1, str(array.dtype), '', nowhere)
+
+
+def _complete(path: str, file: BinaryIO, plain: Plain | None) -> Plain | None:
+    """Refuse a file that ends before its pixels do."""
+    size = os.fstat(file.fileno()).st_size
+    if plain is not None and size < plain.stop:
+        raise SceneError(path, f'a file cut off after {size} bytes', f'{plain.stop} bytes')
+    return plain
+
+
+def crs_string(crs: CRS | None) -> str:
     """Shortest unambiguous text of a coordinate reference system.
 
     Args:
@@ -144,12 +222,21 @@ def crs_string(crs: Any) -> str:
     """
     if not crs:
         return ''
-    epsg = crs.to_epsg()
-    return f'EPSG:{epsg}' if epsg else str(crs.to_wkt())
+    return _crs_string(crs.to_wkt())
+
+
+@lru_cache(maxsize=1024)
+def _crs_string(wkt: str) -> str:
+    epsg = CRS.from_wkt(wkt).to_epsg()
+    return f'EPSG:{epsg}' if epsg else wkt
 
 
 def read_window(
-    path: str, rows: tuple[int, int], cols: tuple[int, int], cache: bool = True
+    path: str,
+    rows: tuple[int, int],
+    cols: tuple[int, int],
+    cache: bool = True,
+    stored: Stored | None = None,
 ) -> NDArray[Any]:
     """Read a window of all bands.
 
@@ -158,18 +245,41 @@ def read_window(
         rows: first row and the one after the last.
         cols: first column and the one after the last.
         cache: keep the file open for the next read.
+        stored: what the index knows of the file, which spares opening it as a raster.
 
     Returns:
-        array of shape (C, H, W) in the stored data type.
+        array of shape (C, H, W) in the stored data type, not necessarily contiguous.
 
     Raises:
-        SceneError: if the file is missing, broken or a pickle.
+        SceneError: if the file is missing, broken, a pickle, or smaller than it was.
     """
-    if path.endswith('.npy'):
-        return load_array(path)[None, rows[0] : rows[1], cols[0] : cols[1]]
-    with POOL.open(path, keep=cache) as raster:
-        data: NDArray[Any] = raster.read(window=(rows, cols))
-        return data
+    data = None if stored is None else _read_plain(path, stored, rows, cols)
+    if data is None and path.endswith('.npy'):
+        data = load_array(path)[None, rows[0] : rows[1], cols[0] : cols[1]]
+    elif data is None:
+        with POOL.open(path, keep=cache) as raster:
+            data = raster.read(window=(rows, cols))
+    if data.shape[1:] != (rows[1] - rows[0], cols[1] - cols[0]):
+        expected = f'rows to {rows[1]} and columns to {cols[1]}, as when it was indexed'
+        raise SceneError(path, 'fewer pixels', expected)
+    return data
+
+
+def _read_plain(
+    path: str, stored: Stored, rows: tuple[int, int], cols: tuple[int, int]
+) -> NDArray[Any] | None:
+    """Read a window where the index says it is; None if the file is no longer the one indexed."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    try:
+        state = os.fstat(file)
+        if state.st_size != stored.size or state.st_mtime_ns != stored.mtime_ns:
+            return None
+        return stored.plain.read(file, rows, cols)
+    finally:
+        os.close(file)
 
 
 def load_array(path: str, mmap: bool = False) -> NDArray[Any]:
@@ -190,10 +300,14 @@ def load_array(path: str, mmap: bool = False) -> NDArray[Any]:
     except (OSError, EOFError) as error:
         raise unreadable(path, error) from error
     except ValueError as error:
-        raise SceneError(
-            path,
-            f'no plain array ({error})',
-            'a .npy file with a boolean array',
-            'Pickles are never loaded: save it again with numpy.save(path, mask.astype(bool)).',
-        ) from error
+        raise _no_array(path, error) from error
     return array
+
+
+def _no_array(path: str, error: Exception) -> SceneError:
+    return SceneError(
+        path,
+        f'no plain array ({error})',
+        'a .npy file with a boolean array',
+        'Pickles are never loaded: save it again with numpy.save(path, mask.astype(bool)).',
+    )

@@ -23,7 +23,8 @@ from .layer import Layer
 from .legend import LandCoverClass, code_lookup
 from .plotting import plot_sample
 from .query import SceneSlice
-from .scene_reader import Scene, SceneReader, Shape, Target
+from .scene_list import SceneList
+from .scene_reader import SceneReader, Target
 from .zoned import GLOBAL_CRS, ZonedDataset
 
 Sample = dict[str, Any]
@@ -174,8 +175,9 @@ class SceneDataset(RasterDataset):
 
     def _relate_crs(self) -> None:
         """Keep what the CRS of the samples means, so that it is not asked at every read."""
-        self._epsg = self.index.crs.to_epsg() or 0
-        self._crs_text = f'EPSG:{self._epsg}' if self._epsg else self.index.crs.to_wkt()
+        self._own_crs: pyproj.CRS = self.index.crs
+        self._epsg = self._own_crs.to_epsg() or 0
+        self._crs_text = f'EPSG:{self._epsg}' if self._epsg else self._own_crs.to_wkt()
         self._extent: tuple[gpd.GeoDataFrame, tuple[float, ...], pd.Timestamp, pd.Timestamp] | None
         self._extent = None
 
@@ -205,28 +207,14 @@ class SceneDataset(RasterDataset):
         return slice(xmin, xmax, self.res[0]), slice(ymin, ymax, self.res[1]), slice(mint, maxt, 1)
 
     @cached_property
-    def scenes(self) -> list[Scene]:
+    def scenes(self) -> SceneList:
         """All scenes, in the order of the column ``scene_id`` of the index."""
-        grid = ('scene', 'crs', 'left', 'top', 'xres', 'yres', 'height', 'width')
-        table = self._table
-        keys = [key for key in self.layers if key in table]
-        rows = table[list(grid)].itertuples(index=False, name=None)
-        paths = table[keys].itertuples(index=False, name=None)
-        heights = table[[f'{key}_height' for key in keys]].itertuples(index=False, name=None)
-        widths = table[[f'{key}_width' for key in keys]].itertuples(index=False, name=None)
-        return [
-            Scene._make(
-                (*row, dict(zip(keys, files, strict=True)), _sizes(keys, high, wide), nominal)
-            )
-            for row, files, high, wide, nominal in zip(
-                rows, paths, heights, widths, table['nominal'].tolist(), strict=True
-            )
-        ]
+        return SceneList(self._table, self.layers)
 
     @cached_property
     def _scene_ids(self) -> dict[str, int]:
         """Position of each scene by name."""
-        return {scene.name: i for i, scene in enumerate(self.scenes)}
+        return {name: i for i, name in enumerate(self.scenes.names)}
 
     @property
     def files(self) -> list[str]:
@@ -256,7 +244,7 @@ class SceneDataset(RasterDataset):
         scenes = [self.scenes[i] for i in ids]
         height, width = round((y.stop - y.start) / y.step), round((x.stop - x.start) / x.step)
         target = Target(x, y, height, width, self._crs_text)
-        sample: Sample = {**georeference(x, y, t, self.crs)}
+        sample: Sample = {**georeference(x, y, t, self._own_crs)}
         sample['scene'] = torch.tensor([ids[0]])
         sample['epsg'] = torch.tensor([self._epsg])
         if any(scene.nominal for scene in scenes):
@@ -314,10 +302,6 @@ class SceneDataset(RasterDataset):
         return plot_sample(
             sample, self.legend, (red, green, blue), (low, high), show_titles, suptitle
         )
-
-
-def _sizes(keys: list[str], heights: tuple[int, ...], widths: tuple[int, ...]) -> dict[str, Shape]:
-    return {key: (h, w) for key, h, w in zip(keys, heights, widths, strict=True)}
 
 
 def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -19,9 +19,9 @@ from rasterio.warp import reproject, transform_bounds
 from torch import Tensor
 
 from .errors import SceneError
-from .grid import nearest, size_at
+from .grid import Take, nearest, size_at
 from .layer import Layer
-from .raster_io import read_window
+from .raster_io import Stored, read_window
 
 Shape = tuple[int, int]
 Pixels = NDArray[Any]
@@ -31,6 +31,9 @@ MAX_DRIFT_PX = 0.5
 
 #: Pixels read around a query that is warped, for the neighbours of its outermost pixels.
 WARP_MARGIN_PX = 2
+
+#: Number of pixel selections kept, of a few kilobytes each.
+MAX_TAKES = 4096
 
 
 class Scene(NamedTuple):
@@ -52,6 +55,8 @@ class Scene(NamedTuple):
     sizes: Mapping[str, Shape]
     #: True where the files do not say where they lie, and the name of the scene does.
     nominal: bool
+    #: What the index knows of files whose pixels are stored as they are, by key.
+    stored: Mapping[str, Stored]
 
 
 class Target(NamedTuple):
@@ -79,6 +84,9 @@ class SceneReader:
     fills: Mapping[str, float | tuple[float, ...]]
     #: Keep files open between reads.
     cache: bool
+    #: Selections of pixels already worked out: few, since corners lie on a grid.
+    _takes: dict[tuple[str, int, int, int], Take | None] = field(default_factory=dict, repr=False)
+    _sizes: dict[tuple[str, int], int] = field(default_factory=dict, repr=False)
 
     def read(self, key: str, scenes: Sequence[Scene], target: Target) -> Tensor:
         """Read one modality and merge the scenes, the first one on top.
@@ -102,11 +110,12 @@ class SceneReader:
             values, absent = self._read_scene(layer, scene, target)
             data = np.where(missing, values, data)
             missing = None if absent is None else missing & absent
-        data = data.astype(np.int64 if layer.categorical else np.float32)
+        dtype = np.int64 if layer.categorical else np.float32
+        data = data.astype(dtype, order='C', copy=not data.flags.writeable)
         if missing is not None and missing.any():
             fill = np.asarray(self.fills.get(key, 0), dtype=data.dtype)
             data[:, missing] = fill[:, None] if fill.ndim else fill
-        return torch.from_numpy(np.ascontiguousarray(data[0] if layer.categorical else data))
+        return torch.from_numpy(data[0] if layer.categorical else data)
 
     def _read_scene(
         self, layer: Layer, scene: Scene, target: Target
@@ -118,24 +127,40 @@ class SceneReader:
         """Pixels of the output per pixel of the target."""
         return self.label_ratio if layer.key == 'mask' else Fraction(1)
 
+    def _size(self, layer: Layer, size_px: int) -> int:
+        """Pixels of the output that cover so many pixels of the target."""
+        key = layer.key, size_px
+        if key not in self._sizes:
+            self._sizes[key] = size_at(size_px, self._out_ratio(layer))
+        return self._sizes[key]
+
+    def _take(self, layer: Layer, offset_px: int, size_px: int, layer_px: int) -> Take | None:
+        """Pixels of a layer along one axis, see :func:`~.grid.nearest`."""
+        key = layer.key, offset_px, size_px, layer_px
+        if key not in self._takes:
+            if len(self._takes) >= MAX_TAKES:
+                self._takes.clear()
+            ratio = self._out_ratio(layer)
+            self._takes[key] = nearest(offset_px, size_px, layer_px, layer.ratio, ratio)
+        return self._takes[key]
+
     def _copy(
         self, layer: Layer, scene: Scene, target: Target
     ) -> tuple[Pixels, NDArray[np.bool_] | None]:
         """Pixels as stored, and where there are none (None: nowhere)."""
-        ratio = self._out_ratio(layer)
-        shape = size_at(target.height, ratio), size_at(target.width, ratio)
+        shape = self._size(layer, target.height), self._size(layer, target.width)
         row = round((scene.top - target.y.stop) / scene.yres)
         col = round((target.x.start - scene.left) / scene.xres)
         height, width = scene.sizes[layer.key]
-        rows = nearest(row, target.height, height, layer.ratio, ratio)
-        cols = nearest(col, target.width, width, layer.ratio, ratio)
+        rows = self._take(layer, row, target.height, height)
+        cols = self._take(layer, col, target.width, width)
         if rows is None or cols is None:
             return np.zeros((len(layer.bands), *shape), layer.dtypes[0]), np.ones(shape, bool)
         values = self._load(layer, scene, (rows.low, rows.high), (cols.low, cols.high))
-        if not rows.contiguous:
-            values = values[:, rows.source]
-        if not cols.contiguous:
-            values = values[:, :, cols.source]
+        if not rows.contiguous or not cols.contiguous:
+            if not layer.categorical:  # as it is returned: half the bytes of float64 to move
+                values = values.astype(np.float32)
+            values = values.take(rows.source, axis=1).take(cols.source, axis=2)
         if values.shape[1:] == shape:
             return values, None
         padded = np.zeros((len(values), *shape), values.dtype)
@@ -177,7 +202,7 @@ class SceneReader:
     ) -> Pixels:
         """A window of a file, with classes for codes and without missing measurements."""
         path = scene.paths[layer.key]
-        values = read_window(path, rows, cols, self.cache)
+        values = read_window(path, rows, cols, self.cache, scene.stored.get(layer.key))
         if layer.key == 'mask':
             labels = self.label_lookup[values]
             if (labels < 0).any():
@@ -193,7 +218,8 @@ class SceneReader:
         """Mean of a layer over all its bands on the scene's grid, as in the authors' code."""
         path = scene.paths[layer.key]
         height, width = scene.sizes[layer.key]
-        values = read_window(path, (0, height), (0, width), self.cache)
+        stored = scene.stored.get(layer.key)
+        values = read_window(path, (0, height), (0, width), self.cache, stored)
         if np.isnan(values).all():
             raise SceneError(path, 'NaN in every pixel', 'at least one measurement')
         rows = nearest(0, scene.height, height, layer.ratio, Fraction(1))

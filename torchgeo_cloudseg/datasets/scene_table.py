@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 from .errors import SceneError, ScenesError
 from .grid import size_at
 from .layer import Layer
-from .raster_io import Header, load_array, read_header
+from .plain import Plain
+from .raster_io import Header, file_state, read_array_header, read_header
 
 #: Gives a scene, by name, the place that its files do not state.
 Georeference = Callable[[str, Header], Header]
@@ -63,10 +64,37 @@ def build_scene_table(
         a table with one row per scene: ``scene``, ``area``, ``mint``, ``maxt``, ``crs`` (text),
         ``left``, ``top``, ``xres``, ``yres`` (units of the CRS), ``height``, ``width`` (pixels),
         ``nominal`` (whether the place is nominal), and for every modality its path under its key,
-        ``<key>_height`` and ``<key>_width``.
+        ``<key>_height``, ``<key>_width``, ``<key>_size`` (bytes), ``<key>_mtime_ns`` and
+        ``<key>_plain`` (where the pixels of an uncompressed file lie, else empty).
 
     Raises:
         ScenesError: if any file is missing, broken or does not fit; all of them are named.
+    """
+    table, problems = read_scenes(scenes, layers, reference, georeference, progress)
+    if problems:
+        raise ScenesError(problems)
+    return table
+
+
+def read_scenes(
+    scenes: Sequence[SceneFiles],
+    layers: Mapping[str, Layer],
+    reference: str,
+    georeference: Georeference | None = None,
+    progress: bool = True,
+) -> tuple[pd.DataFrame, list[SceneError]]:
+    """Read the header of every file, and go on where files are missing or broken.
+
+    Args:
+        scenes: the scenes.
+        layers: the modalities that every scene must have, by key.
+        reference: the modality on whose grid the scene lies.
+        georeference: gives files that say nothing of their place a nominal one.
+        progress: show a progress bar where there are many scenes.
+
+    Returns:
+        the table of the scenes that are sound, as of :func:`build_scene_table`, and everything
+        that is wrong with the others.
     """
     rows: list[dict[str, Any]] = []
     problems: list[SceneError] = []
@@ -77,9 +105,7 @@ def build_scene_table(
             problems += broken
             if row is not None:
                 rows.append(row)
-    if problems:
-        raise ScenesError(problems)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows), problems
 
 
 def _scene_row(
@@ -91,9 +117,12 @@ def _scene_row(
     """One row of the table, or the problems of the scene."""
     problems: list[SceneError] = []
     headers: dict[str, Header] = {}
+    states: dict[str, os.stat_result] = {}
     nominal = False
     for key, layer in layers.items():
         try:
+            # before the header: a change in between is then seen as one
+            states[key] = file_state(scene.paths[key])
             header = check_header(scene.paths[key], layer)
             if layer.georeferenced and not header.crs:
                 if georeference is None:
@@ -125,7 +154,32 @@ def _scene_row(
         **{key: scene.paths[key] for key in layers},
         **{f'{key}_height': header.height for key, header in headers.items()},
         **{f'{key}_width': header.width for key, header in headers.items()},
+        **{f'{key}_size': state.st_size for key, state in states.items()},
+        **{f'{key}_mtime_ns': state.st_mtime_ns for key, state in states.items()},
+        **{f'{key}_plain': _plain_text(header.plain) for key, header in headers.items()},
     }, []
+
+
+def _plain_text(plain: Plain | None) -> str:
+    return '' if plain is None else f'{plain.offset} {plain.dtype} {plain.order}'
+
+
+def parse_plain(text: str, bands: int, height: int, width: int) -> Plain | None:
+    """Where the pixels of a file lie, from the table of scenes.
+
+    Args:
+        text: the entry under ``<key>_plain``.
+        bands: number of bands.
+        height: height in pixels.
+        width: width in pixels.
+
+    Returns:
+        their place; None where a raster library must read the file.
+    """
+    if not text:
+        return None
+    offset, dtype, order = text.split()
+    return Plain(int(offset), dtype, order, bands, height, width)
 
 
 def check_header(path: str, layer: Layer) -> Header:
@@ -142,12 +196,11 @@ def check_header(path: str, layer: Layer) -> Header:
         SceneError: if the file is missing, broken, or holds something else.
     """
     if not layer.georeferenced:
-        array = load_array(path, mmap=True)
-        height, width = array.shape if array.ndim == 2 else (0, 0)
-        count = 1 if array.ndim == 2 else array.ndim
-        header = Header(height, width, count, str(array.dtype), '', (1, 0, 0, 0, -1, 0))
-        shape: tuple[int, ...] = array.shape
+        header = read_array_header(path)
+        shape: tuple[int, ...] = (header.height, header.width)
         expected_shape: tuple[int, ...] | None = layer.size_px
+        if header.count != 1:
+            raise SceneError(path, f'an array of {header.count + 1} axes', 'two: rows and columns')
     else:
         header = read_header(path)
         shape = (header.count, header.height, header.width)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -181,7 +182,7 @@ def nominal_georeference(name: str, header: Header, crs: str = NOMINAL_CRS) -> H
     west, south, east, north = sheet_bounds(name)
     xres, yres = (east - west) / header.width, (north - south) / header.height
     transform = (xres, 0.0, west, 0.0, -yres, north)
-    return Header(header.height, header.width, header.count, header.dtype, crs, transform)
+    return replace(header, crs=crs, transform=transform)
 
 
 def _folder(root: Path, key: str) -> Path:

@@ -1,0 +1,100 @@
+"""The scenes of a data set, made one by one from the columns of its table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, overload
+
+import pandas as pd
+from numpy.typing import NDArray
+
+from .layer import Layer
+from .raster_io import Stored
+from .scene_reader import Scene
+from .scene_table import parse_plain
+
+_GRID = ('scene', 'crs', 'left', 'top', 'xres', 'yres', 'height', 'width')
+_FILE = ('height', 'width', 'size', 'mtime_ns', 'plain')
+
+
+class SceneList(Sequence[Scene]):
+    """All scenes of a table, in its order.
+
+    Columns are kept as arrays and a scene is made when it is asked for: fifty thousand of them,
+    each with its five files, would cost every worker seconds and some hundred megabytes.
+    """
+
+    def __init__(self, table: pd.DataFrame, layers: Mapping[str, Layer]) -> None:
+        """Initialize a new SceneList instance.
+
+        Args:
+            table: the scenes, see :func:`~.scene_table.build_scene_table`.
+            layers: the modalities, by key; those that the table lacks are left out.
+        """
+        self._bands = {key: len(layer.bands) for key, layer in layers.items() if key in table}
+        self._grid = [_array(table[name]) for name in _GRID]
+        self._nominal = _array(table['nominal'])
+        self._paths = {key: _array(table[key]) for key in self._bands}
+        self._files = {
+            key: [_array(table[f'{key}_{name}']) for name in _FILE] for key in self._bands
+        }
+
+    def __len__(self) -> int:
+        """Number of scenes."""
+        return len(self._nominal)
+
+    @overload
+    def __getitem__(self, index: int) -> Scene: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Scene]: ...
+
+    def __getitem__(self, index: int | slice) -> Scene | list[Scene]:
+        """Retrieve a scene.
+
+        Args:
+            index: its position, or a slice of positions.
+
+        Returns:
+            the scene, or a list of scenes.
+        """
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        sizes, stored = {}, {}
+        for key, columns in self._files.items():
+            height, width, size, mtime_ns, text = (column[index] for column in columns)
+            sizes[key] = int(height), int(width)
+            plain = parse_plain(text, self._bands[key], int(height), int(width))
+            if plain is not None:
+                stored[key] = Stored(plain, int(size), int(mtime_ns))
+        name, crs, left, top, xres, yres, rows, cols = (column[index] for column in self._grid)
+        return Scene(
+            name=name,
+            crs=crs,
+            left=float(left),
+            top=float(top),
+            xres=float(xres),
+            yres=float(yres),
+            height=int(rows),
+            width=int(cols),
+            paths={key: column[index] for key, column in self._paths.items()},
+            sizes=sizes,
+            nominal=bool(self._nominal[index]),
+            stored=stored,
+        )
+
+    def __iter__(self) -> Iterator[Scene]:
+        """Iterate over all scenes."""
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the scenes, in order."""
+        return [str(name) for name in self._grid[0]]
+
+
+def _array(column: pd.Series) -> NDArray[Any]:
+    """A column whose elements are cheap to reach, unlike those of a pandas string array."""
+    plain = column.dtype.kind in 'biuf'
+    values: NDArray[Any] = column.to_numpy() if plain else column.to_numpy(dtype=object)
+    return values
