@@ -1,0 +1,498 @@
+"""Scenes to maps, through real files."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from rasterio.transform import Affine
+from rasterio.warp import transform as transform_points
+from scene_process import start
+from torch import Tensor, nn
+
+from torchgeo_cloudseg.datasets.errors import SceneError
+from torchgeo_cloudseg.inference import (
+    MapOptions,
+    ResumeError,
+    SceneSpec,
+    predict_scene,
+    sliding_window,
+)
+from torchgeo_cloudseg.models import CloudSegNet
+
+PAPER = MapOptions(stride=80, blend='average')
+EVERYTHING = ('confidence', 'probabilities', 'quicklook')
+
+
+def read(path: Path) -> np.ndarray:
+    with rasterio.open(path) as raster:
+        return raster.read()
+
+
+class Constant(nn.Module):
+    """Always the same class."""
+
+    def forward(self, optical: Tensor, sar: Tensor) -> Tensor:
+        height, width = optical.shape[-2:]
+        logits = torch.zeros(len(optical), 3, height * 3 // 10, width * 3 // 10)
+        logits[:, 1] = 1
+        return logits
+
+
+def scaled(scene) -> tuple[Tensor, Tensor]:
+    """Optical and SAR image as the network should see them, written out by hand."""
+    optical = torch.from_numpy(scene.optical_pixels.astype(np.float32)) / 10000
+    low = np.array([-25.0, -32.5])[:, None, None]
+    sar = np.clip((scene.sar_pixels - low) / -low, 0, 1).astype(np.float32)
+    height, width = optical.shape[-2:]
+    rows = np.floor((np.arange(height) + 0.5) * 0.3).astype(int)
+    cols = np.floor((np.arange(width) + 0.5) * 0.3).astype(int)
+    return optical[None], torch.from_numpy(sar[:, rows][:, :, cols])[None]
+
+
+@pytest.mark.parametrize('options', [PAPER, MapOptions(), MapOptions(stride=120, blend='crop')])
+def test_map_equals_the_sliding_window_on_tensors(
+    make_scene: Callable, network: nn.Module, wobbly, spec, tmp_path: Path, options: MapOptions
+) -> None:
+    scene = make_scene(430, 370)
+    options = MapOptions(options.stride, blend=options.blend, products=EVERYTHING)
+    out = predict_scene(
+        wobbly, scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec, options=options
+    )
+    logits = sliding_window(
+        wobbly, *scaled(scene), stride=options.stride, blend=options.blend, scale=0.3
+    )
+    expected = logits.softmax(dim=1)[0]
+    np.testing.assert_allclose(read(out['probabilities']), expected, atol=1e-5)
+    np.testing.assert_allclose(read(out['confidence'])[0], expected.amax(0), atol=1e-5)
+    classes = read(out['classes'])[0]
+    assert (classes == expected.argmax(0).numpy()).mean() > 0.999
+    assert len(np.unique(classes)) == 3
+    assert not (tmp_path / 'map.tif.parts').exists()
+
+
+def test_georeference_colours_names_and_overviews(
+    make_scene: Callable, network: nn.Module, spec: SceneSpec, tmp_path: Path
+) -> None:
+    scene = make_scene(1750, 1790)
+    out = predict_scene(network, scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec)
+    assert set(out) == {'classes'}
+    with rasterio.open(out['classes']) as raster:
+        assert raster.crs == rasterio.CRS.from_epsg(32646)
+        # SAR at 10 m lies on the grid of the labels
+        assert raster.transform == Affine(10, 0, 760300, 0, -10, 1898410)
+        assert raster.shape == (525, 537)
+        assert raster.dtypes == ('uint8',)
+        assert raster.nodata == 255
+        assert raster.tags(ns='IMAGE_STRUCTURE')['LAYOUT'] == 'COG'
+        assert raster.overviews(1) == [2]
+        colours = raster.colormap(1)
+        assert [colours[i][:3] for i in range(3)] == list(spec.class_colours)
+        assert colours[255][3] == 0
+        assert raster.colorinterp[0].name == 'palette'
+        names = json.loads(raster.tags()['CLASS_NAMES'])
+        assert names == {'0': 'forest', '1': 'water', '2': 'town'}
+        assert raster.descriptions == ('land cover',)
+    with rasterio.open(out['classes'], overview_level=0) as overview:
+        small = overview.read(1)
+    assert set(np.unique(small)) <= {0, 1, 2}
+    band = ElementTree.parse(tmp_path / 'map.tif.aux.xml').find('PAMRasterBand')
+    assert [c.text for c in band.findall('CategoryNames/Category')] == list(spec.class_names)
+    rows = [[cell.text for cell in row] for row in band.findall('GDALRasterAttributeTable/Row')]
+    assert rows[2] == ['2', 'town', '250', '0', '0']
+
+
+def test_grid_without_a_matching_sar_grid_follows_the_optical_image(
+    make_scene: Callable, network: nn.Module, spec: SceneSpec, tmp_path: Path, write_raster
+) -> None:
+    scene = make_scene(304, 301)
+    sar = write_raster(
+        tmp_path / 'sar.tif',
+        np.full((2, 80, 80), -10.0, np.float32),
+        transform=Affine(20, 0, 760000, 0, -20, 1899000),
+    )
+    out = predict_scene(network, scene.optical, sar, tmp_path / 'map.tif', spec=spec)
+    with rasterio.open(out['classes']) as raster:
+        assert raster.transform == Affine(10, 0, 760299, 0, -10, 1898412)
+        assert raster.shape == (91, 90)
+
+
+@pytest.mark.parametrize(
+    ('resolution', 'pixel', 'size'), [('optical', 3, 300), (6, 6, 150), (15.0, 15, 60)]
+)
+def test_resolution_of_the_map(
+    make_scene, spec, tmp_path: Path, resolution, pixel: float, size: int
+) -> None:
+    scene = make_scene()
+    out = predict_scene(
+        Constant(), scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec,
+        options=MapOptions(resolution=resolution),
+    )  # fmt: skip
+    with rasterio.open(out['classes']) as raster:
+        assert raster.transform == Affine(pixel, 0, 760299, 0, -pixel, 1898412)
+        assert raster.shape == (size, size)
+        assert (raster.read() == 1).all()
+
+
+def test_constant_network_gives_a_seamless_map(make_scene, spec, tmp_path: Path) -> None:
+    scene = make_scene(555, 473)
+    out = predict_scene(
+        Constant(), scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec,
+        options=MapOptions(products=['probabilities']),
+    )  # fmt: skip
+    assert (read(out['classes']) == 1).all()
+    probabilities = read(out['probabilities'])
+    assert probabilities.shape == (3, 167, 142)
+    np.testing.assert_allclose(
+        probabilities, np.broadcast_to(probabilities[:, :1, :1], probabilities.shape), atol=1e-6
+    )
+
+
+def test_shifting_the_scene_by_a_stride_shifts_the_map(
+    wobbly, spec, tmp_path: Path, write_raster
+) -> None:
+    rng = np.random.default_rng(1)
+    optical = rng.integers(1, 9000, (4, 600, 500), dtype=np.uint16)
+    sar = rng.uniform(-30, 0, (2, 600, 500))
+    maps = []
+    for name, top in (('whole', 0), ('moved', 120)):
+        place = {'transform': Affine(3, 0, 760299, 0, -3, 1898412 - 3 * top), 'nodata': None}
+        inputs = [
+            write_raster(tmp_path / f'{name}_{kind}.tif', pixels[:, top:], **place)
+            for kind, pixels in (('optical', optical), ('sar', sar))
+        ]
+        out = predict_scene(wobbly, *inputs, tmp_path / f'{name}.tif', spec=spec)
+        maps.append(read(out['classes'])[0])
+        with rasterio.open(out['classes']) as raster:
+            assert raster.transform.f == 1898412 - 3 * top
+    # past the first overlap the same windows look at the same pixels
+    np.testing.assert_array_equal(maps[1][48:], maps[0][36 + 48 :])
+
+
+def test_missing_optical_pixels_become_nodata(
+    write_raster, make_scene, network, spec, tmp_path: Path
+) -> None:
+    scene = make_scene(600, 600)
+    pixels = scene.optical_pixels.copy()
+    pixels[:, :, :250] = 0
+    pixels[:, 400:] = 0
+    pixels[0, 100:200, 300:400] = 0  # dark in one band is not missing
+    pixels[:, 10, 500] = 0  # a pixel is not a map pixel
+    write_raster(scene.optical, pixels, nodata=0)
+    out = predict_scene(
+        network, scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec,
+        options=MapOptions(products=EVERYTHING),
+    )  # fmt: skip
+    classes = read(out['classes'])[0]
+    missing = np.zeros_like(classes, dtype=bool)
+    missing[:, :75] = True
+    missing[120:] = True
+    np.testing.assert_array_equal(classes == 255, missing)
+    np.testing.assert_array_equal(np.isnan(read(out['probabilities'])[1]), missing)
+    # rows of windows without data cost nothing: 5 rows, of which one is empty
+    assert network.windows == 4 * 5
+
+
+def test_undeclared_nodata_and_nan(write_raster, make_scene, network, spec, tmp_path: Path) -> None:
+    scene = make_scene()
+    pixels = scene.optical_pixels.astype(np.float32)
+    pixels[:, :100] = 0
+    pixels[:, -100:] = np.nan
+    write_raster(scene.optical, pixels)
+    out = predict_scene(network, scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec)
+    classes = read(out['classes'])[0]
+    assert (classes[:30] == 255).all()
+    assert (classes[-30:] == 255).all()
+    assert (classes[30:-30] != 255).all()
+
+
+def test_missing_sar_measurements_are_filled_as_in_training(
+    write_raster, make_scene, spec, tmp_path: Path
+) -> None:
+    scene = make_scene()
+    pixels = scene.sar_pixels.copy()
+    pixels[:, 20:30, 20:30] = np.nan
+    with rasterio.open(scene.sar) as raster:
+        write_raster(scene.sar, pixels, transform=raster.transform)
+    seen = []
+
+    class Spy(Constant):
+        def forward(self, optical: Tensor, sar: Tensor) -> Tensor:
+            seen.append(sar.clone())
+            return super().forward(optical, sar)
+
+    out = predict_scene(Spy(), scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec)
+    assert (read(out['classes']) == 1).all()
+    rows = np.floor((np.arange(300) + 0.5) * 0.3).astype(int)
+    mean = np.nanmean(pixels[:, rows][:, :, rows])
+    filled = seen[0][0, :, 80, 80].numpy()
+    np.testing.assert_allclose(filled, [(mean + 25) / 25, (mean + 32.5) / 32.5], atol=1e-6)
+
+
+def test_sar_in_another_crs_is_warped(write_raster, spec, tmp_path: Path) -> None:
+    optical = write_raster(tmp_path / 'optical.tif', np.full((4, 300, 300), 5000, np.uint16))
+    lon, lat = transform_points(CRS_46N, 'EPSG:4326', [760299 + 450], [1898412 - 450])
+    # a step in backscatter along the meridian through the middle
+    step = 0.0001
+    sar = np.full((2, 400, 400), -25.0, np.float32)
+    sar[:, :, 200:] = -5.0
+    sar_path = write_raster(
+        tmp_path / 'sar.tif',
+        sar,
+        crs='EPSG:4326',
+        transform=Affine(step, 0, lon[0] - 200 * step, 0, -step, lat[0] + 200 * step),
+    )
+
+    class BySar(nn.Module):
+        def forward(self, optical: Tensor, sar: Tensor) -> Tensor:
+            value = sar[:, :1]
+            return torch.cat([0.5 - value, value - 0.5, torch.full_like(value, -9)], dim=1)
+
+    out = predict_scene(
+        BySar(), optical, sar_path, tmp_path / 'map.tif', spec=spec,
+        options=MapOptions(resolution='optical'),
+    )  # fmt: skip
+    classes = read(out['classes'])[0]
+    assert (classes[:, :140] == 0).all()
+    assert (classes[:, 160:] == 1).all()
+
+
+CRS_46N = 'EPSG:32646'
+
+
+def test_ground_without_sar_is_nodata(write_raster, make_scene, network, spec, tmp_path) -> None:
+    scene = make_scene()
+    half = write_raster(
+        tmp_path / 'half.tif',
+        np.full((2, 300, 150), -10.0, np.float32),
+        transform=Affine(3, 0, 760299, 0, -3, 1898412),
+    )
+    out = predict_scene(network, scene.optical, half, tmp_path / 'map.tif', spec=spec)
+    classes = read(out['classes'])[0]
+    assert (classes[:, :45] != 255).all()
+    assert (classes[:, 45:] == 255).all()
+
+
+def test_reconstruction_in_stored_units(write_raster, make_scene, spec, tmp_path: Path) -> None:
+    scene = make_scene(330, 310)
+    pixels = scene.optical_pixels.copy()
+    pixels[:, :, 280:] = 0
+    write_raster(scene.optical, pixels, nodata=0)
+
+    class Echo(Constant):
+        def forward(self, optical: Tensor, sar: Tensor) -> Tensor:
+            outer = super().forward(optical, sar)
+            return type('Output', (), {'logits': outer, 'reconstruction': optical})()
+
+    out = predict_scene(
+        Echo(), scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec,
+        options=MapOptions(products=['reconstruction']),
+    )  # fmt: skip
+    with rasterio.open(out['reconstruction']) as raster, rasterio.open(scene.optical) as source:
+        assert raster.transform == source.transform
+        assert raster.dtypes == source.dtypes
+        assert raster.nodata == 0
+        np.testing.assert_allclose(raster.read(), pixels, atol=1)
+        assert (raster.read()[:, :, 280:] == 0).all()
+
+
+def test_cloudsegnet_on_the_real_sample(real_root: Path, spec, tmp_path: Path) -> None:
+    files = {
+        kind: next((real_root / 'train').glob(f'{kind}_*/*/*.tif'))
+        for kind in ('planet_cloudy', 'S1', 'landcover')
+    }
+    torch.manual_seed(0)
+    model = CloudSegNet('mit_b0', num_classes=3)
+    out = predict_scene(
+        model, files['planet_cloudy'], files['S1'], tmp_path / 'map.tif', spec=spec,
+        options=MapOptions(products=['reconstruction', 'quicklook', 'confidence']),
+    )  # fmt: skip
+    assert model.training
+    assert set(out) == {'classes', 'confidence', 'reconstruction', 'quicklook'}
+    assert out['quicklook'].read_bytes().startswith(b'\x89PNG')
+    with rasterio.open(out['classes']) as raster, rasterio.open(files['landcover']) as label:
+        assert raster.transform == label.transform
+        assert raster.crs == label.crs
+        assert raster.shape == label.shape
+        assert raster.read().max() < 3
+    assert read(out['reconstruction']).shape == (4, 300, 300)
+
+
+def test_quicklook_of_a_scene_without_data(
+    write_raster, make_scene, network, spec, tmp_path
+) -> None:
+    scene = make_scene()
+    write_raster(scene.optical, np.zeros((4, 300, 300), np.uint16))
+    out = predict_scene(
+        network, scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec,
+        options=MapOptions(products=['quicklook', 'confidence']),
+    )  # fmt: skip
+    assert (read(out['classes']) == 255).all()
+    assert np.isnan(read(out['confidence'])).all()
+    assert network.windows == 0
+
+
+def test_killed_run_resumes_to_the_same_pixels(make_scene, wobbly, spec, tmp_path: Path) -> None:
+    scene = make_scene(2000, 200)
+    whole, output = tmp_path / 'whole.tif', tmp_path / 'out' / 'map.tif'
+    args = str(scene.optical), str(scene.sar)
+    kwargs = {'spec': spec, 'options': MapOptions(products=['probabilities'])}
+    expected = predict_scene(wobbly, *args, whole, **kwargs)
+    process, _ = start(*args, str(output), **kwargs, delay_s=0.2)
+    parts = output.with_name('map.tif.parts')
+    deadline = time.monotonic() + 60
+    while len(list(parts.glob('band-*.npz'))) < 5 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    done = len(list(parts.glob('band-*.npz')))
+    assert 5 <= done < 17
+    assert not output.exists()
+    # a part that was cut off does not count
+    (parts / 'band-000002.npz').write_bytes(b'PK')
+    before = wobbly.windows
+    resumed = predict_scene(wobbly, *args, output, **kwargs, resume=True)
+    # two windows a row; one row reaches into each of the two runs of missing bands
+    assert wobbly.windows - before == 2 * (17 - done + 1 + 2)
+    assert not parts.exists()
+    for product in ('classes', 'probabilities'):
+        np.testing.assert_array_equal(read(resumed[product]), read(expected[product]))
+
+
+def test_resume_keeps_finished_rows_and_finished_maps(
+    make_scene, wobbly, spec, tmp_path: Path
+) -> None:
+    scene = make_scene(700, 160)
+    kwargs = {'spec': spec, 'progress': False, 'resume': True}
+    output = tmp_path / 'map.tif'
+
+    class Tired(type(wobbly)):
+        def forward(self, optical: Tensor, sar: Tensor) -> Tensor:
+            if self.windows == 3:
+                raise KeyboardInterrupt
+            return super().forward(optical, sar)
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_scene(Tired(0.3), scene.optical, scene.sar, output, **kwargs)
+    assert not output.exists()
+    predict_scene(wobbly, scene.optical, scene.sar, output, **kwargs)
+    # 6 rows of windows: 3 were done, and one reaches into the next
+    assert wobbly.windows == 3 + 1
+    predict_scene(wobbly, scene.optical, scene.sar, output, **kwargs)
+    assert wobbly.windows == 4
+    resumed = read(output)
+    predict_scene(wobbly, scene.optical, scene.sar, output, spec=spec, progress=False)
+    assert wobbly.windows == 4 + 6
+    np.testing.assert_array_equal(resumed, read(output))
+
+
+def test_work_of_another_run_is_not_resumed(make_scene, network, spec, tmp_path: Path) -> None:
+    scene = make_scene()
+
+    class Broken(Constant):
+        def forward(self, optical: Tensor, sar: Tensor) -> Tensor:
+            raise KeyboardInterrupt
+
+    args = (scene.optical, scene.sar, tmp_path / 'map.tif')
+    with pytest.raises(KeyboardInterrupt):
+        predict_scene(Broken(), *args, spec=spec)
+    with pytest.raises(ResumeError, match=r'options: .*stride.* then.*resume'):
+        predict_scene(Constant(), *args, spec=spec, options=PAPER, resume=True)
+    with pytest.raises(ResumeError, match='network'):
+        predict_scene(network, *args, spec=spec, resume=True)
+    out = predict_scene(network, *args, spec=spec)
+    assert out['classes'].exists()
+
+
+# nothing fits; the first bands fit but not a larger one; all bands fit, but not the map
+@pytest.mark.parametrize(('limit', 'bands'), [(300, 0), (10_000, 0), (400_000, 10)])
+def test_full_disk_keeps_what_is_done(
+    make_scene, wobbly, spec, tmp_path: Path, limit: int, bands: int
+) -> None:
+    scene = make_scene(1200, 600)
+    output = tmp_path / 'map.tif'
+    kwargs = {'spec': spec, 'options': MapOptions(products=['probabilities'])}
+    args = str(scene.optical), str(scene.sar), str(output)
+    process, result = start(*args, **kwargs, file_limit=limit)
+    message = result.recv()
+    process.join()
+    assert message.startswith(f'OutputError: {output}: cannot be written')
+    assert 'Make room' in message
+    assert not list(tmp_path.glob('map*.tif'))
+    assert len(list(tmp_path.glob('map.tif.parts/band-*.npz'))) == bands
+    predict_scene(wobbly, *args, **kwargs, resume=True)
+    assert read(output).shape == (1, 360, 180)
+
+
+def test_truncated_input_is_named(make_scene, network, spec, tmp_path: Path) -> None:
+    scene = make_scene(900, 200)
+    content = scene.optical.read_bytes()
+    scene.optical.write_bytes(content[: len(content) // 2])
+    with pytest.raises(SceneError, match=r'scene_optical.tif: found unreadable pixels .* resume'):
+        predict_scene(network, scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec)
+    assert not (tmp_path / 'map.tif').exists()
+    assert list(tmp_path.glob('map.tif.parts/band-*.npz'))
+    scene.optical.write_bytes(content)
+
+
+def test_inputs_that_do_not_fit(write_raster, make_scene, network, spec, tmp_path: Path) -> None:
+    scene = make_scene()
+    elsewhere = write_raster(
+        tmp_path / 'elsewhere.tif', scene.sar_pixels, transform=Affine(10, 0, 1e5, 0, -10, 1e6)
+    )
+    placeless = write_raster(tmp_path / 'placeless.tif', scene.sar_pixels, crs=None)
+    three = write_raster(tmp_path / 'three.tif', scene.optical_pixels[:3])
+    broken = tmp_path / 'broken.tif'
+    broken.write_bytes(b'II*\x00nothing')
+    for optical, sar, message in (
+        (scene.optical, elsewhere, r'elsewhere.tif: found a SAR image over .* overlaps'),
+        (scene.optical, placeless, 'placeless.tif: found no coordinate reference system'),
+        (three, scene.sar, r'three.tif: found 3 band\(s\).*bands \(1, 2, 3, 4\).*optical_bands'),
+        (scene.optical, three.with_name('none.tif'), 'none.tif: found no such file'),
+        (broken, scene.sar, 'broken.tif: found an unreadable file'),
+    ):
+        with pytest.raises(SceneError, match=message):
+            predict_scene(network, optical, sar, tmp_path / 'map.tif', spec=spec)
+    assert not list(tmp_path.glob('map*'))
+
+
+def test_arguments_that_do_not_fit(make_scene, network, spec, tmp_path: Path) -> None:
+    scene = make_scene()
+    args = (network, scene.optical, scene.sar)
+    with pytest.raises(ValueError, match=r'ends in \.tif'):
+        predict_scene(*args, tmp_path / 'map.png', spec=spec)
+    with pytest.raises(ValueError, match='replace its own input'):
+        predict_scene(*args, scene.optical, spec=spec)
+    with pytest.raises(ValueError, match='stride=85'):
+        predict_scene(*args, tmp_path / 'map.tif', spec=spec, options=MapOptions(stride=85))
+    with pytest.raises(ValueError, match='resolution=-3'):
+        predict_scene(*args, tmp_path / 'm.tif', spec=spec, options=MapOptions(resolution=-3))
+    with pytest.raises(ValueError, match='no such branch'):
+        predict_scene(
+            *args, tmp_path / 'm.tif', spec=spec, options=MapOptions(products=['reconstruction'])
+        )
+    two = SceneSpec(('a', 'b'), ((0, 0, 0), (1, 1, 1)))
+    with pytest.raises(ValueError, match=r'distinguishes 3 classes, .* names for 2'):
+        predict_scene(*args, tmp_path / 'm.tif', spec=two)
+
+
+def test_scene_without_georeference(write_raster, network, spec, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    place = {'crs': None, 'transform': Affine.identity()}
+    optical = write_raster(
+        tmp_path / 'o.tif', rng.integers(1, 9000, (4, 200, 200), dtype=np.uint16), **place
+    )
+    sar = write_raster(tmp_path / 's.tif', rng.uniform(-30, 0, (2, 200, 200)), **place)
+    out = predict_scene(network, optical, sar, tmp_path / 'map.tif', spec=spec)
+    with rasterio.open(out['classes']) as raster:
+        assert raster.crs is None
+        assert raster.shape == (60, 60)
