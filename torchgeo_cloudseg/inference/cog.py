@@ -14,8 +14,8 @@ import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
+from .grid import Grid
 from .products import RasterLayer
-from .raster_io import Grid
 
 #: Side of the tiles of a GeoTIFF, in pixels.
 BLOCK_PX = 512
@@ -53,16 +53,20 @@ def write_cog(
         # a sidecar of the source, which GDAL carries over to the copy
         _sidecar(raw).write_text(_attribute_xml(layer))
     options = {'PREDICTOR': 'YES'} if np.issubdtype(layer.dtype, np.floating) else {}
-    rasterio.shutil.copy(
-        raw,
-        path,
-        driver='COG',
-        COMPRESS='DEFLATE',
-        BIGTIFF='IF_SAFER',
-        BLOCKSIZE=BLOCK_PX,
-        OVERVIEW_RESAMPLING=layer.overviews.upper(),
-        **options,
-    )
+    try:
+        rasterio.shutil.copy(
+            raw,
+            path,
+            driver='COG',
+            COMPRESS='DEFLATE',
+            BIGTIFF='IF_SAFER',
+            BLOCKSIZE=BLOCK_PX,
+            OVERVIEW_RESAMPLING=layer.overviews.upper(),
+            **options,
+        )
+    except Exception as error:
+        # rasterio hands on GDAL's errors here, whose classes are not public
+        raise OSError(f'{name}: {error}') from error
     # GDAL writes the last blocks when it closes a file, and keeps errors then to itself
     if _checksums(path) != checksums:
         raise OSError(f'{name} is incomplete')

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 from torch import Tensor
 
 from .cog import write_cog
+from .grid import Grid
 from .parts import PartStore
 from .plan import WindowPlan, exact_scale, plan_windows
 from .products import (
@@ -26,8 +30,11 @@ from .products import (
     valid_on_map,
 )
 from .quicklook import save_quicklook
-from .raster_io import Grid, SceneReader
+from .raster_io import SceneReader
 from .spec import MapOptions, Product, SceneSpec
+
+#: Tag of a map that tells how it was made.
+RUN_TAG = 'CLOUDSEG_RUN'
 
 
 @dataclass(frozen=True)
@@ -137,6 +144,18 @@ class MapJob:
             'options': {**asdict(self.options), 'blend': repr(self.options.blend)},
         }
 
+    def is_published(self, model: str) -> bool:
+        """Whether the map is there, complete and made by the same network in the same way.
+
+        Args:
+            model: fingerprint of the network.
+        """
+        if self.store.folder.exists() or not all(file.exists() for file in self.outputs().values()):
+            return False
+        with rasterio.open(self.output_path) as raster:
+            found: str | None = raster.tags().get(RUN_TAG)
+        return found == digest(self.manifest(model))
+
     def band_arrays(
         self, probabilities: Tensor, valid: Tensor, reconstruction: Tensor | None = None
     ) -> Arrays:
@@ -189,6 +208,7 @@ class MapJob:
             ValueError: if bands are missing.
         """
         store = self.store
+        run = {RUN_TAG: digest(store.manifest())}
         missing = set(range(len(self.plan.rows))) - store.finished()
         if missing:
             raise ValueError(
@@ -198,6 +218,7 @@ class MapJob:
         outputs, files = self.outputs(), []
         try:
             for product, layer in self.layers.items():
+                layer = replace(layer, tags={**layer.tags, **run})
                 grid = self.optical_grid if product == 'reconstruction' else self.grid
                 files += write_cog(
                     store.folder, outputs[product].name, grid, layer, self._rows(product)
@@ -245,6 +266,19 @@ def _map_grid(scene: SceneReader, plan: WindowPlan) -> Grid:
     # exact: 3 m / (3/10) is 10 m, to the last bit
     a, b, d, e = (float(Fraction(value) / plan.scale) for value in (a, b, d, e))
     return Grid(scene.grid.crs, Affine(a, b, c, d, e, f), height, width)
+
+
+def digest(manifest: dict[str, Any]) -> str:
+    """Short text that changes with anything that decides the pixels of a map.
+
+    Args:
+        manifest: see :meth:`MapJob.manifest`.
+
+    Returns:
+        a hash.
+    """
+    text = json.dumps(manifest, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _file_facts(path: str) -> list[Any]:

@@ -22,6 +22,9 @@ from .errors import OutputError, ResumeError
 
 logger = logging.getLogger(__name__)
 
+#: File that tells what a folder of bands belongs to.
+MANIFEST = 'manifest.json'
+
 
 class PartStore:
     """A folder ``<output>.parts`` beside an output, with one file per finished band."""
@@ -46,13 +49,13 @@ class PartStore:
             ResumeError: if the earlier run was about something else.
             OutputError: if the folder cannot be written.
         """
-        path = self.folder / 'manifest.json'
+        path = self.folder / MANIFEST
         wanted = json.loads(json.dumps(manifest))
         if self.folder.exists() and not resume:
             logger.warning('%s: starting anew; finished rows of an earlier run go.', self.folder)
             shutil.rmtree(self.folder)
         if path.exists():
-            found = json.loads(path.read_text())
+            found = self.manifest()
             differing = sorted(
                 f'{key}: {found.get(key)} then, {wanted.get(key)} now'
                 for key in {*found, *wanted}
@@ -69,6 +72,15 @@ class PartStore:
             _replace(path, lambda file: file.write(json.dumps(wanted, indent=1).encode()))
         except OSError as error:
             raise self.cannot_write(error) from error
+
+    def manifest(self) -> dict[str, Any]:
+        """What decides the pixels of the output, as the run that began it said.
+
+        Returns:
+            the manifest given to :meth:`prepare`.
+        """
+        manifest: dict[str, Any] = json.loads((self.folder / MANIFEST).read_text())
+        return manifest
 
     def finished(self) -> set[int]:
         """Bands that are there and complete.

@@ -68,7 +68,7 @@ def _true_colour(path: str, spec: SceneSpec) -> NDArray[Any]:
     # fewer than three bands are shown in grey
     rgb = spec.rgb if max(spec.rgb) < len(spec.optical_bands) else (0, 0, 0)
     read = _read_small(path, [spec.optical_bands[position] for position in rgb], smooth=True)
-    image = read.astype(np.float32).filled(np.nan)
+    image = np.ma.filled(read.astype(np.float32), np.nan)
     if spec.optical_nodata is not None:
         image[:, (read.data == spec.optical_nodata).all(axis=0)] = np.nan
     missing = ~np.isfinite(image).all(axis=0)

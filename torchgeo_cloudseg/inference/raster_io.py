@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import ExitStack
 from fractions import Fraction
 from functools import cached_property
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
-from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
@@ -27,6 +25,7 @@ from torch import Tensor
 from ..datasets.errors import SceneError
 from ..datasets.grid import nearest
 from ..transforms.rescale import Range, Rescale
+from .grid import coextensive, grid_of
 from .spec import SceneSpec
 
 #: Rows read at once where a whole scene is passed over.
@@ -49,28 +48,12 @@ class Strip(NamedTuple):
     valid: Tensor
 
 
-class Grid(NamedTuple):
-    """Where the pixels of a raster lie."""
-
-    #: None where the file does not say.
-    crs: Any
-    transform: Affine
-    height: int
-    width: int
-
-    @property
-    def corners(self) -> list[tuple[float, float]]:
-        """The four corners, in units of the CRS."""
-        a, b, c, d, e, f = tuple(self.transform)[:6]
-        places = ((0, 0), (self.width, 0), (0, self.height), (self.width, self.height))
-        return [(a * col + b * row + c, d * col + e * row + f) for col, row in places]
-
-
 class SceneReader:
     """An open pair of an optical and a SAR raster, read on the optical grid.
 
-    SAR on a grid of the same extent, to within half a SAR pixel, is taken pixel by pixel, without
-    regard to the small offset, as in the training data. Any other SAR image is warped on the fly.
+    SAR on a grid of the same extent (see :func:`~torchgeo_cloudseg.inference.grid.coextensive`)
+    is taken pixel by pixel, without regard to a small offset, as in the training data. Any other
+    SAR image is warped on the fly.
 
     Optical pixels without data, and ground that the SAR image does not cover, become the lower
     end of their range; NaN measurements of SAR become the mean of the scene, as in training.
@@ -103,8 +86,8 @@ class SceneReader:
             self._sar = files.enter_context(_open(self.sar_path))
             _check_bands(self._optical, spec.optical_bands, 'optical')
             _check_bands(self._sar, spec.sar_bands, 'SAR')
-            self.grid, self.sar_grid = _grid(self._optical), _grid(self._sar)
-            self.coextensive = _coextensive(self.grid, self.sar_grid)
+            self.grid, self.sar_grid = grid_of(self._optical), grid_of(self._sar)
+            self.coextensive = coextensive(self.grid, self.sar_grid)
             self._warped: WarpedVRT | None = None
             if not self.coextensive:
                 self._check_overlap()
@@ -122,6 +105,10 @@ class SceneReader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """Close the files."""
+        self.close()
+
+    def close(self) -> None:
         """Close the files."""
         self._files.close()
 
@@ -215,8 +202,9 @@ class SceneReader:
         try:
             if self._warped is not None:
                 window = Window(0, top, self.grid.width, rows)
-                values = self._warped.read(bands, window=window)
-                has_data = self._warped.read_masks(bands, window=window).any(axis=0)
+                alpha = self._warped.colorinterp.index(ColorInterp.alpha) + 1
+                *values, cover = self._warped.read([*bands, alpha], window=window)
+                values, has_data = np.stack(values), cover > 0
             else:
                 values, has_data = self._take_sar(bands, top, rows)
         except RasterioError as error:
@@ -258,7 +246,6 @@ class SceneReader:
 
     def _warp(self, resampling: Resampling) -> WarpedVRT:
         """SAR on the optical grid, with a mask of what it covers."""
-        has_mask = self._sar.nodata is not None or ColorInterp.alpha in self._sar.colorinterp
         return WarpedVRT(
             self._sar,
             crs=self.grid.crs,
@@ -266,7 +253,8 @@ class SceneReader:
             height=self.grid.height,
             width=self.grid.width,
             resampling=resampling,
-            add_alpha=not has_mask,
+            # rasterio makes no mask of it, but it tells what the image covers
+            add_alpha=ColorInterp.alpha not in self._sar.colorinterp,
         )
 
     def _check_overlap(self) -> None:
@@ -282,8 +270,8 @@ class SceneReader:
                     f'one, to find its place beside {other.height} x {other.width} pixels',
                     'Georeference the file, or bring both images to the same size.',
                 )
-        optical = _bounds(self.grid)
-        sar = transform_bounds(self.sar_grid.crs, self.grid.crs, *_bounds(self.sar_grid))
+        optical = self.grid.bounds
+        sar = transform_bounds(self.sar_grid.crs, self.grid.crs, *self.sar_grid.bounds)
         apart = sar[0] >= optical[2] or sar[2] <= optical[0]
         if apart or sar[1] >= optical[3] or sar[3] <= optical[1]:
             raise SceneError(
@@ -312,30 +300,6 @@ def _check_bands(raster: DatasetReader, bands: tuple[int, ...], kind: str) -> No
             f'Give the file that has them, or say which of its bands they are '
             f'(`{kind.lower()}_bands`, {len(bands)} of them).',
         )
-
-
-def _grid(raster: DatasetReader) -> Grid:
-    return Grid(raster.crs or None, raster.transform, raster.height, raster.width)
-
-
-def _coextensive(optical: Grid, sar: Grid) -> bool:
-    """Whether two grids cover the same ground, to within half a SAR pixel."""
-    if optical.crs != sar.crs:
-        return False
-    if optical.crs is None:
-        # without a place there is only the array
-        same = (optical.height, optical.width) == (sar.height, sar.width)
-        return same and optical.transform == sar.transform
-    tolerance = math.sqrt(abs(sar.transform.determinant)) / 2
-    return all(
-        math.dist(first, second) < tolerance
-        for first, second in zip(optical.corners, sar.corners, strict=True)
-    )
-
-
-def _bounds(grid: Grid) -> tuple[float, float, float, float]:
-    xs, ys = zip(*grid.corners, strict=True)
-    return min(xs), min(ys), max(xs), max(ys)
 
 
 def _text(bounds: tuple[float, ...]) -> str:

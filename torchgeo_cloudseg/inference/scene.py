@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from .products import Arrays
 from .raster_io import SceneReader, Strip
 from .sliding import BATCH_SIZE, Images, stream_bands
 from .spec import MapOptions, Product, SceneSpec
+
+logger = logging.getLogger(__name__)
 
 
 def predict_scene(
@@ -70,8 +73,11 @@ def predict_scene(
     scene = SceneReader(optical_path, sar_path, spec, options.sar_resampling)
     with scene, rasterio.Env(GDAL_CACHEMAX=scene.cache_bytes), _evaluating(model, device) as place:
         job = MapJob.of_scene(scene, output_path, options)
-        store = job.store
-        store.prepare(job.manifest(fingerprint(model)), resume)
+        store, identity = job.store, fingerprint(model)
+        if resume and job.is_published(identity):
+            logger.info('%s is complete.', job.output_path)
+            return job.outputs()
+        store.prepare(job.manifest(identity), resume)
         count, finished = len(job.plan.rows), store.finished()
         with tqdm(
             total=count, initial=len(finished), unit='row', desc=job.output_path.name,

@@ -1,0 +1,274 @@
+"""Several scenes: finding optical and SAR images that belong together, and mapping them all."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import json
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from ..datasets.errors import SceneError
+from .scene import predict_scene
+from .spec import Product, SceneSpec
+
+logger = logging.getLogger(__name__)
+
+#: Files that count as rasters in a folder.
+RASTER_SUFFIXES = ('.tif', '.tiff', '.vrt', '.jp2', '.img')
+
+#: Where images come from: a file, URL, folder, glob, list or STAC item, or several of them.
+Source = str | Path | Sequence[str | Path]
+
+
+class ScenePair(NamedTuple):
+    """An optical and a SAR image of one place."""
+
+    #: Name of the scene, for the output.
+    name: str
+    optical_path: str
+    sar_path: str
+
+
+def find_scenes(
+    optical: Source, sar: Source | None = None, assets: tuple[str, str] = ('optical', 'sar')
+) -> list[ScenePair]:
+    """Find the optical and SAR images of scenes.
+
+    A source is a raster (a VRT too, or a URL), a glob, a folder of rasters, a list, or a
+    sequence of these. A list is a ``.txt`` or ``.csv`` file with a path per line, relative to
+    its own folder.
+
+    Optical and SAR images belong together if their names do, apart from words that only occur on
+    one side: ``planet_cloudy_fall_1_p_457`` and ``S1_fall_1_p_457``. A single image on each side
+    is always a pair.
+
+    Without *sar*, the optical source names both: a list with two columns, or STAC item files.
+
+    Args:
+        optical: the optical images.
+        sar: the SAR images.
+        assets: keys of the optical and the SAR asset in a STAC item.
+
+    Returns:
+        the scenes, in the order of the optical images.
+
+    Raises:
+        FileNotFoundError: if a source has no images.
+        ValueError: if images cannot be paired.
+    """
+    if sar is None:
+        pairs = [pair for path in _several(optical) for pair in _named_pairs(path, assets)]
+    else:
+        pairs = _pair(_expand(optical), _expand(sar))
+    _check_names(pairs)
+    return pairs
+
+
+def predict_scenes(
+    model: nn.Module,
+    scenes: Sequence[ScenePair],
+    output_dir: str | Path,
+    *,
+    spec: SceneSpec,
+    resume: bool = False,
+    **kwargs: Any,
+) -> dict[str, dict[Product, Path]]:
+    """Map several scenes into a folder, ``<name>_map.tif`` each.
+
+    A scene that cannot be read does not stop the others.
+
+    Args:
+        model: see :func:`~torchgeo_cloudseg.inference.predict_scene`.
+        scenes: the scenes.
+        output_dir: the folder.
+        spec: bands, ranges and classes.
+        resume: carry on where an interrupted run stopped; finished maps are kept.
+        **kwargs: further arguments of :func:`~torchgeo_cloudseg.inference.predict_scene`.
+
+    Returns:
+        the files of each scene, by its name.
+
+    Raises:
+        ExceptionGroup: if scenes could not be mapped, after all others.
+        OutputError: if output cannot be written.
+    """
+    written: dict[str, dict[Product, Path]] = {}
+    problems: list[Exception] = []
+    for scene in scenes:
+        output = map_path(output_dir, scene)
+        try:
+            written[scene.name] = predict_scene(
+                model, scene.optical_path, scene.sar_path, output,
+                spec=spec, resume=resume, **kwargs,
+            )  # fmt: skip
+        except SceneError as problem:
+            logger.error('%s: not mapped. %s', scene.name, problem)
+            problems.append(problem)
+    if problems:
+        raise ExceptionGroup(f'{len(problems)} of {len(scenes)} scenes were not mapped', problems)
+    return written
+
+
+def map_path(output_dir: str | Path, scene: ScenePair) -> Path:
+    """Where the map of a scene goes.
+
+    Args:
+        output_dir: the folder.
+        scene: the scene.
+
+    Returns:
+        the file name.
+    """
+    return Path(output_dir) / f'{scene.name}_map.tif'
+
+
+def _several(source: Source) -> list[str]:
+    return [str(source)] if isinstance(source, str | Path) else [str(path) for path in source]
+
+
+def _expand(source: Source) -> list[str]:
+    """Paths of all rasters of a source."""
+    return [raster for path in _several(source) for raster in _expand_one(path)]
+
+
+def _expand_one(path: str) -> list[str]:
+    if '://' in path or path.startswith('/vsi'):
+        return [path]
+    if Path(path).is_dir():
+        found = sorted(
+            str(file) for file in Path(path).iterdir() if file.suffix.lower() in RASTER_SUFFIXES
+        )
+        return _some(found, path, f'rasters ({", ".join(RASTER_SUFFIXES)})')
+    if glob.has_magic(path) and not Path(path).exists():
+        return _some(_matches(path), path, 'a match')
+    if not Path(path).exists():
+        raise FileNotFoundError(f'{path}: no such file or folder. Check the path.')
+    if Path(path).suffix.lower() in ('.txt', '.csv'):
+        return _some([row[0] for row in _rows(Path(path))], path, 'a path per line')
+    return [path]
+
+
+def _matches(pattern: str) -> list[str]:
+    # Path.glob refuses absolute patterns
+    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+
+
+def _some(found: list[str], path: str, expected: str) -> list[str]:
+    if not found:
+        raise FileNotFoundError(f'{path}: found nothing, expected {expected}.')
+    return found
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    """Rows of a list, with paths that are relative to it made absolute."""
+    with path.open(newline='') as lines:
+        for row in csv.reader(lines):
+            cells = [cell.strip() for cell in row if cell.strip()]
+            if cells and not cells[0].startswith('#'):
+                yield [_beside(path, cell) for cell in cells]
+
+
+def _beside(path: Path, reference: str) -> str:
+    """A path as it is meant in a file."""
+    if '://' in reference or reference.startswith('/'):
+        return reference.removeprefix('file://')
+    return str(path.parent / reference)
+
+
+def _named_pairs(path: str, assets: tuple[str, str]) -> Iterator[ScenePair]:
+    """Pairs that a list or a STAC item names."""
+    files = _matches(path) if glob.has_magic(path) else [path]
+    for file in map(Path, _some(files, path, 'a match')):
+        if not file.is_file():
+            raise FileNotFoundError(
+                f'{file}: found no list and no STAC item, which name optical and SAR images. '
+                'Give the SAR images too.'
+            )
+        if file.suffix.lower() in ('.json', '.geojson'):
+            yield _stac_pair(file, assets)
+            continue
+        if file.suffix.lower() not in ('.txt', '.csv'):
+            raise ValueError(f'{file}: there is no SAR image to it. Give the SAR images too.')
+        for row in _rows(file):
+            if len(row) != 2:
+                raise ValueError(
+                    f'{file}: found {row}, expected two columns, the optical and the SAR image.'
+                )
+            yield ScenePair(Path(row[0]).stem, *row)
+
+
+def _stac_pair(path: Path, assets: tuple[str, str]) -> ScenePair:
+    """The images of a STAC item."""
+    try:
+        item = json.loads(path.read_text())
+        found, name = item['assets'], str(item['id'])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'{path}: found no STAC item ({error!r}), expected its JSON file.'
+        ) from error
+    missing = [asset for asset in assets if asset not in found]
+    if missing:
+        raise ValueError(
+            f'{path}: found the assets {sorted(found)}, expected {missing}. Say which asset is '
+            'the optical and which is the SAR image.'
+        )
+    optical, sar = (_beside(path, found[asset]['href']) for asset in assets)
+    return ScenePair(name, optical, sar)
+
+
+def _pair(optical: list[str], sar: list[str]) -> list[ScenePair]:
+    """Pair images by their names."""
+    if len(optical) == len(sar) == 1:
+        return [ScenePair(Path(optical[0]).stem, optical[0], sar[0])]
+    words = [{word for path in side for word in _words(path)} for side in (optical, sar)]
+    common = words[0] & words[1]
+    keyed: dict[tuple[str, ...], list[str]] = {}
+    for path in sar:
+        keyed.setdefault(_key(path, common), []).append(path)
+    pairs, problems = [], []
+    for path in optical:
+        partners = keyed.get(_key(path, common), [])
+        if len(partners) == 1:
+            pairs.append(ScenePair(Path(path).stem, path, partners[0]))
+        else:
+            found = ', '.join(partners[:3]) or 'no SAR image of a similar name'
+            problems.append(f'{path}: {found}')
+    used = [pair.sar_path for pair in pairs]
+    problems += [
+        f'{path}: several optical images' for path in sorted(set(used)) if used.count(path) > 1
+    ]
+    if problems:
+        raise ValueError(
+            f'{len(problems)} of {len(optical)} optical images have not exactly one SAR image:\n  '
+            + '\n  '.join(problems[:20])
+            + '\nName the pairs in a .csv file with two columns instead.'
+        )
+    unused = sorted(set(sar) - set(used))
+    if unused:
+        logger.warning('%d SAR image(s) without optical image, such as %s', len(unused), unused[0])
+    return pairs
+
+
+def _words(path: str) -> list[str]:
+    return re.split(r'[^A-Za-z0-9]+', Path(path).stem)
+
+
+def _key(path: str, common: set[str]) -> tuple[str, ...]:
+    return tuple(word for word in _words(path) if word in common)
+
+
+def _check_names(pairs: Sequence[ScenePair]) -> None:
+    """Refuse scenes whose maps would have the same name."""
+    names = [pair.name for pair in pairs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f'Several scenes are called {", ".join(twice[:5])}: their maps would replace each '
+            'other. Map them into folders of their own, or rename the optical images.'
+        )

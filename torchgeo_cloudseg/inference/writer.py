@@ -1,0 +1,231 @@
+"""Mapping scenes with Lightning: several devices and nodes share scenes, strip by strip."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from .job import MapJob
+from .network import fingerprint
+from .raster_io import SceneReader
+from .scenes import find_scenes, map_path
+from .spec import MapOptions, SceneSpec
+from .strips import BANDS_PER_STRIP, SceneStrips
+
+logger = logging.getLogger(__name__)
+
+
+class MapDataModule(LightningDataModule):
+    """Scenes to be mapped with ``trainer.predict``; goes with :class:`PredictionWriter`.
+
+    Facts that are not given come from the task: ``task.scene_spec``, and the window and stride
+    among its hyperparameters.
+    """
+
+    def __init__(
+        self,
+        optical: str | list[str],
+        sar: str | list[str] | None,
+        output_dir: str,
+        spec: SceneSpec | None = None,
+        options: MapOptions | None = None,
+        assets: tuple[str, str] = ('optical', 'sar'),
+        bands_per_strip: int = BANDS_PER_STRIP,
+        num_workers: int = 0,
+        resume: bool = False,
+    ) -> None:
+        """Initialize a new MapDataModule instance.
+
+        Args:
+            optical: Optical images, see :func:`~torchgeo_cloudseg.inference.find_scenes`.
+            sar: SAR images.
+            output_dir: Folder of the maps, on a file system that all processes share.
+            spec: Bands, ranges and classes.
+            options: How to map and what to write; windows must be those of the task.
+            assets: Keys of the optical and the SAR asset in a STAC item.
+            bands_per_strip: Bands of rows per strip; more cost memory, fewer cost time.
+            num_workers: Number of workers that read.
+            resume: Carry on where an interrupted run stopped.
+        """
+        super().__init__()
+        self.scenes = find_scenes(optical, sar, assets)
+        self.output_dir = Path(output_dir)
+        self.spec = spec
+        self.options = options
+        self.bands_per_strip = bands_per_strip
+        self.num_workers = num_workers
+        self.resume = resume
+
+    def setup(self, stage: str) -> None:
+        """Plan the maps.
+
+        Args:
+            stage: 'predict'; there is nothing to do for others.
+
+        Raises:
+            ValueError: If the task does not say what it expects, or slides otherwise.
+            SceneError: If a scene cannot be read.
+        """
+        if stage != 'predict':
+            return
+        task = self.trainer.lightning_module if self.trainer else None
+        spec = self.spec or getattr(task, 'scene_spec', None)
+        if spec is None:
+            raise ValueError(
+                f'{type(task).__name__} does not say which bands and classes it knows. Give `spec`.'
+            )
+        jobs = [
+            _plan(
+                scene.optical_path, scene.sar_path, map_path(self.output_dir, scene), spec, options
+            )
+            for options in [_options(self.options, task)]
+            for scene in self.scenes
+        ]
+        if self.resume and task is not None:
+            model = fingerprint(task)
+            jobs = [job for job in jobs if not job.is_published(model)]
+        self.strips = SceneStrips(jobs, self.bands_per_strip, self.resume)
+
+    def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """Data loader of the strips."""
+        return DataLoader(self.strips, batch_size=1, num_workers=self.num_workers)
+
+
+class PredictionWriter(BasePredictionWriter):
+    """Writes the maps of scenes that ``trainer.predict`` slides over.
+
+    Every process keeps the bands of rows that it has finished in files of their own; when all are
+    there, they are put together. The map is the same as with one process.
+
+    The data loader must be that of a :class:`MapDataModule`, or have a :class:`SceneStrips` as
+    its dataset; ``predict_step`` must return a dict with the 'logits' (1, K, h, w) of a strip, or
+    their 'probabilities'. With logits, the map is to the last bit that of
+    :func:`~torchgeo_cloudseg.inference.predict_scene` with the same windows.
+    """
+
+    def __init__(self) -> None:
+        """Initialize a new PredictionWriter instance."""
+        super().__init__(write_interval='batch')
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Make the folders in which finished rows are kept.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The task.
+
+        Raises:
+            TypeError: If the data loader does not read strips.
+            ResumeError: If there is unfinished work of a different run.
+        """
+        super().on_predict_start(trainer, pl_module)
+        strips = _strips(trainer)
+        model = fingerprint(pl_module)
+        if trainer.is_global_zero:
+            for job in strips.jobs:
+                job.store.prepare(job.manifest(model), strips.resume)
+        trainer.strategy.barrier('maps prepared')
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        prediction: dict[str, Tensor],
+        batch_indices: Sequence[int] | None,
+        batch: dict[str, Tensor],
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        """Keep the bands that a strip has finished.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The task.
+            prediction: What ``predict_step`` returned.
+            batch_indices: Indices of the samples.
+            batch: The strip.
+            batch_idx: Index of the batch.
+            dataloader_idx: Index of the data loader.
+
+        Raises:
+            OutputError: If they cannot be written.
+        """
+        index, start, stop = batch['place'][0].tolist()
+        job = _strips(trainer).jobs[index]
+        plan = job.plan
+        origin = plan.rows.starts_px[plan.first_row_reaching(start)]
+        key = 'logits' if 'logits' in prediction else 'probabilities'
+        scores, valid = prediction[key][0], batch['mask_valid'][0].cpu()
+        for band in range(start, stop):
+            top = plan.rows.starts_px[band] - origin
+            low, high = plan.band_px(band)
+            first = plan.to_output(top)
+            rows = scores[:, first : first + high - low, : plan.output_size_px[1]]
+            if key == 'logits':
+                # by band: the last bit of an exponential may depend on the size of the array
+                rows = rows.softmax(dim=0)
+            under = valid[top : top + plan.image_rows(band)]
+            job.store.write(band, job.band_arrays(rows, under))
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the maps together, each on one of the processes.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The task.
+
+        Raises:
+            OutputError: If they cannot be written.
+        """
+        trainer.strategy.barrier('all rows are there')
+        for job in _strips(trainer).jobs[trainer.global_rank :: trainer.world_size]:
+            job.publish()
+        trainer.strategy.barrier('maps written')
+
+
+def _strips(trainer: Trainer) -> SceneStrips:
+    """The dataset that is being predicted."""
+    loaders: Any = trainer.predict_dataloaders
+    dataset = getattr(loaders, 'dataset', None)
+    if not isinstance(dataset, SceneStrips):
+        raise TypeError(
+            f'PredictionWriter writes maps of a SceneStrips dataset, found '
+            f'{type(dataset).__name__}. Use MapDataModule.'
+        )
+    return dataset
+
+
+def _plan(
+    optical_path: str, sar_path: str, output: Path, spec: SceneSpec, options: MapOptions
+) -> MapJob:
+    if 'reconstruction' in options.products:
+        raise ValueError(
+            "products: 'reconstruction' is written by predict_scene only; predict_step gives "
+            'probabilities.'
+        )
+    with SceneReader(optical_path, sar_path, spec, options.sar_resampling) as scene:
+        return MapJob.of_scene(scene, output, options)
+
+
+def _options(given: MapOptions | None, task: LightningModule | None) -> MapOptions:
+    """Options with the windows over which the task slides."""
+    hparams = dict(task.hparams) if task is not None else {}
+    slides = {key: hparams[key] for key in ('window', 'stride', 'blend') if key in hparams}
+    if given is None:
+        return MapOptions(**{'blend': 'average', **slides})
+    differing = {
+        key: (value, getattr(given, key))
+        for key, value in slides.items()
+        if getattr(given, key) not in (value, None)
+    }
+    if differing:
+        raise ValueError(
+            'The task slides over windows otherwise than `options` say (task, options): '
+            f'{differing}. Give both the same.'
+        )
+    return given
