@@ -1,7 +1,25 @@
 """Transforms of samples and batches."""
 
+from .clouds import (
+    PRESETS,
+    CloudField,
+    CloudRecipe,
+    CloudyImage,
+    SyntheticClouds,
+    add_clouds,
+)
 from .flips import RandomFlipRotate
 from .rescale import Rescale
 from .stack import StackModalities
 
-__all__ = ('RandomFlipRotate', 'Rescale', 'StackModalities')
+__all__ = (
+    'PRESETS',
+    'CloudField',
+    'CloudRecipe',
+    'CloudyImage',
+    'RandomFlipRotate',
+    'Rescale',
+    'StackModalities',
+    'SyntheticClouds',
+    'add_clouds',
+)

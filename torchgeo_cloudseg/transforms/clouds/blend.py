@@ -1,0 +1,122 @@
+"""Putting a cloud on an image."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+#: How far values may lie outside of the data range, in widths of it, before the range must be
+#: wrong: sun glint and hot metal reach several times the reflectance of snow.
+HEADROOM = 4.0
+FOOTROOM = 1.0
+
+
+class CloudLayers(NamedTuple):
+    """What a cloud consists of.
+
+    Attributes:
+        mask: bool tensor (B, H, W), where there is cloud.
+        alpha: float32 tensor (B, H, W), opacity.
+        shadow: float32 tensor (B, H, W), share of the light that is missing on the ground.
+    """
+
+    mask: Tensor
+    alpha: Tensor
+    shadow: Tensor
+
+
+def blend(
+    image: Tensor,
+    layers: CloudLayers,
+    reflectance: Tensor,
+    data_range: tuple[float, float] = (0.0, 1.0),
+    nodata: float | None = None,
+) -> Tensor:
+    """Shade the ground and blend the cloud over it.
+
+    ``cloudy = (1 - alpha) * ground * (1 - shadow) + alpha * cloud``, in reflectance.
+
+    Args:
+        image: tensor (B, C, H, W) of any dtype. NaN stays NaN.
+        layers: the cloud, on the pixels of the image.
+        reflectance: of the opaque cloud, tensor (B, C).
+        data_range: image values of reflectance 0 and 1.
+        nodata: pixels that have this value in all bands are left as they are.
+
+    Returns:
+        image of the same shape and dtype; integers are rounded and clipped to their range.
+
+    Raises:
+        ValueError: if the data range does not fit the image.
+    """
+    black, white = check_data_range(image, data_range, nodata)
+    precise = image.dtype if image.dtype in (torch.float32, torch.float64) else torch.float32
+    ground = image.to(precise)
+    alpha, light = (part[:, None].to(precise) for part in (layers.alpha, 1 - layers.shadow))
+    cloud = (black + (white - black) * reflectance)[:, :, None, None].to(ground)
+    shaded = ground * light
+    if black != 0:
+        shaded += black * (1 - light)
+    # lerp_ with a broadcast end is as fast as a plain product
+    cloudy = shaded.lerp_(cloud, alpha)
+    if not image.is_floating_point():
+        limits = torch.iinfo(image.dtype)
+        cloudy = cloudy.round_().clamp_(limits.min, limits.max)
+    cloudy = cloudy.to(image.dtype)
+    if nodata is not None:
+        cloudy = torch.where((image == nodata).all(1, keepdim=True), image, cloudy)
+    return cloudy
+
+
+def check_data_range(
+    image: Tensor, data_range: tuple[float, float], nodata: float | None = None
+) -> tuple[float, float]:
+    """Check that image values can be reflectances scaled by *data_range*.
+
+    Args:
+        image: tensor (B, C, H, W).
+        data_range: image values of reflectance 0 and 1.
+        nodata: value that does not count.
+
+    Returns:
+        the data range.
+
+    Raises:
+        ValueError: if they cannot: clouds would come out invisible, or as white noise.
+    """
+    black, white = data_range
+    width = white - black
+    if not (math.isfinite(width) and width > 0):
+        raise ValueError(f'data_range={data_range}: expected (black, white) with black < white.')
+    if not image.is_floating_point() and width < 2:
+        raise ValueError(
+            f'data_range={data_range} is for floating-point images, but this one is '
+            f'{image.dtype}. Pass the values of reflectance 0 and 1, such as (0, 255) or '
+            '(0, 10000).'
+        )
+    valid = image if nodata is None else image[image != nodata]
+    lowest, highest = _extremes(valid)
+    if math.isnan(lowest):
+        lowest, highest = _extremes(valid[~valid.isnan()])
+    if not (black - FOOTROOM * width <= lowest and highest <= black + HEADROOM * width):
+        raise ValueError(
+            f'The image has values from {lowest:g} to {highest:g}, which cannot be reflectances '
+            f'with data_range={data_range} (values of reflectance 0 and 1). Pass the data_range '
+            'of the image, such as (0, 255) or (0, 10000), or nodata= if it marks missing pixels '
+            'by a number.'
+        )
+    if 0 < highest <= 1 and white >= 100 and bool((image != image.round()).any()):
+        raise ValueError(
+            f'The image has fractional values up to {highest:g}, but data_range={data_range}: it '
+            'looks scaled to 0..1 already. Pass data_range=(0, 1).'
+        )
+    return black, white
+
+
+def _extremes(values: Tensor) -> tuple[float, float]:
+    """Smallest and largest value, both NaN if any is, and zero if there are none."""
+    lowest, highest = values.aminmax() if values.numel() else (0.0, 0.0)
+    return float(lowest), float(highest)

@@ -1,0 +1,246 @@
+"""One draw of clouds over a place, and how it looks on an image of that place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from .blend import CloudLayers, blend
+from .curve import NATURAL_COVER, OpacityCurve, image_quantiles, per_sample, plane_quantiles
+from .hashing import uniforms
+from .noise import Grid, PlaneNoise
+from .recipe import RANGES, CloudRecipe, high, low
+
+Array = npt.NDArray[np.float64]
+
+#: Streams of random numbers below this one belong to the lattices of :class:`PlaneNoise`.
+PARAMETER_STREAM, COLOUR_STREAM = 1 << 16, 1 << 17
+
+
+class CloudyImage(NamedTuple):
+    """An image with clouds and what they consist of; no batch axis where the image had none.
+
+    Attributes:
+        image: tensor (B, C, H, W), of the dtype and in the units of the clear image.
+        mask: long tensor (B, H, W): 1 cloud, 0 clear.
+        alpha: float32 tensor (B, 1, H, W): opacity, 0 clear to 1.
+        shadow: float32 tensor (B, 1, H, W): share of the light that is missing on the ground.
+    """
+
+    image: Tensor
+    mask: Tensor
+    alpha: Tensor
+    shadow: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class CloudField:
+    """Clouds over a place, one sky per sample, independent of any image.
+
+    Get one from :meth:`draw`, and put it on images with :meth:`apply`. The clouds are a function
+    of the position on the ground: they can be evaluated at any resolution and in any window, and
+    windows fit together.
+
+    Attributes:
+        recipe: kind of sky.
+        seeds: one per sample (B).
+        grid: pixels of the place for which it was drawn.
+        noise: the field that shapes the clouds.
+        parameters: what each sample drew from the ranges of the recipe: arrays (B,).
+        curve: where on that field clouds begin, and how fast they thicken.
+    """
+
+    recipe: CloudRecipe
+    seeds: tuple[int, ...]
+    grid: Grid
+    noise: PlaneNoise
+    parameters: dict[str, Array]
+    curve: OpacityCurve
+    #: The field on :attr:`grid`, which the draw had to compute anyway; None to compute it again.
+    drawn: Tensor | None = field(default=None, repr=False)
+
+    @classmethod
+    def draw(
+        cls,
+        recipe: CloudRecipe,
+        seeds: Sequence[int],
+        size: tuple[int, int],
+        pixel_size: float | tuple[float, float],
+        device: torch.device | str = 'cpu',
+    ) -> CloudField:
+        """Draw clouds over a place, with the cover that the recipe asks for.
+
+        Args:
+            recipe: kind of sky.
+            seeds: one per sample (B): the same seed gives the same sky, alone or in a batch.
+            size: height and width in pixels.
+            pixel_size: metres per pixel, or per row and per column.
+            device: where to compute.
+
+        Returns:
+            one sky per seed.
+
+        Raises:
+            ValueError: if there is no seed, or a size is not positive.
+        """
+        pixel = (pixel_size, pixel_size) if isinstance(pixel_size, int | float) else pixel_size
+        if not seeds or min(size) < 1 or not all(0 < side < np.inf for side in pixel):
+            raise ValueError(
+                f'{len(seeds)} seeds, size={size}, pixel_size={pixel_size}: expected at least one '
+                'seed, a height and a width of at least 1 and a pixel size above 0 metres.'
+            )
+        noise, grid = plane_noise(recipe, min(pixel)), Grid(*size, pixel)
+        parameters = draw_parameters(recipe, seeds)
+        drawn = noise.render(seeds, grid, device=torch.device(device))
+        if recipe.cover is None:
+            quantiles = plane_quantiles(parameters)
+        else:
+            quantiles = image_quantiles(drawn, parameters)
+        curve = OpacityCurve.through(*quantiles, parameters)
+        return cls(recipe, tuple(seeds), grid, noise, parameters, curve, drawn)
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.seeds)
+
+    @property
+    def shadow_shift(self) -> Array:
+        """Array (B, 2): metres from a cloud down and to the right to its shadow, north up."""
+        zenith, azimuth = (
+            np.deg2rad(self.parameters[name]) for name in ('sun_zenith', 'sun_azimuth')
+        )
+        distance = self.parameters['cloud_height'] * np.tan(zenith)
+        # away from the sun; rows count southwards
+        return np.stack([distance * np.cos(azimuth), -distance * np.sin(azimuth)], 1)
+
+    def layers(self, grid: Grid | None = None, device: torch.device | str = 'cpu') -> CloudLayers:
+        """Evaluate mask, opacity and shadow.
+
+        Args:
+            grid: pixels; by default, those of the draw.
+            device: where to compute.
+
+        Returns:
+            the layers, (B, H, W).
+        """
+        device = torch.device(device)
+        if self.drawn is not None and grid in (None, self.grid):
+            thickness = self.drawn.to(device)
+        else:
+            thickness = self.noise.render(self.seeds, grid or self.grid, device=device)
+        # the sun is a disc, and air scatters: shadows lack the finest detail
+        shaded = self.noise.render(
+            self.seeds, grid or self.grid, self.shadow_shift, smoothing=1, device=device
+        )
+        shadow = self.curve.alpha(shaded)
+        shadow *= per_sample(self.parameters['shadow_strength'], shadow)
+        return CloudLayers(self.curve.mask(thickness), self.curve.alpha(thickness), shadow)
+
+    def reflectance(
+        self, bands: int, cloud_reflectance: float | Sequence[float] | None = None
+    ) -> Tensor:
+        """Reflectance of an opaque cloud.
+
+        Args:
+            bands: number of bands C.
+            cloud_reflectance: one number, or one per band; by default, that of the recipe.
+
+        Returns:
+            float32 tensor (B, C).
+
+        Raises:
+            ValueError: if there are several numbers, but not one per band.
+        """
+        given = self.recipe.cloud_reflectance if cloud_reflectance is None else cloud_reflectance
+        mean = np.atleast_1d(np.asarray(given, np.float64))
+        if len(mean) not in (1, bands):
+            raise ValueError(
+                f'cloud_reflectance has {len(mean)} numbers, but the image has {bands} bands: '
+                'expected one number, or one per band.'
+            )
+        deviations = 2 * uniforms(self.seeds, COLOUR_STREAM, 1 + bands) - 1
+        brightness = 1 + self.recipe.reflectance_variation * deviations[:, :1]
+        tint = 1 + self.recipe.band_variation * deviations[:, 1:]
+        return torch.from_numpy((mean * brightness * tint).astype(np.float32))
+
+    def apply(
+        self,
+        image: Tensor,
+        data_range: tuple[float, float] = (0.0, 1.0),
+        nodata: float | None = None,
+        cloud_reflectance: float | Sequence[float] | None = None,
+    ) -> CloudyImage:
+        """Put the clouds on an image of the place for which they were drawn.
+
+        Args:
+            image: tensor (B, C, H, W), or (C, H, W) for a field of one sample, of any dtype and
+                on any device. It may have any number of pixels: it covers the whole place. A
+                field of one sample can be put on any number of images. NaN stays NaN.
+            data_range: image values of reflectance 0 and 1.
+            nodata: pixels that have this value in all bands are left as they are.
+            cloud_reflectance: reflectance of an opaque cloud in the bands of this image: one
+                number, or one per band; by default, that of the recipe.
+
+        Returns:
+            the image with clouds, and their mask, opacity and shadow.
+
+        Raises:
+            ValueError: if the shape or the data range does not fit.
+        """
+        if image.ndim not in (3, 4) or 0 in image.shape:
+            raise ValueError(
+                f'image has shape {tuple(image.shape)}: expected (C, H, W) or (B, C, H, W).'
+            )
+        batch = image if image.ndim == 4 else image[None]
+        if len(self) not in (1, len(batch)):
+            raise ValueError(
+                f'{len(batch)} images for a field of {len(self)} skies: expected one sky, or one '
+                'per image.'
+            )
+        layers = self.layers(self.grid.resampled(*batch.shape[-2:]), batch.device)
+        if len(self) < len(batch):
+            layers = CloudLayers(*(layer.expand(len(batch), -1, -1) for layer in layers))
+        reflectance = self.reflectance(batch.shape[1], cloud_reflectance).to(batch.device)
+        cloudy = blend(batch, layers, reflectance, data_range, nodata)
+        result = CloudyImage(
+            cloudy, layers.mask.long(), layers.alpha[:, None], layers.shadow[:, None]
+        )
+        return result if image.ndim == 4 else CloudyImage(*(layer[0] for layer in result))
+
+
+def plane_noise(recipe: CloudRecipe, pixel_size: float) -> PlaneNoise:
+    """The random field of a kind of sky.
+
+    Args:
+        recipe: kind of sky.
+        pixel_size: metres per pixel; sets the finest detail.
+
+    Returns:
+        the field.
+    """
+    exponent = recipe.spectral_exponent
+    exponents = exponent if isinstance(exponent, tuple) else (exponent, exponent)
+    return PlaneNoise(recipe.feature_size, exponents, recipe.break_scale, 2 * pixel_size)
+
+
+def draw_parameters(recipe: CloudRecipe, seeds: Sequence[int]) -> dict[str, Array]:
+    """What each sample draws from the ranges of a recipe.
+
+    Args:
+        recipe: kind of sky.
+        seeds: one per sample (B).
+
+    Returns:
+        arrays (B,) by parameter.
+    """
+    spans = [getattr(recipe, name) for name in RANGES]
+    spans = [NATURAL_COVER if span is None else span for span in spans]
+    lows, highs = np.array([[low(span), high(span)] for span in spans]).T
+    drawn = lows + (highs - lows) * uniforms(seeds, PARAMETER_STREAM, len(RANGES))
+    return dict(zip(RANGES, drawn.T, strict=True))

@@ -1,0 +1,215 @@
+"""A random field over the unbounded plane that can be evaluated anywhere, at any resolution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from .lattice import Points, spline_coefficients
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What a lattice of white coefficients, at spacing 1, contributes.
+
+    Attributes:
+        variance: its variance, per axis.
+        wavelength: where its energy per octave is highest.
+    """
+
+    variance: float
+    wavelength: float
+
+
+#: Plain cubic B-splines: the integral of sinc(k)^8, and where k^2 sinc(k)^8 is highest.
+SPLINE = Kernel(151 / 315, 3.7)
+
+#: The same after all the filters of the refinements, (4 + 2 cos(2 pi k / 2^j)) / 6 for j = 0, 1...
+FILTERED = Kernel(0.31993, 5.55)
+
+#: Standard deviation of hashed 32-bit integers.
+HASH_DEVIATION = 2.0**31 / math.sqrt(3)
+
+#: Positions are rounded to this part of the finest lattice's spacing, a sixteenth of a pixel or
+#: so, such that spline matrices can be used again.
+PHASES = 32
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Pixels of an image on the ground.
+
+    Attributes:
+        height: rows.
+        width: columns.
+        pixel_size: metres per row and per column.
+        top: distance of the upper edge from the origin, in metres, downwards.
+        left: distance of the left edge from the origin, in metres, to the right.
+    """
+
+    height: int
+    width: int
+    pixel_size: tuple[float, float]
+    top: float = 0.0
+    left: float = 0.0
+
+    def resampled(self, height: int, width: int) -> Grid:
+        """Another number of pixels on the same ground.
+
+        Args:
+            height: rows.
+            width: columns.
+
+        Returns:
+            the grid.
+        """
+        if (height, width) == (self.height, self.width):
+            return self
+        rows, columns = self.pixel_size
+        pixel_size = rows * self.height / height, columns * self.width / width
+        return Grid(height, width, pixel_size, self.top, self.left)
+
+    def window(self, row: int, column: int, height: int, width: int) -> Grid:
+        """Part of the grid.
+
+        Args:
+            row: first row.
+            column: first column.
+            height: rows.
+            width: columns.
+
+        Returns:
+            the grid of the window.
+        """
+        rows, columns = self.pixel_size
+        top, left = self.top + row * rows, self.left + column * columns
+        return Grid(height, width, self.pixel_size, top, left)
+
+
+@dataclass(frozen=True)
+class PlaneNoise:
+    """Gaussian-like noise of unit variance with a given spectrum, over the unbounded plane.
+
+    The field is a sum of cubic B-splines on nested square lattices, each half as wide as the one
+    before; coefficients are hashed from the lattice position. So any part can be evaluated alone,
+    on any grid, and parts fit together. The lattices are added up from coarse to fine by spline
+    subdivision, and only the finest is interpolated to pixels. Coefficients of all but the finest
+    are smoothed, so that the lattices do not show; the finest keeps its detail.
+
+    Attributes:
+        feature_size: outer scale in metres: the spectrum is flat for longer waves.
+        exponents: energy spectrum E(k) ~ k^-exponents[0] at scales above *break_scale* and
+            k^-exponents[1] below.
+        break_scale: wavelength in metres at which the exponent changes.
+        finest: spacing of the finest lattice of the draw in metres. Grids with smaller pixels
+            show further ones.
+    """
+
+    feature_size: float
+    exponents: tuple[float, float]
+    break_scale: float
+    finest: float
+
+    def energy(self, wavelength: float) -> float:
+        """Relative energy per octave, k E(k).
+
+        Args:
+            wavelength: in metres.
+
+        Returns:
+            energy of any unit.
+        """
+        large, small = self.exponents
+        scale, knee = self.feature_size / wavelength, self.break_scale / wavelength
+        energy = scale**2 * math.pow(1 + scale**2, -(large + 1) / 2)
+        return energy * math.pow(1 + knee**2, (large - small) / 2)
+
+    @cached_property
+    def coarsest(self) -> int:
+        """Number of doublings from the finest lattice to the coarsest."""
+        longest = FILTERED.wavelength * self.finest
+        return max(0, math.ceil(math.log2(2 * self.feature_size / longest)))
+
+    def lattices(self, pixel_size: float) -> tuple[int, ...]:
+        """Lattices that a grid can show, as doublings of the finest, from coarse to fine.
+
+        Args:
+            pixel_size: metres per pixel.
+
+        Returns:
+            integers, the last one negative for grids finer than that of the draw; at least one.
+        """
+        # finer than a pixel would alias, coarser than two pixels would leave detail out
+        last = math.floor(math.log2(2.0001 * pixel_size / self.finest))
+        if last > 0:
+            last = math.ceil(math.log2(0.9999 * pixel_size / self.finest))
+        return tuple(range(self.coarsest, min(last, self.coarsest) - 1, -1))
+
+    @lru_cache(maxsize=64)  # noqa: B019  # keeps a few instances of four numbers alive
+    def weight(self, lattice: int) -> float:
+        """Factor from hashed integers to the coefficients of one lattice.
+
+        Args:
+            lattice: doublings of the finest.
+
+        Returns:
+            factor such that all lattices down to the finest sum to a field of unit variance.
+        """
+        total = sum(self._variance(other) for other in range(self.coarsest + 1))
+        kernel = FILTERED if lattice > 0 else SPLINE
+        return math.sqrt(self._variance(lattice) / total) / (HASH_DEVIATION * kernel.variance)
+
+    def _variance(self, lattice: int) -> float:
+        """Share of a lattice in the variance, of any unit: energy per octave times octaves."""
+        kernel = FILTERED if lattice > 0 else SPLINE
+        octaves = math.log2(2 * FILTERED.wavelength / SPLINE.wavelength) if lattice == 0 else 1
+        return octaves * self.energy(kernel.wavelength * self.finest * 2.0**lattice)
+
+    def render(
+        self,
+        seeds: Sequence[int],
+        grid: Grid,
+        shift: npt.NDArray[np.float64] | None = None,
+        smoothing: int = 0,
+        device: torch.device | None = None,
+    ) -> Tensor:
+        """Evaluate the field at pixel centres.
+
+        Args:
+            seeds: one seed per sample (B).
+            grid: where.
+            shift: array (B, 2), metres by which each sample is moved down and to the right.
+            smoothing: number of finest lattices to leave out.
+            device: where to compute.
+
+        Returns:
+            float32 tensor (B, H, W) with mean 0 and variance 1 over many seeds.
+        """
+        device = device or torch.device('cpu')
+        shift = np.zeros((len(seeds), 2)) if shift is None else shift
+        if device.type == 'cpu' and len(seeds) > 1:
+            # one by one: in a batch, matrix products could differ in the last bit
+            alone = zip(seeds, shift[:, None], strict=True)
+            return torch.cat([self.render([seed], grid, by, smoothing) for seed, by in alone])
+        lattices = self.lattices(min(grid.pixel_size))
+        lattices = lattices[: max(1, len(lattices) - smoothing)]
+        spacing = self.finest * 2.0 ** lattices[-1]
+        step = np.array(grid.pixel_size) / spacing
+        first = (np.array([grid.top, grid.left]) - shift) / spacing + 0.5 * step
+        points = Points(
+            np.round(first * PHASES) / PHASES,
+            (float(step[0]), float(step[1])),
+            (grid.height, grid.width),
+            smooth=lattices[-1] > 0,
+        )
+        weights = [self.weight(lattice) for lattice in lattices]
+        filtered = sum(lattice > 0 for lattice in lattices)
+        coefficients = spline_coefficients(seeds, weights, filtered, points, device)
+        return points.interpolate(coefficients).view(len(seeds), grid.height, grid.width)

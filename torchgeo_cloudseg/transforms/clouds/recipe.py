@@ -1,0 +1,201 @@
+"""What kind of sky: the physical parameters of synthetic clouds, and presets of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+#: A number, or the ends of a range from which every sample draws its own.
+Span = float | tuple[float, float]
+
+Thickness = TypeVar('Thickness', float, npt.NDArray[np.float64])
+
+#: Optical thickness at which a cloud reflects half of the light: 2 / (1 - g) for droplets, which
+#: scatter forwards with g = 0.85 (two-stream approximation, Bohren 1987, Am. J. Phys. 55, 524).
+HALF_THICKNESS = 2 / (1 - 0.85)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudRecipe:
+    """Parameters of a sky. A pair of numbers is a range from which every sample draws its own.
+
+    Attributes:
+        cover: share of the pixels under cloud, met to about 0.1 percentage points; None for
+            natural variation: half of the sky on average over many places, anything from clear
+            to overcast at one place.
+        thickness: optical thickness (without unit) that the thickest parts approach. Their
+            opacity (alpha) is thickness / (thickness + 13.3): 5 is cirrus, 15 a light cloud, 60
+            a deep one.
+        thin: share of the cloudy pixels, between 0 and 1, that are less than half as opaque as
+            the thickest parts approach.
+        haze: opacity at the edge of the cloud mask, which fades outside of it; 0 for a sky that
+            is clear up to the edge.
+        cloud_reflectance: reflectance of an opaque cloud: one number, or one per band.
+        reflectance_variation: largest relative deviation from it, drawn per sample.
+        band_variation: largest relative deviation of one band from the others, drawn per sample
+            and band.
+        feature_size: size of the largest cloud structures, in metres.
+        spectral_exponent: exponent b of the energy spectrum E(k) ~ k^-b of the field that shapes
+            the clouds: one number, or two for scales above and below *break_scale*.
+        break_scale: wavelength in metres at which the exponent changes.
+        cloud_height: height of the clouds above ground, in metres.
+        sun_zenith: angle between the sun and the zenith, in degrees.
+        sun_azimuth: where the sun stands, in degrees clockwise from north; shadows fall to the
+            opposite side.
+        shadow_strength: share of the light that the shadow of an opaque cloud takes away.
+    """
+
+    cover: Span | None = (0.2, 0.7)
+    thickness: Span = 60.0
+    thin: Span = 0.5
+    haze: Span = 0.05
+    cloud_reflectance: float | Sequence[float] = 0.68
+    reflectance_variation: float = 0.08
+    band_variation: float = 0.03
+    feature_size: float = 1000.0
+    spectral_exponent: float | tuple[float, float] = 2.7
+    break_scale: float = 50.0
+    cloud_height: Span = (800.0, 1500.0)
+    sun_zenith: Span = (25.0, 50.0)
+    sun_azimuth: Span = (110.0, 170.0)
+    shadow_strength: Span = 0.6
+
+    def __post_init__(self) -> None:
+        """Check every parameter.
+
+        Raises:
+            ValueError: if one is outside its range.
+        """
+        if self.cover is not None:
+            self._check('cover', 0, 1, 'a share, not a percentage')
+        self._check('thickness', 0.1, math.inf, 'an optical thickness, such as 60')
+        self._check('thin', 0.01, 0.99, 'a share of the cloudy pixels')
+        self._check('haze', 0, 0.5, 'an opacity')
+        self._check('cloud_reflectance', 0, 2, 'a reflectance, such as 0.68, not a digital number')
+        self._check('reflectance_variation', 0, 1, 'a relative deviation, such as 0.08')
+        self._check('band_variation', 0, 1, 'a relative deviation, such as 0.03')
+        self._check('feature_size', 1e-3, math.inf, 'metres')
+        self._check('spectral_exponent', 1.01, 6, 'the exponent b of k^-b')
+        self._check('break_scale', 1e-3, math.inf, 'metres')
+        self._check('cloud_height', 0, math.inf, 'metres')
+        self._check('sun_zenith', 0, 85, 'degrees; clouds of a lower sun have no local shadow')
+        self._check('sun_azimuth', -360, 720, 'degrees clockwise from north')
+        self._check('shadow_strength', 0, 1, 'a share of the light')
+        for name in RANGES:
+            span = getattr(self, name)
+            if isinstance(span, Sequence) and (len(span) != 2 or span[0] > span[1]):
+                raise ValueError(f'{name}={span!r}: expected a number, or (lower, upper).')
+        if isinstance(self.spectral_exponent, Sequence) and len(self.spectral_exponent) != 2:
+            raise ValueError(
+                f'spectral_exponent={self.spectral_exponent!r}: expected a number, or two, for '
+                'scales above and below break_scale.'
+            )
+        thinnest, haziest = low(self.thickness), high(self.haze)
+        if haziest >= 0.45 * opacity(thinnest):
+            raise ValueError(
+                f'haze={haziest} is too much for thickness={thinnest}, whose opacity is only '
+                f'{opacity(thinnest):.2f}: the edge of a cloud must be less than 0.45 times as '
+                'opaque as its core. Lower haze or raise thickness.'
+            )
+
+    def _check(self, name: str, lowest: float, highest: float, unit: str) -> None:
+        value = getattr(self, name)
+        for number in value if isinstance(value, Sequence) else (value,):
+            if not lowest <= number <= highest:
+                raise ValueError(
+                    f'{name}={value!r}: expected {unit}, from {lowest:g} to {highest:g}.'
+                )
+
+    @classmethod
+    def preset(cls, name: str, **changes: Span | Sequence[float] | None) -> CloudRecipe:
+        """A recipe of the name, with some parameters changed.
+
+        Args:
+            name: one of :data:`PRESETS`.
+            **changes: parameters of :class:`CloudRecipe`.
+
+        Returns:
+            the recipe.
+
+        Raises:
+            ValueError: if there is no such preset, or a parameter is outside its range.
+        """
+        if name not in PRESETS:
+            raise ValueError(f'preset={name!r}: expected one of {sorted(PRESETS)}.')
+        return replace(PRESETS[name], **changes)  # type: ignore[arg-type]  # checked on creation
+
+
+#: Parameters that may be a range, in the order of the random numbers they take.
+RANGES = (
+    'cover',
+    'thickness',
+    'thin',
+    'haze',
+    'cloud_height',
+    'sun_zenith',
+    'sun_azimuth',
+    'shadow_strength',
+)
+
+
+def low(span: Span) -> float:
+    """Lower end of a span."""
+    return span[0] if isinstance(span, Sequence) else span
+
+
+def high(span: Span) -> float:
+    """Upper end of a span."""
+    return span[1] if isinstance(span, Sequence) else span
+
+
+def opacity(thickness: Thickness) -> Thickness:
+    """Opacity of a cloud: the reflectance t / (t + 13.3) of droplets that absorb nothing.
+
+    Args:
+        thickness: optical thickness, a number or an array.
+
+    Returns:
+        alpha, in 0..1.
+    """
+    return thickness / (thickness + HALF_THICKNESS)
+
+
+#: Kinds of sky. ``m3mcr`` follows the statistics of real clouds in M3M-CR.
+PRESETS: Mapping[str, CloudRecipe] = MappingProxyType({
+    'thin': CloudRecipe(
+        cover=(0.3, 0.9),
+        thickness=(8.0, 16.0),
+        thin=0.5,
+        haze=0.06,
+        feature_size=2500.0,
+        spectral_exponent=(2.9, 3.4),
+        break_scale=100.0,
+        cloud_height=(4000.0, 8000.0),
+        shadow_strength=0.4,
+    ),
+    'thick': CloudRecipe(
+        cover=(0.3, 0.7), thickness=(80.0, 160.0), thin=0.3, haze=0.1, shadow_strength=0.7
+    ),
+    'broken': CloudRecipe(
+        cover=(0.2, 0.6), thickness=(50.0, 100.0), thin=0.45, haze=0.05, feature_size=500.0
+    ),
+    'overcast': CloudRecipe(
+        cover=(0.95, 1.0), thickness=(40.0, 80.0), thin=0.3, haze=0.1, feature_size=2500.0
+    ),
+    'm3mcr': CloudRecipe(
+        cover=(0.1, 0.7),
+        thickness=(60.0, 120.0),
+        thin=0.75,
+        haze=0.12,
+        feature_size=900.0,
+        spectral_exponent=(2.6, 3.6),
+        break_scale=50.0,
+        cloud_reflectance=0.7,
+    ),
+})  # fmt: skip
