@@ -11,6 +11,12 @@ from shapely.geometry.base import BaseGeometry
 #: Points along the longest side of an outline when it is projected, which bends its sides.
 POINTS_PER_SIDE = 8
 
+#: Sides shorter than this bend by less than a metre, and stay straight.
+STRAIGHT_SIDE_M = 5000.0
+
+#: The same in the units of a geographic CRS.
+STRAIGHT_SIDE_DEGREES = 0.05
+
 
 def project(outlines: gpd.GeoSeries, crs: pyproj.CRS | str) -> gpd.GeoSeries:
     """Project outlines of scenes.
@@ -26,11 +32,15 @@ def project(outlines: gpd.GeoSeries, crs: pyproj.CRS | str) -> gpd.GeoSeries:
     target = pyproj.CRS.from_user_input(crs)
     if outlines.crs == target or outlines.empty:
         return outlines
-    west, south, east, north = outlines.bounds.to_numpy().T
+    west, south, east, north = shapely.bounds(outlines.to_numpy()).T
     side = max((east - west).max(), (north - south).max())
-    dense = outlines.segmentize(side / POINTS_PER_SIDE).to_crs('EPSG:4326')
-    whole = [cut_at_antimeridian(outline) for outline in dense]
-    return gpd.GeoSeries(whole, index=outlines.index, crs='EPSG:4326').to_crs(target)
+    straight = STRAIGHT_SIDE_DEGREES if outlines.crs.is_geographic else STRAIGHT_SIDE_M
+    dense = outlines.segmentize(max(side / POINTS_PER_SIDE, straight)).to_crs('EPSG:4326')
+    degrees = dense.to_numpy().copy()
+    west, _, east, _ = shapely.bounds(degrees).T
+    for i in np.flatnonzero(east - west >= 180):
+        degrees[i] = cut_at_antimeridian(degrees[i])
+    return gpd.GeoSeries(degrees, index=outlines.index, crs='EPSG:4326').to_crs(target)
 
 
 def cut_at_antimeridian(outline: BaseGeometry) -> BaseGeometry:

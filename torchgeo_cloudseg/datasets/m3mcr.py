@@ -12,8 +12,9 @@ import pyproj
 
 from . import m3mcr_layout as layout
 from .layer import Layer
+from .m3mcr_files import find_scenes, read_file_list
+from .scene_cache import IndexDir, SceneCache, load_scene_table
 from .scene_dataset import Sample, SceneDataset, check_choice
-from .scene_table import build_scene_table
 
 
 class M3MCR(SceneDataset):
@@ -89,6 +90,7 @@ class M3MCR(SceneDataset):
         cache: bool = True,
         val_share: float = 0.1,
         zone: str | int | None = None,
+        index_dir: IndexDir = None,
     ) -> None:
         """Initialize a new M3MCR instance.
 
@@ -111,6 +113,10 @@ class M3MCR(SceneDataset):
             val_share: share of the training areas that is set aside for validation where there
                 is no *file_list*; whole areas, always the same ones.
             zone: EPSG code of a UTM zone; scenes in other zones are left out.
+            index_dir: folder in which the index of the scenes is kept between runs; False to make
+                it anew each time. Defaults to the folder that the environment variable
+                ``CLOUDSEG_CACHE`` names, else ``<root>/.cloudseg``, or the user's cache folder
+                where that cannot be written to.
 
         Raises:
             DatasetNotFoundError: If dataset is not found.
@@ -131,6 +137,7 @@ class M3MCR(SceneDataset):
         self.label_res = label_res
         self.file_list = file_list
         self.val_share = val_share
+        self.index_dir = index_dir
         self.legend = layout.LEGENDS[classes]
         self._init_scenes(
             self._scene_table(modalities),
@@ -150,11 +157,14 @@ class M3MCR(SceneDataset):
         keys = [key for key in self.layers if key in (*modalities, self.reference)]
         layers = {key: self.layers[key] for key in keys}
         root, folder = Path(self.root), layout.FOLDERS[self.split]
+        cache = SceneCache(str(root), f'm3mcr-{folder}', self.reference, self.index_dir)
         if self.file_list is not None:
             files = Path(self.file_list)
-            scenes = layout.read_file_list(files, root, folder, list(layers.values()))
-        else:
-            scenes = layout.find_scenes(root, folder, list(layers.values()))
-            if self.split != 'test':
-                scenes = layout.split_areas(scenes, self.split, self.val_share)
-        return build_scene_table(scenes, layers, self.reference)
+            listing = read_file_list(files, root, folder, list(layers.values()))
+            return load_scene_table(listing, layers, cache, self.layers, partial=True)
+        listing = find_scenes(root, folder, list(layers.values()))
+        wanted = None
+        if self.split != 'test':
+            areas = layout.split_areas(listing['area'], self.split, self.val_share)
+            wanted = listing['area'].isin(areas).to_numpy()
+        return load_scene_table(listing, layers, cache, self.layers, wanted=wanted)

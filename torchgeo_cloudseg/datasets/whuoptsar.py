@@ -12,8 +12,8 @@ import pyproj
 from . import whuoptsar_layout as layout
 from .layer import Layer
 from .legend import LandCoverClass
+from .scene_cache import IndexDir, SceneCache, list_files, load_scene_table
 from .scene_dataset import Sample, SceneDataset, check_choice
-from .scene_table import build_scene_table
 
 
 class WHUOPTSAR(SceneDataset):
@@ -74,6 +74,7 @@ class WHUOPTSAR(SceneDataset):
         cache: bool = True,
         val_share: float = 0.1,
         zone: str | int | None = None,
+        index_dir: IndexDir = None,
     ) -> None:
         """Initialize a new WHUOPTSAR instance.
 
@@ -94,6 +95,10 @@ class WHUOPTSAR(SceneDataset):
             val_share: share of the official training sheets that is set aside for validation;
                 only sheets that touch no test sheet, always the same ones.
             zone: EPSG code; scenes in another CRS are left out.
+            index_dir: folder in which the index of the scenes is kept between runs; False to make
+                it anew each time. Defaults to the folder that the environment variable
+                ``CLOUDSEG_CACHE`` names, else ``<root>/.cloudseg``, or the user's cache folder
+                where that cannot be written to.
 
         Raises:
             DatasetNotFoundError: If dataset is not found.
@@ -118,11 +123,13 @@ class WHUOPTSAR(SceneDataset):
         sheets = layout.find_sheets(Path(root), list(layers.values()))
         names = self._split_names(sheets)
         self._init_scenes(
-            build_scene_table(
-                [sheets[name] for name in names],
+            load_scene_table(
+                list_files([sheets[name] for name in names], str(Path(root))),
                 layers,
-                self.reference,
+                SceneCache(str(Path(root)), 'whuoptsar', self.reference, index_dir),
+                self.layers,
                 georeference=layout.nominal_georeference,
+                partial=True,
             ),
             modalities=modalities,
             crs=crs,

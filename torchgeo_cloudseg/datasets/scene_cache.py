@@ -1,0 +1,330 @@
+"""The table of scenes, kept as GeoParquet and brought up to date where files have changed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import shapely
+from numpy.typing import NDArray
+
+from .errors import ScenesError
+from .footprints import project
+from .layer import Layer
+from .scene_table import Georeference, SceneFiles, read_scenes
+
+logger = logging.getLogger(__name__)
+
+#: Where the index is kept: a folder, False for nowhere, None for the default places.
+IndexDir = str | Path | Literal[False] | None
+
+#: Environment variable that names a folder for the indices of all data sets.
+FOLDER_VARIABLE = 'CLOUDSEG_CACHE'
+
+#: Folder below the root of a data set that holds its index.
+FOLDER = '.cloudseg'
+
+#: Version of the table's columns; tables of another one are made anew.
+VERSION = 1
+
+#: Columns of a listing, for each modality, that tell whether a file has changed.
+_STATE = ('', '_size', '_mtime_ns')
+
+
+@dataclass(frozen=True)
+class SceneCache:
+    """Where the table of some scenes is kept between runs.
+
+    Tables are looked for in *index_dir* if it is given, else in the folder that the environment
+    variable ``CLOUDSEG_CACHE`` names, in ``<root>/.cloudseg``, and in the user's cache folder.
+    They are written to the first of these that can be written to. Several processes may do so at
+    once: a table appears as a whole or not at all, and the last one wins.
+    """
+
+    #: Root of the data set.
+    root: str
+    #: What the scenes are, such as the split's folder.
+    name: str
+    #: Modality on whose grid the scenes lie.
+    reference: str
+    #: Where to keep the table.
+    index_dir: IndexDir = None
+
+    def folders(self) -> list[Path]:
+        """Folders in which the table may be, the preferred one first."""
+        if self.index_dir is False:
+            return []
+        if self.index_dir is not None:
+            return [Path(self.index_dir)]
+        user = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'cloudseg'
+        absolute = str(Path(self.root).absolute())
+        mark = hashlib.sha256(absolute.encode()).hexdigest()[:16]
+        named = os.environ.get(FOLDER_VARIABLE)
+        first = [Path(named) / mark] if named else []
+        return [*first, Path(self.root) / FOLDER, user / mark]
+
+    def file_name(self, layers: Mapping[str, Layer]) -> str:
+        """Name of the file for some modalities; another one when their facts change."""
+        facts = repr((VERSION, self.reference, sorted(layers.items())))
+        digest = hashlib.sha256(facts.encode()).hexdigest()[:12]
+        return f'{self.name}-{digest}.parquet'
+
+    def read(self, choices: Sequence[Mapping[str, Layer]]) -> gpd.GeoDataFrame | None:
+        """Read the table.
+
+        Args:
+            choices: sets of modalities, the first one found is taken.
+
+        Returns:
+            the table, with paths relative to the root; None where there is no sound one.
+        """
+        for layers in choices:
+            for folder in self.folders():
+                path = folder / self.file_name(layers)
+                try:
+                    if not path.exists():
+                        continue
+                    table = gpd.read_parquet(path)
+                    _check_columns(table, layers)
+                except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+                    logger.warning('%s: unusable index (%s); it is made anew.', path, error)
+                else:
+                    return table
+        return None
+
+    def write(self, table: gpd.GeoDataFrame, layers: Mapping[str, Layer]) -> Path | None:
+        """Write the table to the first folder that takes it.
+
+        Args:
+            table: the table, with paths relative to the root.
+            layers: its modalities.
+
+        Returns:
+            the file; None where no folder can be written to.
+        """
+        folders = self.folders()
+        for folder in folders:
+            path = folder / self.file_name(layers)
+            temporary = folder / f'.{path.name}.{uuid.uuid4().hex}'
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    table.to_parquet(temporary)
+                    temporary.replace(path)
+                finally:
+                    temporary.unlink(missing_ok=True)
+            except OSError as error:
+                logger.info('%s cannot be written: %s', path, error)
+            else:
+                return path
+        if folders:
+            places = ', '.join(map(str, folders))
+            logger.warning(
+                'The index of %s is not kept, and made anew each time: none of %s can be written '
+                'to. Set %s to a folder.',
+                self.root,
+                places,
+                FOLDER_VARIABLE,
+            )
+        return None
+
+
+def list_files(scenes: Sequence[SceneFiles], root: str) -> pd.DataFrame:
+    """List scenes with the present state of their files.
+
+    Args:
+        scenes: the scenes.
+        root: root of the data set.
+
+    Returns:
+        one row per scene: ``scene``, ``area``, ``mint``, ``maxt``, and for every modality its
+        path relative to *root* under its key, ``<key>_size`` (bytes; -1 where there is no such
+        file) and ``<key>_mtime_ns``.
+    """
+    columns: dict[str, object] = {
+        'scene': [scene.scene for scene in scenes],
+        'area': [scene.area for scene in scenes],
+        'mint': [scene.mint for scene in scenes],
+        'maxt': [scene.maxt for scene in scenes],
+    }
+    for key in scenes[0].paths if scenes else ():
+        paths = [scene.paths[key] for scene in scenes]
+        states = np.array([_state(path) for path in paths], np.int64)
+        columns[key] = [_relative(path, root) for path in paths]
+        columns[f'{key}_size'], columns[f'{key}_mtime_ns'] = states.T
+    return pd.DataFrame(columns)
+
+
+def load_scene_table(
+    listing: pd.DataFrame,
+    layers: Mapping[str, Layer],
+    cache: SceneCache,
+    all_layers: Mapping[str, Layer],
+    georeference: Georeference | None = None,
+    wanted: NDArray[np.bool_] | None = None,
+    partial: bool = False,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """The table of scenes, from the cache where their files are as they were.
+
+    Only the headers of scenes that are new, or of which a file has changed in size or time, are
+    read.
+
+    Args:
+        listing: the scenes and the state of their files, see :func:`list_files`.
+        layers: the modalities that every scene must have, by key.
+        cache: where the table is kept.
+        all_layers: all modalities of the data set; a table with all of them serves as well.
+        georeference: gives files that say nothing of their place a nominal one.
+        wanted: scenes of the listing to return; the others are only brought up to date. By
+            default all.
+        partial: True where the listing does not name all scenes there are: others stay in the
+            cache.
+        progress: show a progress bar where many headers are to be read.
+
+    Returns:
+        the table of :func:`~.scene_table.build_scene_table`, in the order of the listing.
+
+    Raises:
+        ScenesError: if any file of the scenes wanted is missing, broken or does not fit.
+    """
+    known = cache.read([layers, all_layers])
+    fresh, position = _compare(listing, known, layers)
+    stale = listing[~fresh]
+    if len(stale):
+        rows, problems = read_scenes(
+            scene_files(stale, layers, cache.root), layers, cache.reference, georeference, progress
+        )
+    else:
+        rows, problems = pd.DataFrame(), []
+    if known is not None:
+        columns = [name for name in known if name in _columns(layers)]
+        kept = np.sort(position[fresh])
+        if partial:
+            kept = np.flatnonzero(~known['scene'].isin(stale['scene']))
+        outdated = len(stale) > 0 or len(kept) < len(known)
+        table = known[columns].iloc[kept] if outdated else known[columns]
+    else:
+        table, outdated = None, True
+    if outdated:
+        parts = [part for part in (table, _located(rows, layers, cache.root)) if part is not None]
+        if parts:
+            table = pd.concat(parts, ignore_index=True)
+            cache.write(table, layers)
+    chosen = listing['scene'] if wanted is None else listing['scene'][wanted]
+    if problems:
+        lacking = listing[listing['scene'].isin(chosen)]
+        paths = {_absolute(path, cache.root) for key in layers for path in lacking[key]}
+        problems = [problem for problem in problems if problem.path in paths]
+        if problems:
+            raise ScenesError(problems)
+    if table is None:
+        return pd.DataFrame()
+    if len(table) != len(chosen) or not np.array_equal(table['scene'], chosen):
+        table = table.iloc[pd.Index(table['scene']).get_indexer(chosen)].reset_index(drop=True)
+    result = pd.DataFrame(table.drop(columns='geometry'))
+    for key in layers:
+        result[key] = [_absolute(path, cache.root) for path in result[key]]
+    return result
+
+
+def scene_files(listing: pd.DataFrame, layers: Mapping[str, Layer], root: str) -> list[SceneFiles]:
+    """The files of each scene of a listing.
+
+    Args:
+        listing: scenes, see :func:`list_files`.
+        layers: the modalities wanted.
+        root: root of the data set.
+
+    Returns:
+        one entry per scene.
+    """
+    paths = [[_absolute(path, root) for path in listing[key]] for key in layers]
+    scenes = zip(listing['scene'], listing['area'], listing['mint'], listing['maxt'], strict=True)
+    return [
+        SceneFiles(scene, area, mint, maxt, dict(zip(layers, files, strict=True)))
+        for (scene, area, mint, maxt), *files in zip(scenes, *paths, strict=True)
+    ]
+
+
+def _compare(
+    listing: pd.DataFrame, known: pd.DataFrame | None, layers: Mapping[str, Layer]
+) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """Which scenes of a listing are in a table as they are, and where in it they are."""
+    if known is None or listing.empty:
+        return np.zeros(len(listing), bool), np.full(len(listing), -1)
+    if len(known) == len(listing) and np.array_equal(known['scene'], listing['scene']):
+        position = np.arange(len(listing))
+    else:
+        position = pd.Index(known['scene']).get_indexer(listing['scene'])
+    fresh = position >= 0
+    for name in [f'{key}{state}' for key in layers for state in _STATE]:
+        fresh &= known[name].to_numpy()[position] == listing[name].to_numpy()
+    return fresh, position
+
+
+def _located(rows: pd.DataFrame, layers: Mapping[str, Layer], root: str) -> gpd.GeoDataFrame | None:
+    """Rows as they are kept: with relative paths, and outlines in degrees."""
+    if rows.empty:
+        return None
+    rows = rows.copy()
+    for key in layers:
+        rows[key] = [_relative(path, root) for path in rows[key]]
+    right = rows['left'] + rows['xres'] * rows['width']
+    bottom = rows['top'] - rows['yres'] * rows['height']
+    boxes = gpd.GeoSeries(shapely.box(rows['left'], bottom, right, rows['top']))
+    outlines = [
+        project(boxes[rows['crs'] == crs].set_crs(crs), 'EPSG:4326') for crs in rows['crs'].unique()
+    ]
+    return gpd.GeoDataFrame(rows, geometry=pd.concat(outlines).sort_index(), crs='EPSG:4326')
+
+
+def _columns(layers: Mapping[str, Layer]) -> list[str]:
+    """Columns of a table in the cache."""
+    grid = ('crs', 'left', 'top', 'xres', 'yres', 'height', 'width', 'nominal', 'geometry')
+    files = (*_STATE, '_height', '_width', '_plain')
+    return [
+        *('scene', 'area', 'mint', 'maxt', *grid),
+        *(f'{key}{name}' for key in layers for name in files),
+    ]
+
+
+def _check_columns(table: gpd.GeoDataFrame, layers: Mapping[str, Layer]) -> None:
+    """Refuse a table that is not of this module's making.
+
+    Raises:
+        ValueError: if columns are missing, or a scene is there twice.
+    """
+    missing = [name for name in _columns(layers) if name not in table]
+    if missing:
+        raise ValueError(f'without the columns {missing}')
+    if table['scene'].duplicated().any():
+        raise ValueError('with a scene in two rows')
+
+
+def _state(path: str) -> tuple[int, int]:
+    """Size and time of change of a file; -1 where there is none."""
+    try:
+        state = os.stat(path)  # noqa: PTH116 - faster, for every one of many files
+    except OSError:
+        return -1, -1
+    return state.st_size, state.st_mtime_ns
+
+
+def _relative(path: str, root: str) -> str:
+    """A path as seen from the root; unchanged where it is not below it."""
+    return path.removeprefix(f'{root}{os.sep}')
+
+
+def _absolute(path: str, root: str) -> str:
+    return path if os.path.isabs(path) else f'{root}{os.sep}{path}'  # noqa: PTH117
