@@ -81,6 +81,13 @@ class FilePool:
         Raises:
             SceneError: if the file cannot be opened or a read inside the block fails.
         """
+        if not keep:
+            try:
+                with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as raster:
+                    yield raster
+            except RasterioError as error:
+                raise unreadable(path, error) from error
+            return
         if self._pid != os.getpid():
             self.__init__(self.maxsize)  # type: ignore[misc]  # start anew after a fork
         with self._lock:
@@ -94,12 +101,9 @@ class FilePool:
                 if raster is not None:
                     raster.close()
                 raise unreadable(path, error) from error
-            if keep:
-                self._files[path] = raster
-                while len(self._files) > self.maxsize:
-                    self._files.popitem(last=False)[1].close()
-            else:
-                raster.close()
+            self._files[path] = raster
+            while len(self._files) > self.maxsize:
+                self._files.popitem(last=False)[1].close()
 
 
 #: One pool for all data sets of a process, so that its limit holds for all together.

@@ -18,7 +18,7 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
-from .errors import ScenesError
+from .errors import SceneError, ScenesError
 from .footprints import project
 from .layer import Layer
 from .scene_table import Georeference, SceneFiles, read_scenes
@@ -165,17 +165,16 @@ def list_files(scenes: Sequence[SceneFiles], root: str) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def load_scene_table(
+def refresh_scene_table(
     listing: pd.DataFrame,
     layers: Mapping[str, Layer],
     cache: SceneCache,
     all_layers: Mapping[str, Layer],
     georeference: Georeference | None = None,
-    wanted: NDArray[np.bool_] | None = None,
     partial: bool = False,
     progress: bool = True,
-) -> pd.DataFrame:
-    """The table of scenes, from the cache where their files are as they were.
+) -> tuple[pd.DataFrame, list[SceneError]]:
+    """The table of the scenes that are sound, and what is wrong with the others.
 
     Only the headers of scenes that are new, or of which a file has changed in size or time, are
     read.
@@ -186,11 +185,65 @@ def load_scene_table(
         cache: where the table is kept.
         all_layers: all modalities of the data set; a table with all of them serves as well.
         georeference: gives files that say nothing of their place a nominal one.
-        wanted: scenes of the listing to return; the others are only brought up to date. By
-            default all.
         partial: True where the listing does not name all scenes there are: others stay in the
             cache.
         progress: show a progress bar where many headers are to be read.
+
+    Returns:
+        the table of :func:`~.scene_table.build_scene_table`, in the order of the listing, and the
+        problems.
+    """
+    known = cache.read([layers, all_layers])
+    fresh, position = _compare(listing, known, layers)
+    parts: list[gpd.GeoDataFrame] = []
+    outdated = known is None or not fresh.all()
+    if known is not None:
+        known = known[_columns(layers)]
+        kept = np.sort(position[fresh])
+        if partial:
+            kept = np.flatnonzero(~known['scene'].isin(listing['scene'][~fresh]))
+        outdated |= len(kept) < len(known)
+        parts.append(known.iloc[kept] if outdated else known)
+    problems: list[SceneError] = []
+    if not fresh.all():
+        stale = scene_files(listing[~fresh], layers, cache.root)
+        rows, problems = read_scenes(stale, layers, cache.reference, georeference, progress)
+        if len(rows):
+            parts.append(_located(rows, layers, cache.root))
+    if not parts:
+        return pd.DataFrame(), problems
+    table = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+    if outdated:
+        cache.write(table, layers)
+    if len(table) != len(listing) or not np.array_equal(table['scene'], listing['scene']):
+        found = pd.Index(table['scene']).get_indexer(listing['scene'])
+        table = table.iloc[found[found >= 0]].reset_index(drop=True)
+    result = pd.DataFrame(table.drop(columns='geometry'))
+    for key in layers:
+        result[key] = [_absolute(path, cache.root) for path in result[key]]
+    return result, problems
+
+
+def load_scene_table(
+    listing: pd.DataFrame,
+    layers: Mapping[str, Layer],
+    cache: SceneCache,
+    all_layers: Mapping[str, Layer],
+    georeference: Georeference | None = None,
+    wanted: NDArray[np.bool_] | None = None,
+    partial: bool = False,
+) -> pd.DataFrame:
+    """The table of scenes, all of which must be sound.
+
+    Args:
+        listing: the scenes and the state of their files, see :func:`list_files`.
+        layers: the modalities that every scene must have, by key.
+        cache: where the table is kept.
+        all_layers: all modalities of the data set; a table with all of them serves as well.
+        georeference: gives files that say nothing of their place a nominal one.
+        wanted: scenes of the listing to return; the others are only brought up to date. By
+            default all.
+        partial: True where the listing does not name all scenes there are.
 
     Returns:
         the table of :func:`~.scene_table.build_scene_table`, in the order of the listing.
@@ -198,44 +251,18 @@ def load_scene_table(
     Raises:
         ScenesError: if any file of the scenes wanted is missing, broken or does not fit.
     """
-    known = cache.read([layers, all_layers])
-    fresh, position = _compare(listing, known, layers)
-    stale = listing[~fresh]
-    if len(stale):
-        rows, problems = read_scenes(
-            scene_files(stale, layers, cache.root), layers, cache.reference, georeference, progress
-        )
-    else:
-        rows, problems = pd.DataFrame(), []
-    if known is not None:
-        columns = [name for name in known if name in _columns(layers)]
-        kept = np.sort(position[fresh])
-        if partial:
-            kept = np.flatnonzero(~known['scene'].isin(stale['scene']))
-        outdated = len(stale) > 0 or len(kept) < len(known)
-        table = known[columns].iloc[kept] if outdated else known[columns]
-    else:
-        table, outdated = None, True
-    if outdated:
-        parts = [part for part in (table, _located(rows, layers, cache.root)) if part is not None]
-        if parts:
-            table = pd.concat(parts, ignore_index=True)
-            cache.write(table, layers)
-    chosen = listing['scene'] if wanted is None else listing['scene'][wanted]
+    table, problems = refresh_scene_table(listing, layers, cache, all_layers, georeference, partial)
+    if wanted is None:
+        wanted = np.ones(len(listing), bool)
     if problems:
-        lacking = listing[listing['scene'].isin(chosen)]
-        paths = {_absolute(path, cache.root) for key in layers for path in lacking[key]}
+        chosen = listing[wanted]
+        paths = {_absolute(path, cache.root) for key in layers for path in chosen[key]}
         problems = [problem for problem in problems if problem.path in paths]
         if problems:
             raise ScenesError(problems)
-    if table is None:
-        return pd.DataFrame()
-    if len(table) != len(chosen) or not np.array_equal(table['scene'], chosen):
-        table = table.iloc[pd.Index(table['scene']).get_indexer(chosen)].reset_index(drop=True)
-    result = pd.DataFrame(table.drop(columns='geometry'))
-    for key in layers:
-        result[key] = [_absolute(path, cache.root) for path in result[key]]
-    return result
+    if wanted.all():
+        return table
+    return table[table['scene'].isin(listing['scene'][wanted])].reset_index(drop=True)
 
 
 def scene_files(listing: pd.DataFrame, layers: Mapping[str, Layer], root: str) -> list[SceneFiles]:

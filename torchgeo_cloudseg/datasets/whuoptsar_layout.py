@@ -144,6 +144,24 @@ def find_sheets(root: Path, layers: Sequence[Layer]) -> dict[str, SceneFiles]:
     Raises:
         ScenesError: if a sheet lacks a modality, or a file's name is not that of a sheet.
     """
+    sheets, problems = scan_sheets(root, layers)
+    if problems:
+        raise ScenesError(problems)
+    return sheets
+
+
+def scan_sheets(
+    root: Path, layers: Sequence[Layer]
+) -> tuple[dict[str, SceneFiles], list[SceneError]]:
+    """Find all sheets with their files, and go on where files are missing.
+
+    Args:
+        root: folder of the data set.
+        layers: the modalities that every sheet must have.
+
+    Returns:
+        the complete sheets by name, sorted, and what is wrong with the others.
+    """
     found: dict[str, dict[str, str]] = {}
     problems: list[SceneError] = []
     folders = {layer.key: _folder(root, layer.key) for layer in layers}
@@ -162,10 +180,9 @@ def find_sheets(root: Path, layers: Sequence[Layer]) -> dict[str, SceneFiles]:
                 missing = folders[layer.key] / f'{name}{layer.suffix}'
                 others = ', '.join(paths)
                 problems.append(SceneError(missing, 'no such file', f'one: the sheet has {others}'))
-    if problems:
-        raise ScenesError(problems)
     ever = (pd.Timestamp.min, pd.Timestamp.max)
-    return {name: SceneFiles(name, name, *ever, found[name]) for name in sorted(found)}
+    complete = sorted(name for name, paths in found.items() if len(paths) == len(layers))
+    return {name: SceneFiles(name, name, *ever, found[name]) for name in complete}, problems
 
 
 def nominal_georeference(name: str, header: Header, crs: str = NOMINAL_CRS) -> Header:

@@ -1,0 +1,93 @@
+"""``cloudseg index``: build the index of a data set, check every file, and report."""
+
+import json as jsonlib
+import os
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import auto_cli
+from rich.console import Console
+from rich.table import Table
+
+from ..datasets.validation import ValidationReport, validate_scenes
+
+#: Problems shown on the terminal; all of them are in the JSON file.
+SHOWN = 100
+
+
+def run(name: str, args: list[str]) -> None:
+    """Run the subcommand.
+
+    Args:
+        name: 'index'.
+        args: its arguments.
+
+    Raises:
+        SystemExit: with 1 if anything is wrong with the data set.
+    """
+    report: ValidationReport = auto_cli(index, args=args, prog=f'cloudseg {name}')
+    if not report.ok:
+        raise SystemExit(1)
+
+
+def index(
+    root: Path,
+    quick: bool = False,
+    json: Path | None = None,
+    dataset: Literal['m3mcr', 'whuoptsar'] | None = None,
+    index_dir: Path | None = None,
+) -> ValidationReport:
+    """Build the index of a data set, check every file of all splits, and report.
+
+    Args:
+        root: root directory of the data set.
+        quick: trust the headers of the files; by default all pixels are read.
+        json: file to write the report to.
+        dataset: which data set it is (defaults to what the folders look like).
+        index_dir: folder for the index (defaults to <root>/.cloudseg, or the user's cache folder
+            where that cannot be written to).
+
+    Returns:
+        the report.
+    """
+    report = validate_scenes(root, dataset, quick, index_dir)
+    console = Console()
+    console.print(_summary(report))
+    if report.problems:
+        console.print(_problem_table(report))
+    if json is not None:
+        temporary = json.with_name(f'.{json.name}.{os.getpid()}')
+        temporary.write_text(jsonlib.dumps(report.to_dict(), indent=2) + '\n')
+        temporary.replace(json)
+        console.print(f'Written to {json}.')
+    count = len(report.problems)
+    read = 'headers' if quick else 'all pixels'
+    verdict = f'{count} file(s) are missing, broken or odd' if count else 'nothing is wrong'
+    console.print(f'{report.scenes} sound scenes, {read} read: {verdict}.')
+    return report
+
+
+def _summary(report: ValidationReport) -> Table:
+    """Numbers of scenes by split, zone and season."""
+    table = Table(title=f'Scenes of {report.root}')
+    table.add_column('')
+    table.add_column('')
+    table.add_column('scenes', justify='right')
+    for name, counts in report.counts.items():
+        for i, (value, count) in enumerate(counts.items()):
+            last = i == len(counts) - 1
+            table.add_row(name if i == 0 else '', value, str(count), end_section=last)
+    return table
+
+
+def _problem_table(report: ValidationReport) -> Table:
+    """What is wrong, file by file, with paths as seen from the root."""
+    more = len(report.problems) - SHOWN
+    caption = f'... and {more} more; --json FILE lists all of them' if more > 0 else None
+    table = Table(title='Files that cannot be used', caption=caption, show_lines=True)
+    for column in ('file', 'found', 'expected', 'what to do'):
+        table.add_column(column, overflow='fold')
+    for problem in report.problems[:SHOWN]:
+        path = problem.path.removeprefix(f'{report.root}{os.sep}')
+        table.add_row(path, problem.found, problem.expected, problem.remedy)
+    return table
