@@ -112,8 +112,10 @@ def test_imagenet_without_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_unknown_encoder() -> None:
-    with pytest.raises(ValueError, match=r"encoder='mit_b9'.*mit_b0"):
+    with pytest.raises(ValueError, match=r"encoder='mit_b9'.*neither"):
         create_encoder('mit_b9', 4)
+    with pytest.raises(ValueError, match=r'similar: .*resnet'):
+        create_encoder('resnet_banana', 4)
 
 
 def test_without_weights_channels_start_different() -> None:

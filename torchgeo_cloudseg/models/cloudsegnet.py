@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -11,8 +13,9 @@ from segmentation_models_pytorch.base.initialization import initialize_head
 from torch import Tensor, nn
 
 from torchgeo_cloudseg.models.decoder import Decoder, Reconstruction
-from torchgeo_cloudseg.models.encoders import Weights, create_encoder
+from torchgeo_cloudseg.models.encoders import create_encoder
 from torchgeo_cloudseg.models.fusion import FusionBlock
+from torchgeo_cloudseg.models.weights import Weights
 
 #: Images are padded to a multiple of the last stage's stride.
 STRIDE = 32
@@ -94,8 +97,9 @@ class CloudSegNet(nn.Module):
         num_classes: int = 6,
         spatial_gate: bool = True,
         reconstruct: bool = True,
-        weights: Weights = None,
+        weights: Weights | Sequence[Weights] = None,
         drop_path: float = 0.1,
+        activation_checkpointing: bool = False,
     ) -> None:
         """Initialize a new CloudSegNet instance.
 
@@ -106,10 +110,13 @@ class CloudSegNet(nn.Module):
             num_classes: number of classes.
             spatial_gate: weigh optical pixels by their disagreement with SAR (student).
             reconstruct: also reconstruct the cloud-free optical image (student).
-            weights: initial weights of all three encoders: True for ImageNet's, the path of a
-                state dict of the encoder, or None. First convolutions are adapted to the number
-                of channels.
+            weights: initial weights of all three encoders: True for ImageNet's, TorchGeo's (a
+                ``WeightsEnum`` or its name), the path of a state dict of the encoder, or None. Of
+                a pair, the second are for the SAR encoder only. First convolutions are adapted
+                to the number of channels.
             drop_path: drop-path probability of the encoders' last block while training.
+            activation_checkpointing: compute the encoders' activations again during the backward
+                pass instead of keeping them.
 
         Raises:
             ValueError: if an argument makes no sense.
@@ -118,10 +125,17 @@ class CloudSegNet(nn.Module):
         super().__init__()
         self.config = CloudSegConfig(encoder, in_channels, num_classes, spatial_gate, reconstruct)
         optical_channels, sar_channels = self.config.in_channels
-        self.optical_encoder = create_encoder(encoder, optical_channels, weights, drop_path)
-        self.sar_encoder = create_encoder(encoder, sar_channels, weights, drop_path)
+        optical_weights, sar_weights = _pair(weights)
+        create = partial(
+            create_encoder,
+            encoder,
+            drop_path=drop_path,
+            activation_checkpointing=activation_checkpointing,
+        )
+        self.optical_encoder = create(optical_channels, optical_weights)
+        self.sar_encoder = create(sar_channels, sar_weights)
         # the cross-modal map is born in the first fusion block
-        self.cross_encoder = create_encoder(encoder, 3, weights, drop_path).without_first_stage()
+        self.cross_encoder = create(optical_channels, optical_weights).without_first_stage()
         channels = self.optical_encoder.out_channels
         last = len(channels) - 1
         self.fusions = nn.ModuleList(
@@ -229,6 +243,17 @@ class CloudSegNet(nn.Module):
                 f'optical and sar: found shapes {tuple(optical.shape)} and {tuple(sar.shape)}, '
                 'expected one batch on one grid'
             )
+
+
+def _pair(weights: Weights | Sequence[Weights]) -> tuple[Weights, Weights]:
+    """Weights for the optical and for the SAR encoder."""
+    if isinstance(weights, Sequence) and not isinstance(weights, str):
+        if len(weights) != 2:
+            raise ValueError(
+                f'weights: found {len(weights)} of them, expected two, for optical and for SAR'
+            )
+        return weights[0], weights[1]
+    return weights, weights
 
 
 def pad(x: Tensor) -> Tensor:

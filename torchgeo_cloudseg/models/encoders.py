@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
-import torch
-from segmentation_models_pytorch.encoders import encoders as smp_encoders
-from segmentation_models_pytorch.encoders import get_encoder
-from segmentation_models_pytorch.encoders.mix_transformer import MixVisionTransformerEncoder
 from torch import Tensor, nn
 
-from torchgeo_cloudseg.models.mix_transformer import MixTransformerStage
-from torchgeo_cloudseg.models.state_files import summary
-from torchgeo_cloudseg.models.weights import (
-    PretrainedWeightsError,
-    load_encoder_weights,
-    read_encoder_weights,
-)
+from torchgeo_cloudseg.models import mix_transformer, timm_encoder
+from torchgeo_cloudseg.models.mix_transformer import MIX_TRANSFORMERS
+from torchgeo_cloudseg.models.weights import Weights, download, load_encoder_weights, read
 
-#: Where weights come from: True for ImageNet, a file, None or False for none.
-Weights = bool | str | os.PathLike[str] | None
-
-#: The Mix Transformers that segmentation-models-pytorch knows.
-MIX_TRANSFORMERS = tuple(name for name in smp_encoders if name.startswith('mit_'))
-
-#: Name of the weight of a Mix Transformer's first convolution.
-FIRST_CONV = 'patch_embed1.proj.weight'
-
-#: Beginning of the names of SegFormer's classifier, which some files hold too.
-CLASSIFIER = ('head.',)
+#: What TorchGeo and smp put before timm's names.
+TIMM_PREFIX = 'tu-'
 
 
 class Encoder(nn.Module):
@@ -63,7 +45,7 @@ class Encoder(nn.Module):
         """All stages in turn.
 
         Args:
-            x: image of shape (B, C, H, W).
+            x: image of shape (B, C, H, W), sides divisible by 32.
 
         Returns:
             the maps after each stage.
@@ -76,66 +58,49 @@ class Encoder(nn.Module):
 
 
 def create_encoder(
-    name: str, in_channels: int, weights: Weights = None, drop_path: float = 0.1
+    name: str,
+    in_channels: int,
+    weights: Weights = None,
+    drop_path: float = 0.1,
+    activation_checkpointing: bool = False,
 ) -> Encoder:
     """Make an encoder.
 
-    Without weights, a Mix Transformer starts as in SegFormer: linear layers from a truncated
+    Without weights, a Mix Transformer starts as in SegFormer (linear layers from a truncated
     normal of standard deviation 0.02, convolutions from a normal of variance 2 / fan-out, biases
-    zero.
+    zero), and a timm encoder as timm makes it.
 
     Args:
-        name: ``mit_b0`` ... ``mit_b5``.
+        name: ``mit_b0`` ... ``mit_b5``, or any timm encoder (ConvNeXt, Swin, PVTv2, ResNet, ...)
+            with four stages at strides 4, 8, 16 and 32, by timm's name with or without ``tu-``.
         in_channels: channels of the image.
-        weights: True for ImageNet weights (through segmentation-models-pytorch), the path of a
-            file with a state dict, or None.
-        drop_path: drop-path probability of the last block; it grows linearly from 0.
+        weights: True for the weights that segmentation-models-pytorch or timm offers (ImageNet),
+            TorchGeo's (a ``WeightsEnum`` or its name), the path of a file with a state dict, or
+            None.
+        drop_path: drop-path probability of the last block while training, growing from 0; for
+            encoders that know it.
+        activation_checkpointing: compute activations again during the backward pass instead of
+            keeping them: per block in a Mix Transformer, per stage in a timm encoder without
+            batch norm.
 
     Returns:
         the encoder.
 
     Raises:
-        ValueError: if there is no encoder of this name.
+        ValueError: if there is no encoder of this name, or it cannot be taken apart.
         PretrainedWeightsError: if the weights cannot be had or do not fit.
     """
-    if name not in MIX_TRANSFORMERS:
-        raise ValueError(f'encoder={name!r}: expected one of {", ".join(MIX_TRANSFORMERS)}')
-    spec = smp_encoders[name]
-    source: MixVisionTransformerEncoder = spec['encoder'](**spec['params'], in_chans=in_channels)
-    if weights:
-        state_dict = imagenet_weights(name) if weights is True else read_encoder_weights(weights)
-        load_encoder_weights(source, state_dict, str(weights), FIRST_CONV, CLASSIFIER)
-    rates = torch.split(torch.linspace(0, drop_path, sum(source.depths)), source.depths)
-    stages = [
-        MixTransformerStage(
-            getattr(source, f'patch_embed{i}'),
-            getattr(source, f'block{i}'),
-            getattr(source, f'norm{i}'),
-            rates[i - 1].tolist(),
-        )
-        for i in range(1, 5)
-    ]
-    return Encoder(stages, source.out_channels[2:])
-
-
-def imagenet_weights(name: str) -> dict[str, Tensor]:
-    """Weights of a Mix Transformer trained on ImageNet, by segmentation-models-pytorch's loader.
-
-    Args:
-        name: ``mit_b0`` ... ``mit_b5``.
-
-    Returns:
-        weights by name, for three channels.
-
-    Raises:
-        PretrainedWeightsError: if they can neither be downloaded nor found in the cache.
-    """
-    try:
-        encoder: nn.Module = get_encoder(name, in_channels=3, weights='imagenet')
-    except Exception as error:
-        raise PretrainedWeightsError(
-            f'weights=True: the ImageNet weights of {name} could not be downloaded '
-            f'({summary(error)}). Connect to the network once, or give the path '
-            'of a local state dict as weights=, or weights=None to start from scratch.'
-        ) from error
-    return encoder.state_dict()
+    if name in MIX_TRANSFORMERS:
+        mit = mix_transformer.build(name, in_channels)
+        if weights is True:
+            load_encoder_weights(mit, download(mix_transformer.imagenet_weights, name))
+        elif weights:
+            load_encoder_weights(mit, read(weights).rename(mix_transformer.own_names))
+        return Encoder(*mix_transformer.stages(mit, drop_path, activation_checkpointing))
+    name = name.removeprefix(TIMM_PREFIX)
+    net = timm_encoder.build(name, in_channels, drop_path)
+    if weights is True:
+        load_encoder_weights(net, download(timm_encoder.imagenet_weights, name))
+    elif weights:
+        load_encoder_weights(net, read(weights).rename(lambda x: timm_encoder.own_names(net, x)))
+    return Encoder(*timm_encoder.stages(net, name, in_channels, activation_checkpointing))

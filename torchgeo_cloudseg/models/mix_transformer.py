@@ -12,9 +12,19 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from segmentation_models_pytorch.encoders import encoders as smp_encoders
+from segmentation_models_pytorch.encoders import get_encoder
 from segmentation_models_pytorch.encoders import mix_transformer as smp_mit
 from timm.layers.drop import DropPath
 from torch import Tensor, nn
+
+from torchgeo_cloudseg.models.checkpointing import run
+
+#: The Mix Transformers that segmentation-models-pytorch knows.
+MIX_TRANSFORMERS = tuple(name for name in smp_encoders if name.startswith('mit_'))
+
+#: Beginning of the names of SegFormer's classifier, which some files hold too.
+CLASSIFIER = 'head.'
 
 
 def to_map(tokens: Tensor, height: int, width: int) -> Tensor:
@@ -174,6 +184,7 @@ class MixTransformerStage(nn.Module):
         blocks: nn.Sequential,
         norm: nn.LayerNorm,
         drop_path: list[float],
+        activation_checkpointing: bool = False,
     ) -> None:
         """Initialize a new MixTransformerStage instance.
 
@@ -182,6 +193,8 @@ class MixTransformerStage(nn.Module):
             blocks: smp's blocks.
             norm: layer norm at the end of the stage.
             drop_path: drop-path probability of each block.
+            activation_checkpointing: of each block keep only the input, and compute the rest
+                again during the backward pass.
         """
         super().__init__()
         self.patch_embed = nn.ModuleDict({'proj': patch_embed.proj, 'norm': patch_embed.norm})
@@ -189,6 +202,7 @@ class MixTransformerStage(nn.Module):
             Block(block, rate) for block, rate in zip(blocks, drop_path, strict=True)
         )
         self.norm = norm
+        self.activation_checkpointing = activation_checkpointing
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode.
@@ -203,5 +217,71 @@ class MixTransformerStage(nn.Module):
         height, width = x.shape[-2:]
         x = self.patch_embed['norm'](to_tokens(x))
         for block in self.blocks:
-            x = block(x, height, width)
+            x = run(block, x, height, width, checkpointing=self.activation_checkpointing)
         return to_map(self.norm(x), height, width)
+
+
+def build(name: str, in_channels: int) -> smp_mit.MixVisionTransformerEncoder:
+    """Make smp's encoder.
+
+    Args:
+        name: ``mit_b0`` ... ``mit_b5``.
+        in_channels: channels of the image.
+
+    Returns:
+        the encoder.
+    """
+    spec = smp_encoders[name]
+    return spec['encoder'](**spec['params'], in_chans=in_channels)
+
+
+def imagenet_weights(name: str) -> dict[str, Tensor]:
+    """Weights that smp offers for an encoder, by the names of :func:`build`.
+
+    Args:
+        name: ``mit_b0`` ... ``mit_b5``.
+
+    Returns:
+        weights by name, for three channels.
+    """
+    encoder: nn.Module = get_encoder(name, in_channels=3, weights='imagenet')
+    return encoder.state_dict()
+
+
+def own_names(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Leave the classifier out.
+
+    Args:
+        state_dict: weights of the whole SegFormer, or of the encoder.
+
+    Returns:
+        the encoder's.
+    """
+    return {name: x for name, x in state_dict.items() if not name.startswith(CLASSIFIER)}
+
+
+def stages(
+    source: smp_mit.MixVisionTransformerEncoder, drop_path: float, activation_checkpointing: bool
+) -> tuple[list[nn.Module], list[int]]:
+    """Take an encoder apart.
+
+    Args:
+        source: what :func:`build` has made.
+        drop_path: drop-path probability of the last block; it grows linearly from 0.
+        activation_checkpointing: see :class:`MixTransformerStage`.
+
+    Returns:
+        four stages, and the number of channels after each.
+    """
+    rates = torch.split(torch.linspace(0, drop_path, sum(source.depths)), source.depths)
+    found: list[nn.Module] = [
+        MixTransformerStage(
+            getattr(source, f'patch_embed{i}'),
+            getattr(source, f'block{i}'),
+            getattr(source, f'norm{i}'),
+            rates[i - 1].tolist(),
+            activation_checkpointing,
+        )
+        for i in range(1, 5)
+    ]
+    return found, source.out_channels[2:]

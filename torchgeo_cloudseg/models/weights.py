@@ -3,91 +3,165 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-import torch
 from torch import Tensor, nn
+from torchgeo.models import get_weight
 
-from torchgeo_cloudseg.models.state_files import as_state_dict, listing, read_weights
+# torchvision has no type information, and TorchGeo takes the class from here too
+from torchvision.models._api import WeightsEnum  # type: ignore[import-untyped]
+
+from torchgeo_cloudseg.models.state_files import as_state_dict, listing, read_weights, summary
+
+#: Where weights come from: True for the library's own, TorchGeo's, a file, None or False for none.
+Weights = bool | str | os.PathLike[str] | WeightsEnum | None
+
+#: Sentinel-2's names for blue, green, red and near infrared, the order of four optical channels.
+FOUR_BANDS = ('B2', 'B3', 'B4', 'B8')
+
+#: Channels of an ordinary photograph.
+RGB = 3
 
 
 class PretrainedWeightsError(ValueError):
     """Pretrained weights that cannot be had, or do not fit the encoder."""
 
 
-def adapt_first_weight(weight: Tensor, in_channels: int) -> Tensor:
+@dataclass(frozen=True)
+class Pretrained:
+    """Weights and where they come from.
+
+    Attributes:
+        state_dict: weights by name.
+        source: a file or a name, for messages.
+        bands: names of the channels of the first convolution, where known.
+    """
+
+    state_dict: dict[str, Tensor]
+    source: str
+    bands: tuple[str, ...] = ()
+
+    def rename(self, names: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> Pretrained:
+        """The same weights by other names.
+
+        Args:
+            names: makes one state dict of another.
+
+        Returns:
+            the renamed weights.
+        """
+        return replace(self, state_dict=names(self.state_dict))
+
+
+def download(loader: Callable[[str], dict[str, Tensor]], name: str) -> Pretrained:
+    """Let another library fetch weights.
+
+    Args:
+        loader: gives the state dict of a name.
+        name: the name.
+
+    Returns:
+        the weights.
+
+    Raises:
+        PretrainedWeightsError: if they can neither be downloaded nor found in the cache.
+    """
+    try:
+        return Pretrained(loader(name), f'pretrained weights of {name}')
+    except Exception as error:
+        raise PretrainedWeightsError(
+            f'pretrained weights of {name}: they could not be downloaded ({summary(error)}). '
+            'Connect to the network once, or give the path of a local state dict as weights=, '
+            'or weights=None to start from scratch.'
+        ) from error
+
+
+def read(weights: str | os.PathLike[str] | WeightsEnum) -> Pretrained:
+    """Get TorchGeo's weights, or those in a file.
+
+    Args:
+        weights: a member of one of TorchGeo's enumerations, its name
+            (``'ResNet50_Weights.SENTINEL1_ALL_MOCO'``), or a path.
+
+    Returns:
+        the weights.
+
+    Raises:
+        PretrainedWeightsError: if TorchGeo has no such weights, or they cannot be downloaded.
+        FileNotFoundError: if there is no such file.
+        WeightsFileError: if the file is damaged or holds anything but tensors by name.
+    """
+    if isinstance(weights, str) and re.fullmatch(r'\w+_Weights\.\w+', weights):
+        try:
+            weights = get_weight(weights)
+        except (KeyError, ValueError) as error:
+            raise PretrainedWeightsError(f'weights={weights!r}: TorchGeo has none such') from error
+    if isinstance(weights, WeightsEnum):
+        enum = weights
+        found = download(lambda _: dict(enum.get_state_dict(progress=True)), str(enum))
+        return replace(found, bands=tuple(enum.meta.get('bands') or ()))
+    return Pretrained(as_state_dict(read_weights(weights), weights), str(Path(weights)))
+
+
+def adapt_first_weight(weight: Tensor, in_channels: int, bands: Sequence[str] = ()) -> Tensor:
     """Convolution weights for another number of channels.
 
-    The channels are repeated in turn and scaled by their old number over the new one, so that
-    responses keep their size.
+    The channels of a photograph are repeated in turn. Of a satellite's, four are found by name.
+    Both are scaled by the old number of channels over the new one, so that responses keep their
+    size.
 
     Args:
         weight: weights of shape (O, I, kH, kW).
         in_channels: the new number of channels n.
+        bands: names of the I channels, where known.
 
     Returns:
-        weights of shape (O, n, kH, kW).
+        weights of shape (O, n, kH, kW); unchanged where neither rule applies.
     """
     old = weight.shape[1]
-    return weight[:, torch.arange(in_channels) % old] * (old / in_channels)
+    if old == in_channels:
+        return weight
+    if old == RGB:
+        chosen = [i % old for i in range(in_channels)]
+    elif in_channels == len(FOUR_BANDS) and set(FOUR_BANDS) <= set(bands):
+        chosen = [bands.index(band) for band in FOUR_BANDS]
+    else:
+        return weight
+    return weight[:, chosen] * (old / in_channels)
 
 
-def load_encoder_weights(
-    encoder: nn.Module,
-    state_dict: dict[str, Tensor],
-    source: str,
-    first_conv: str,
-    ignored: tuple[str, ...] = (),
-) -> None:
+def load_encoder_weights(encoder: nn.Module, weights: Pretrained) -> None:
     """Load weights into an encoder, its first convolution adapted to the encoder's channels.
 
     Args:
         encoder: the encoder.
-        state_dict: weights by the encoder's own names.
-        source: where they come from, for the message.
-        first_conv: name of the first convolution's weight; weights for three channels are
-            adapted to any number, others must fit.
-        ignored: beginnings of names that an encoder has no use for (the classifier's).
+        weights: weights by the encoder's own names.
 
     Raises:
         PretrainedWeightsError: if any name is missing or unexpected, or a shape differs.
     """
     own = encoder.state_dict()
-    found = {name: x for name, x in state_dict.items() if not name.startswith(ignored or ('\0',))}
-    if first_conv in found and found[first_conv].ndim == 4 and found[first_conv].shape[1] == 3:
-        found[first_conv] = adapt_first_weight(found[first_conv], own[first_conv].shape[1])
-    problems = [
-        f'{what}: {listing(names)}'
-        for what, names in (
-            ('missing', [name for name in own if name not in found]),
-            ('unexpected', [name for name in found if name not in own]),
-            (
-                'of another shape',
-                [
-                    f'{name} {tuple(found[name].shape)} instead of {tuple(x.shape)}'
-                    for name, x in own.items()
-                    if name in found and found[name].shape != x.shape
-                ],
-            ),
-        )
-        if names
-    ]
-    if problems:
+    found = dict(weights.state_dict)
+    first = next(name for name, x in encoder.named_modules() if isinstance(x, nn.Conv2d))
+    stem = f'{first}.weight'
+    if stem in found and found[stem].ndim == own[stem].ndim:
+        found[stem] = adapt_first_weight(found[stem], own[stem].shape[1], weights.bands)
+    problems = {
+        # files of old versions of PyTorch do not have this counter
+        'missing': [x for x in own if x not in found and not x.endswith('num_batches_tracked')],
+        'unexpected': [name for name in found if name not in own],
+        'of another shape': [
+            f'{name} {tuple(found[name].shape)} instead of {tuple(x.shape)}'
+            for name, x in own.items()
+            if name in found and found[name].shape != x.shape
+        ],
+    }
+    if any(problems.values()):
+        listed = '; '.join(f'{what}: {listing(names)}' for what, names in problems.items() if names)
         raise PretrainedWeightsError(
-            f'{source}: these weights do not fit the encoder. ' + '; '.join(problems)
+            f'{weights.source}: these weights do not fit the encoder. {listed}'
         )
-    encoder.load_state_dict(found)
-
-
-def read_encoder_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read an encoder's state dict from a file.
-
-    Args:
-        path: the file.
-
-    Returns:
-        weights by name.
-
-    Raises:
-        WeightsFileError: if the file is damaged or holds anything but tensors by name.
-    """
-    return as_state_dict(read_weights(path), path)
+    encoder.load_state_dict({**own, **found})

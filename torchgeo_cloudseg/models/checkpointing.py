@@ -1,0 +1,39 @@
+"""Activation checkpointing: less memory for a second forward pass during the backward pass."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+
+def run(module: nn.Module, *inputs: Tensor | int, checkpointing: bool) -> Tensor:
+    """Call a module, keeping only its inputs for the backward pass if asked to.
+
+    Args:
+        module: the module.
+        *inputs: what it is called with.
+        checkpointing: whether to compute its activations again during the backward pass. Without
+            effect where there is none.
+
+    Returns:
+        its output.
+    """
+    if checkpointing and torch.is_grad_enabled():
+        out: Tensor = checkpoint(module, *inputs, use_reentrant=False)
+    else:
+        out = module(*inputs)
+    return out
+
+
+def can_run_twice(module: nn.Module) -> bool:
+    """Whether a second forward pass leaves no traces.
+
+    Args:
+        module: the module.
+
+    Returns:
+        False where batch norm would count its statistics twice.
+    """
+    return not any(isinstance(part, _BatchNorm) for part in module.modules())

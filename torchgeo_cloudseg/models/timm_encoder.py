@@ -1,0 +1,219 @@
+"""timm's hierarchical encoders, taken apart into four stages."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import OrderedDict
+from typing import Any
+
+import timm
+import torch
+from timm.layers.format import Format
+from timm.models import FeatureListNet
+from torch import Tensor, nn
+
+from torchgeo_cloudseg.models.checkpointing import can_run_twice, run
+
+logger = logging.getLogger(__name__)
+
+#: Strides of the four stages.
+STRIDES = (4, 8, 16, 32)
+
+#: Side in pixels of the image that is sent through a new encoder to see that its stages fit.
+TRIAL = 64
+
+
+class TimmStage(nn.Module):
+    """Some of an encoder's modules in turn, from map to map."""
+
+    def __init__(
+        self,
+        modules: dict[str, nn.Module],
+        tokens_in: bool,
+        tokens_out: bool,
+        activation_checkpointing: bool,
+    ) -> None:
+        """Initialize a new TimmStage instance.
+
+        Args:
+            modules: the modules by name.
+            tokens_in: whether they expect (B, H, W, C) instead of (B, C, H, W).
+            tokens_out: whether they return it.
+            activation_checkpointing: compute activations again during the backward pass. A stage
+                with batch norm is left alone: its statistics would be counted twice.
+        """
+        super().__init__()
+        self.body = nn.Sequential(OrderedDict(modules))
+        self.tokens_in = tokens_in
+        self.tokens_out = tokens_out
+        self.activation_checkpointing = activation_checkpointing and can_run_twice(self.body)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode.
+
+        Args:
+            x: maps of shape (B, C, H, W).
+
+        Returns:
+            maps of shape (B, C', H', W').
+        """
+        if self.tokens_in:
+            x = x.permute(0, 2, 3, 1)
+        x = run(self.body, x, checkpointing=self.activation_checkpointing)
+        return x.permute(0, 3, 1, 2) if self.tokens_out else x
+
+
+def build(name: str, in_channels: int, drop_path: float) -> FeatureListNet:
+    """Make a timm encoder that can be taken apart.
+
+    Args:
+        name: timm's name.
+        in_channels: channels of the image.
+        drop_path: drop-path rate, for encoders that know it.
+
+    Returns:
+        the encoder, with four feature maps at strides 4, 8, 16 and 32.
+
+    Raises:
+        ValueError: if timm does not know the name, or the encoder is not of this kind.
+    """
+    if not timm.is_model(name):
+        similar = timm.list_models(f'*{name.split(".")[0].split("_")[0]}*')[:8]
+        hint = f'similar: {", ".join(similar)}' if similar else 'see timm.list_models()'
+        raise ValueError(f'encoder={name!r}: neither a Mix Transformer nor known to timm; {hint}')
+    net = _create(name, in_channels=in_channels, drop_path=drop_path)
+    if not isinstance(net, FeatureListNet):
+        raise ValueError(
+            f'encoder={name!r}: timm does not run it as a list of modules '
+            f'({type(net).__name__}), so nothing can step in between its stages. '
+            'ConvNeXt, Swin, PVTv2, ResNet and many others can'
+        )
+    strides = net.feature_info.reduction()
+    if any(strides.count(stride) != 1 for stride in STRIDES):
+        raise ValueError(f'encoder={name!r}: found stages at strides {strides}, expected {STRIDES}')
+    return net
+
+
+def _create(name: str, in_channels: int, drop_path: float) -> nn.Module:
+    """Call timm, without those optional arguments that the encoder does not know."""
+    # Swin's windows are made for one size of image unless told otherwise
+    options: dict[str, Any] = {'strict_img_size': False, 'drop_path_rate': drop_path}
+    while True:
+        try:
+            net: nn.Module = timm.create_model(
+                name, features_only=True, in_chans=in_channels, **options
+            )
+        except TypeError as error:
+            unknown = [option for option in options if f"'{option}'" in str(error)]
+            if not unknown:
+                raise
+            for option in unknown:
+                logger.info('encoder %s has no argument %s', name, option)
+                del options[option]
+        except (AssertionError, RuntimeError, AttributeError) as error:
+            raise ValueError(
+                f'encoder={name!r}: timm cannot make a feature extractor of it ({error})'
+            ) from error
+        else:
+            return net
+
+
+def imagenet_weights(name: str) -> dict[str, Tensor]:
+    """Weights that timm offers for an encoder, by the names of :func:`build`.
+
+    Args:
+        name: timm's name, with or without the tag of the weights.
+
+    Returns:
+        weights by name, for three channels.
+    """
+    net: nn.Module = timm.create_model(name, features_only=True, pretrained=True)
+    return net.state_dict()
+
+
+def own_names(net: FeatureListNet, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the weights of a whole timm model, whose stages lie one level deeper.
+
+    Args:
+        net: what :func:`build` has made.
+        state_dict: weights by the names of the whole model (``stages.0.x``), or already by the
+            encoder's own (``stages_0.x``).
+
+    Returns:
+        weights by the encoder's own names; what lies behind its last stage (the classifier) is
+        left out.
+    """
+    renamed = {}
+    for child in net:
+        nested = [child[: i.start()] + '.' + child[i.end() :] for i in re.finditer('_', child)]
+        for prefix in (child, *nested):
+            part = {
+                f'{child}.{name.removeprefix(prefix + ".")}': x
+                for name, x in state_dict.items()
+                if name.startswith(prefix + '.')
+            }
+            if part:
+                renamed.update(part)
+                break
+    return renamed
+
+
+def stages(
+    net: FeatureListNet, name: str, in_channels: int, activation_checkpointing: bool
+) -> tuple[list[nn.Module], list[int]]:
+    """Take an encoder apart.
+
+    Args:
+        net: what :func:`build` has made.
+        name: its name, for the message.
+        in_channels: channels of the image.
+        activation_checkpointing: see :class:`TimmStage`.
+
+    Returns:
+        four stages, and the number of channels after each.
+
+    Raises:
+        ValueError: if the stages do not turn maps into maps of the announced size.
+    """
+    info = net.feature_info
+    layers = zip(net.return_layers, info.reduction(), info.channels(), strict=True)
+    ends = {child: width for child, stride, width in layers if stride in STRIDES}
+    channels = list(ends.values())
+    tokens = net.output_fmt == Format.NHWC
+    found: list[nn.Module] = []
+    modules: dict[str, nn.Module] = {}
+    for child, module in net.items():
+        modules[child] = module
+        if child in ends:
+            # images are never tokens
+            found.append(
+                TimmStage(modules, tokens and bool(found), tokens, activation_checkpointing)
+            )
+            modules = {}
+    _try(found, channels, name, in_channels)
+    return found, channels
+
+
+def _try(found: list[nn.Module], channels: list[int], name: str, in_channels: int) -> None:
+    """Send an image through."""
+    x = torch.zeros(1, in_channels, TRIAL, TRIAL)
+    modes = [stage.training for stage in found]
+    with torch.no_grad():
+        for stage, width, stride in zip(found, channels, STRIDES, strict=True):
+            expected = (1, width, TRIAL // stride, TRIAL // stride)
+            try:
+                x = stage.eval()(x)
+                shape = tuple(x.shape)
+            except Exception as error:
+                raise ValueError(
+                    f'encoder={name!r}: its stage at stride {stride} does not run on an image of '
+                    f'{TRIAL} px ({type(error).__name__}: {error})'
+                ) from error
+            if shape != expected:
+                raise ValueError(
+                    f'encoder={name!r}: its stage at stride {stride} returned {shape}, '
+                    f'expected {expected}'
+                )
+    for stage, mode in zip(found, modes, strict=True):
+        stage.train(mode)
