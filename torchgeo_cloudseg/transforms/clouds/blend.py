@@ -52,34 +52,38 @@ def blend(
     Raises:
         ValueError: if the data range does not fit the image.
     """
-    black, white = check_data_range(image, data_range, nodata)
-    precise = image.dtype if image.dtype in (torch.float32, torch.float64) else torch.float32
-    ground = image.to(precise)
-    alpha, light = (part[:, None].to(precise) for part in (layers.alpha, 1 - layers.shadow))
+    integer = not image.is_floating_point()
+    # products of half precision lose the cloud's texture; long integers need more than float32
+    wide = image.dtype == torch.float64 or (integer and image.element_size() > 2)
+    ground = image.to(torch.float64 if wide else torch.float32)
+    black, white = check_data_range(ground, data_range, nodata, integer)
+    alpha, light = (part[:, None].to(ground.dtype) for part in (layers.alpha, 1 - layers.shadow))
     cloud = (black + (white - black) * reflectance)[:, :, None, None].to(ground)
-    shaded = ground * light
+    cloudy = ground * light
     if black != 0:
-        shaded += black * (1 - light)
-    # lerp_ with a broadcast end is as fast as a plain product
-    cloudy = shaded.lerp_(cloud, alpha)
-    if not image.is_floating_point():
+        cloudy += black * (1 - light)
+    cloudy.lerp_(cloud, alpha)
+    if integer:
         limits = torch.iinfo(image.dtype)
-        cloudy = cloudy.round_().clamp_(limits.min, limits.max)
-    cloudy = cloudy.to(image.dtype)
+        cloudy.round_().clamp_(limits.min, limits.max)
     if nodata is not None:
-        cloudy = torch.where((image == nodata).all(1, keepdim=True), image, cloudy)
-    return cloudy
+        cloudy = torch.where((ground == nodata).all(1, keepdim=True), ground, cloudy)
+    return cloudy.to(image.dtype)
 
 
 def check_data_range(
-    image: Tensor, data_range: tuple[float, float], nodata: float | None = None
+    image: Tensor,
+    data_range: tuple[float, float],
+    nodata: float | None = None,
+    integer: bool = False,
 ) -> tuple[float, float]:
     """Check that image values can be reflectances scaled by *data_range*.
 
     Args:
-        image: tensor (B, C, H, W).
+        image: floating-point tensor (B, C, H, W).
         data_range: image values of reflectance 0 and 1.
         nodata: value that does not count.
+        integer: whether the image was stored as integers.
 
     Returns:
         the data range.
@@ -91,11 +95,10 @@ def check_data_range(
     width = white - black
     if not (math.isfinite(width) and width > 0):
         raise ValueError(f'data_range={data_range}: expected (black, white) with black < white.')
-    if not image.is_floating_point() and width < 2:
+    if integer and width < 2:
         raise ValueError(
-            f'data_range={data_range} is for floating-point images, but this one is '
-            f'{image.dtype}. Pass the values of reflectance 0 and 1, such as (0, 255) or '
-            '(0, 10000).'
+            f'data_range={data_range} is for floating-point images, but this one has integers. '
+            'Pass the values of reflectance 0 and 1, such as (0, 255) or (0, 10000).'
         )
     valid = image if nodata is None else image[image != nodata]
     lowest, highest = _extremes(valid)

@@ -80,6 +80,16 @@ class OpacityCurve:
         level = np.where(cover >= 1, -np.inf, np.where(cover <= 0, np.inf, level))
         return cls(level, half, steepness, ceiling, veiled)
 
+    def __getitem__(self, samples: slice) -> OpacityCurve:
+        """The curves of some samples."""
+        return OpacityCurve(
+            self.level[samples],
+            self.half[samples],
+            self.steepness[samples],
+            self.ceiling[samples],
+            self.veiled,
+        )
+
     def mask(self, field: Tensor) -> Tensor:
         """Where there is cloud.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -109,6 +109,28 @@ class CloudField:
         """Number of samples."""
         return len(self.seeds)
 
+    def __iter__(self) -> Iterator[CloudField]:
+        """The skies of the samples, one by one."""
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> CloudField:
+        """The sky of one sample.
+
+        Args:
+            index: position of the sample.
+
+        Returns:
+            a field of one sample.
+        """
+        one = slice(index, index + 1 or None)
+        return replace(
+            self,
+            seeds=self.seeds[one],
+            parameters={name: values[one] for name, values in self.parameters.items()},
+            curve=self.curve[one],
+            drawn=None if self.drawn is None else self.drawn[one],
+        )
+
     @property
     def shadow_shift(self) -> Array:
         """Array (B, 2): metres from a cloud down and to the right to its shadow, north up."""
@@ -130,6 +152,8 @@ class CloudField:
             the layers, (B, H, W).
         """
         device = torch.device(device)
+        if device.type == 'cpu' and len(self) > 1:
+            return CloudLayers(*_joined([sky.layers(grid) for sky in self]))
         if self.drawn is not None and grid in (None, self.grid):
             thickness = self.drawn.to(device)
         else:
@@ -203,6 +227,15 @@ class CloudField:
                 f'{len(batch)} images for a field of {len(self)} skies: expected one sky, or one '
                 'per image.'
             )
+        if batch.is_cpu and len(batch) > 1:
+            # one by one: vectorized functions may differ in the last bit at the end of a row, and
+            # a single image stays in the cache
+            skies = list(self) * (len(batch) // len(self))
+            alone = [
+                sky.apply(part, data_range, nodata, cloud_reflectance)
+                for sky, part in zip(skies, batch.split(1), strict=True)
+            ]
+            return CloudyImage(*_joined(alone))
         layers = self.layers(self.grid.resampled(*batch.shape[-2:]), batch.device)
         if len(self) < len(batch):
             layers = CloudLayers(*(layer.expand(len(batch), -1, -1) for layer in layers))
@@ -212,6 +245,11 @@ class CloudField:
             cloudy, layers.mask.long(), layers.alpha[:, None], layers.shadow[:, None]
         )
         return result if image.ndim == 4 else CloudyImage(*(layer[0] for layer in result))
+
+
+def _joined(parts: Sequence[tuple[Tensor, ...]]) -> list[Tensor]:
+    """Tensors of several samples, kind by kind."""
+    return [torch.cat(kind) for kind in zip(*parts, strict=True)]
 
 
 def plane_noise(recipe: CloudRecipe, pixel_size: float) -> PlaneNoise:

@@ -194,7 +194,7 @@ PRESETS: Mapping[str, CloudRecipe] = MappingProxyType({
         thin=0.75,
         haze=0.12,
         feature_size=900.0,
-        spectral_exponent=(2.6, 3.6),
+        spectral_exponent=(2.4, 3.2),
         break_scale=50.0,
         cloud_reflectance=0.7,
     ),

@@ -1,0 +1,217 @@
+"""Synthetic clouds on a GeoTIFF of any size, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+import torch
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+from torch import Tensor
+from tqdm import tqdm
+
+from ..transforms.clouds import CloudField, CloudRecipe, Grid
+from ..transforms.clouds.blend import blend
+from ..transforms.clouds.curve import OpacityCurve, plane_quantiles, shares_above
+from ..transforms.clouds.field import draw_parameters, plane_noise
+from ..transforms.clouds.hashing import combine
+from .clouds_io import CloudWriter, colour_bands, open_clear, place_of
+
+#: Image values of reflectance 0 and 1, by dtype.
+DATA_RANGES = {
+    'uint8': (0.0, 255.0),
+    'uint16': (0.0, 10000.0),
+    'int16': (0.0, 10000.0),
+    'float32': (0.0, 1.0),
+    'float64': (0.0, 1.0),
+}
+
+#: Range and number of bins of the histogram that finds quantiles; the field has unit variance.
+FIELD_RANGE, BINS = 8.0, 1 << 16
+
+
+class CloudRasters(NamedTuple):
+    """Files that were written.
+
+    Attributes:
+        image: the cloudy image, of the dtype, bands and georeference of the input.
+        mask: uint8: 1 cloud, 0 clear, 255 no data.
+        alpha: float32: opacity in 0..1, NaN for no data.
+    """
+
+    image: Path
+    mask: Path
+    alpha: Path
+
+
+def add_clouds_to_raster(
+    input: str | Path,  # noqa: A002  # the name that users of command lines expect
+    output: str | Path,
+    recipe: CloudRecipe | str = 'broken',
+    seed: int = 0,
+    pixel_size: float | None = None,
+    data_range: tuple[float, float] | None = None,
+    mask: str | Path | None = None,
+    alpha: str | Path | None = None,
+    block_size: int = 1024,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> CloudRasters:
+    """Put clouds and their shadows on a cloud-free GeoTIFF of any size.
+
+    The clouds are continuous over the scene, whatever the size of the blocks, and memory does not
+    grow with the scene. The cover that the recipe asks for is met over all pixels that have data.
+    Files appear under their names when all are complete.
+
+    Args:
+        input: cloud-free image, north up. Alpha bands are left as they are.
+        output: GeoTIFF to write.
+        recipe: kind of sky, or the name of a preset.
+        seed: clouds follow from it and from the place: images of the same place get the same
+            clouds; another number gives other clouds.
+        pixel_size: metres per pixel; by default, from the georeference.
+        data_range: image values of reflectance 0 and 1; by default (0, 255) for uint8,
+            (0, 10000) for 16-bit integers, and (0, 1) for floating-point images.
+        mask: GeoTIFF of the cloud mask; by default ``<output>_mask.tif``.
+        alpha: GeoTIFF of the opacity; by default ``<output>_alpha.tif``.
+        block_size: rows and columns of a block.
+        overwrite: replace files that exist.
+        progress: show a progress bar.
+
+    Returns:
+        the files that were written.
+
+    Raises:
+        FileExistsError: if an output exists and *overwrite* is False.
+        FileNotFoundError: if the input, or the folder of an output, does not exist.
+        ValueError: if the image cannot be used as it is; the message names file and remedy.
+    """
+    output = Path(output)
+    files = CloudRasters(
+        output,
+        Path(mask) if mask else output.with_name(f'{output.stem}_mask.tif'),
+        Path(alpha) if alpha else output.with_name(f'{output.stem}_alpha.tif'),
+    )
+    if block_size < 16:
+        raise ValueError(f'block_size={block_size}: expected at least 16 pixels.')
+    recipe = CloudRecipe.preset(recipe) if isinstance(recipe, str) else recipe
+    # a mask of the image goes into the file, not beside it
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), open_clear(Path(input)) as source:
+        dtype = source.dtypes[0]
+        if data_range is None and dtype not in DATA_RANGES:
+            raise ValueError(
+                f'{input}: found dtype {dtype}, for which no data range is usual. Pass '
+                'data_range=(black, white), the values of reflectance 0 and 1.'
+            )
+        values = data_range or DATA_RANGES[dtype]
+        place, bounds = place_of(source, pixel_size)
+        windows = list(_windows(source, block_size))
+        passes = 1 if recipe.cover is None else 2
+        with tqdm(
+            total=passes * len(windows), desc=output.name, unit='block', disable=not progress
+        ) as bar:
+            field = _draw(source, recipe, combine([seed, *bounds]), place, windows, bar)
+            with CloudWriter(source, files, block_size, overwrite) as writer:
+                for window in windows:
+                    _write_block(source, writer, field, window, values)
+                    bar.update()
+    return files
+
+
+def _windows(source: DatasetReader, block_size: int) -> Iterator[Window]:
+    """Blocks from left to right and from top to bottom."""
+    for row in range(0, source.height, block_size):
+        for column in range(0, source.width, block_size):
+            height = min(block_size, source.height - row)
+            yield Window(column, row, min(block_size, source.width - column), height)
+
+
+def _draw(
+    source: DatasetReader,
+    recipe: CloudRecipe,
+    seed: int,
+    place: Grid,
+    windows: list[Window],
+    bar: tqdm[None],
+) -> CloudField:
+    """Clouds over a scene, with the cover that the recipe asks for over pixels with data."""
+    noise, parameters = plane_noise(recipe, min(place.pixel_size)), draw_parameters(recipe, [seed])
+    level, half = plane_quantiles(parameters)
+    if recipe.cover is not None:
+        histogram = np.zeros(BINS, np.int64)
+        for window in windows:
+            values = noise.render([seed], _part(place, window))[0].numpy()
+            cells = (values + FIELD_RANGE) * (BINS / (2 * FIELD_RANGE))
+            cells = cells.clip(0, BINS - 1).astype(np.int64)
+            histogram += np.bincount(cells[_valid(source, window)], minlength=BINS)
+            bar.update()
+        if not histogram.any():
+            raise ValueError(f'{source.name}: found no pixel with data, expected some.')
+        level, half = (_exceeded_by(histogram, share) for share in shares_above(parameters))
+    curve = OpacityCurve.through(level, half, parameters)
+    return CloudField(recipe, (seed,), place, noise, parameters, curve)
+
+
+def _part(place: Grid, window: Window) -> Grid:
+    """Grid of a block."""
+    return place.window(window.row_off, window.col_off, window.height, window.width)
+
+
+def _valid(source: DatasetReader, window: Window) -> npt.NDArray[np.bool_]:
+    """Pixels of a block that have data in any band."""
+    valid: npt.NDArray[np.bool_] = source.dataset_mask(window=window) > 0
+    if np.issubdtype(source.dtypes[0], np.floating):
+        image = source.read(colour_bands(source), window=window)
+        valid &= ~np.isnan(image).all(0)
+    return valid
+
+
+def _exceeded_by(
+    histogram: npt.NDArray[np.int64], share: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Field values (1,) that a share (1,) of the counted pixels exceeds."""
+    below = np.concatenate([[0], np.cumsum(histogram)]) / histogram.sum()
+    edges = np.linspace(-FIELD_RANGE, FIELD_RANGE, BINS + 1)
+    # the last edge below the share and the first above it bound the bins that count
+    occupied = slice(np.argmax(below > 0) - 1, np.argmax(below >= 1) + 1)
+    return np.interp(1 - share, below[occupied], edges[occupied])
+
+
+def _write_block(
+    source: DatasetReader,
+    writer: CloudWriter,
+    field: CloudField,
+    window: Window,
+    data_range: tuple[float, float],
+) -> None:
+    """Cloud one block and write it."""
+    bands = colour_bands(source)
+    image = source.read(window=window)
+    chosen = [band - 1 for band in bands]
+    layers = field.layers(_part(field.grid, window))
+    nodata = source.nodata
+    try:
+        cloudy = blend(
+            _tensor(image[chosen]),
+            layers,
+            field.reflectance(len(bands)),
+            data_range,
+            None if nodata is None or np.isnan(nodata) else nodata,
+        )
+    except ValueError as error:
+        raise ValueError(f'{source.name}, {window}: {error}') from error
+    image[chosen] = cloudy[0].numpy().astype(image.dtype, copy=False)
+    valid = _valid(source, window)
+    cover = np.where(valid, layers.mask[0].numpy(), 255).astype(np.uint8)
+    opacity = np.where(valid, layers.alpha[0].numpy(), np.nan).astype(np.float32)
+    writer.write(window, image, cover, opacity)
+
+
+def _tensor(image: npt.NDArray[np.generic]) -> Tensor:
+    """Image as tensor (1, C, H, W)."""
+    return torch.from_numpy(image)[None]
