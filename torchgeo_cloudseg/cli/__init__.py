@@ -20,7 +20,9 @@ class Command(NamedTuple):
 
 #: Subcommands by name, in the order of the help. Each module has a ``run(name, args)``.
 COMMANDS: dict[str, Command] = {
-    'demo': Command('write miniature data, train teacher and student on it, show the result', 'demo'),
+    'demo': Command(
+        'write miniature data, train teacher and student on it, show the result', 'demo'
+    ),
     'index': Command('build the index of a data set, check every file, and report', 'index'),
     'fit': Command('train a teacher or a student (--config FILE)', 'lightning'),
     'validate': Command('evaluate a checkpoint on the validation patches', 'lightning'),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
@@ -14,31 +13,41 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from tqdm.auto import tqdm
 
 from .errors import SceneError, ScenesError
 from .layer import Layer
 from .m3mcr_layout import LAYERS, LIST_COLUMNS, SEASONS
-from .raster_io import unreadable
 from .scene_cache import list_files
 from .scene_table import SceneFiles
 
-_STEM = re.compile(r'(?P<area>(?P<season>[a-z]+)_(?P<aoi>[^_/]+))_p_(?P<patch>\d+)')
-
-_END_OF_DAY = pd.Timedelta(days=1) - pd.Timedelta(microseconds=1)
+#: From the beginning of a day to its end.
+_LAST_MOMENT = np.timedelta64(86_400_000_000 - 1, 'us')
 
 #: Folders looked through at the same time, which hides the latency of network disks.
 _SCAN_THREADS = 4
 
 
-class _File(NamedTuple):
-    """A file of a modality, in the order in which scenes are sorted."""
+class _Folder(NamedTuple):
+    """Files of a modality in one area, in the order of the patches."""
 
-    area: str
-    patch: int
-    stem: str
+    #: Folder, as seen from the root of the data set.
     path: str
-    size: int
-    mtime_ns: int
+    #: Number of each patch, as in the file's name.
+    patches: list[str]
+    #: State of each file; -1 for a link to nowhere.
+    sizes: list[int]
+    mtimes_ns: list[int]
+    #: Names that do not follow the layout.
+    strays: list[str]
+
+
+class _Area(NamedTuple):
+    """Patches of an area that have all modalities, and where their files are."""
+
+    name: str
+    patches: list[str]
+    folders: Mapping[str, _Folder]
 
 
 def find_scenes(root: Path, folder: str, layers: Sequence[Layer]) -> pd.DataFrame:
@@ -76,108 +85,158 @@ def scan_scenes(
         the scenes that are complete, as of :func:`find_scenes`, and what is wrong with the others.
     """
     problems: list[SceneError] = []
-    found: dict[str, list[_File]] = {}
+    areas: list[_Area] = []
+    folders = {layer.key: _area_folders(str(root), folder, layer) for layer in layers}
+    names = sorted(set(chain.from_iterable(folders.values())))
+    scan = partial(_scan_area, str(root), layers, folders)
     with ThreadPoolExecutor(_SCAN_THREADS) as pool:
+        for area, broken in tqdm(pool.map(scan, names), 'Looking for scenes', len(names), delay=2):
+            areas.append(area)
+            problems += broken
+    return _listing(areas, layers), problems
+
+
+def _scan_area(
+    root: str, layers: Sequence[Layer], folders: Mapping[str, Mapping[str, str]], name: str
+) -> tuple[_Area, list[SceneError]]:
+    """Files of all modalities in one area, and those that are missing or misnamed."""
+    problems: list[SceneError] = []
+    found: dict[str, _Folder] = {}
+    for layer in layers:
+        path = folders[layer.key].get(name)
+        found[layer.key] = (
+            _scan_folder(root, path, name, layer) if path else _Folder('', [], [], [], [])
+        )
+        for stray in found[layer.key].strays:
+            file = Path(root, found[layer.key].path, stray)
+            expected = f'{layer.folder}_{name}_p_<n>{layer.suffix}, after the folder'
+            if not _is_area(name):
+                expected = f'{layer.folder}_<season>_<aoi>_p_<n>{layer.suffix}'
+            problems.append(SceneError(file, 'this name', expected, 'Rename or remove it.'))
+    patches = found[layers[0].key].patches
+    if all(part.patches == patches for part in found.values()):
+        return _Area(name, patches, found), problems
+    sets = {key: set(part.patches) for key, part in found.items()}
+    for patch in sorted(set(chain.from_iterable(sets.values())), key=int):
+        others = ', '.join(layer.folder for layer in layers if patch in sets[layer.key])
         for layer in layers:
-            areas = list(_area_folders(str(root), folder, layer))
-            scanned = list(pool.map(partial(_scan_area, str(root), layer), areas))
-            found[layer.key] = sorted(chain.from_iterable(files for files, _ in scanned))
-            problems += chain.from_iterable(broken for _, broken in scanned)
-    stems = {key: [file.stem for file in files] for key, files in found.items()}
-    first = next(iter(stems.values()))
-    if any(names != first for names in stems.values()):
-        problems += _missing(stems, root, folder, layers)
-        complete = set(first).intersection(*stems.values())
-        found = {
-            key: [file for file in files if file.stem in complete] for key, files in found.items()
-        }
-    return _listing(found), problems
+            if patch not in sets[layer.key]:
+                kind = layer.folder
+                split = next(part.path for part in found.values() if part.path).partition('/')[0]
+                season = Path(root, split, f'{kind}_{name.partition("_")[0]}')
+                file = season / f'{kind}_{name}' / f'{kind}_{name}_p_{patch}{layer.suffix}'
+                expected = f'one: the scene has {others}'
+                problems.append(SceneError(file, 'no such file', expected))
+    complete = set(patches).intersection(*sets.values())
+    whole = {key: _only(part, complete) for key, part in found.items()}
+    return _Area(name, whole[layers[0].key].patches, whole), problems
 
 
-def _missing(
-    stems: Mapping[str, list[str]], root: Path, folder: str, layers: Sequence[Layer]
-) -> Iterator[SceneError]:
-    """Modalities that some scenes lack."""
-    sets = {key: set(names) for key, names in stems.items()}
-    for stem in sorted(set(chain.from_iterable(sets.values())), key=_sort_key):
-        others = ', '.join(layer.folder for layer in layers if stem in sets[layer.key])
-        for layer in layers:
-            if stem not in sets[layer.key]:
-                path = root / folder / _relative_path(layer, stem)
-                yield SceneError(path, 'no such file', f'one: the scene has {others}')
+def _only(folder: _Folder, patches: set[str]) -> _Folder:
+    """The files of some patches."""
+    kept = [i for i, patch in enumerate(folder.patches) if patch in patches]
+    return _Folder(
+        folder.path,
+        [folder.patches[i] for i in kept],
+        [folder.sizes[i] for i in kept],
+        [folder.mtimes_ns[i] for i in kept],
+        folder.strays,
+    )
 
 
-def _listing(found: Mapping[str, list[_File]]) -> pd.DataFrame:
-    """Files of all modalities, in the same order, as one table."""
-    files = next(iter(found.values()))
-    seasons = [file.area.partition('_')[0] for file in files]
-    codes, names = pd.factorize(np.array(seasons, dtype=object))
-    starts = pd.DatetimeIndex([pd.Timestamp(SEASONS[name][0]) for name in names])
-    stops = pd.DatetimeIndex([pd.Timestamp(SEASONS[name][1]) + _END_OF_DAY for name in names])
-    columns: dict[str, object] = {
-        'scene': [file.stem for file in files],
-        'area': [file.area for file in files],
-        'mint': starts.take(codes),
-        'maxt': stops.take(codes),
+def _scan_folder(root: str, path: str, area: str, layer: Layer) -> _Folder:
+    """Files of a modality in one area.
+
+    There may be a million files: what is done for each of them is next to nothing beside asking
+    the file system for its state.
+    """
+    names: list[str] = []
+    sizes: list[int] = []
+    mtimes_ns: list[int] = []
+    with os.scandir(f'{root}{os.sep}{path}') as entries:
+        for entry in entries:
+            name = entry.name
+            if name.endswith(layer.suffix):
+                names.append(name)
+                try:
+                    state = entry.stat()
+                except OSError:  # a link to nowhere or to itself: reading its header says so
+                    sizes.append(-1)
+                    mtimes_ns.append(-1)
+                else:
+                    sizes.append(state.st_size)
+                    mtimes_ns.append(state.st_mtime_ns)
+    start = f'{layer.folder}_{area}_p_'
+    low, high = len(start), -len(layer.suffix)
+    patches = [name[low:high] for name in names]
+    good = list(range(len(names)))
+    strays: list[str] = []
+    if not _is_area(area):
+        good, strays = [], names
+    elif not all(name.startswith(start) for name in names) or not all(
+        patch.isdecimal() for patch in patches
+    ):
+        fits = [n.startswith(start) and p.isdecimal() for n, p in zip(names, patches, strict=True)]
+        strays = [name for name, fit in zip(names, fits, strict=True) if not fit]
+        good = [i for i, fit in enumerate(fits) if fit]
+    order = sorted(good, key=lambda i: int(patches[i]))
+    return _Folder(
+        path,
+        [patches[i] for i in order],
+        [sizes[i] for i in order],
+        [mtimes_ns[i] for i in order],
+        sorted(strays),
+    )
+
+
+def _listing(areas: Sequence[_Area], layers: Sequence[Layer]) -> pd.DataFrame:
+    """The scenes of all areas as one table."""
+    times = {
+        season: (np.datetime64(start), np.datetime64(stop) + _LAST_MOMENT)
+        for season, (start, stop) in SEASONS.items()
     }
-    for key, layer_files in found.items():
-        columns[key] = [file.path for file in layer_files]
-        columns[f'{key}_size'] = np.array([file.size for file in layer_files], np.int64)
-        columns[f'{key}_mtime_ns'] = np.array([file.mtime_ns for file in layer_files], np.int64)
+    areas = [area for area in areas if area.patches]
+    counts = [len(area.patches) for area in areas]
+    seasons = [times[area.name.partition('_')[0]] for area in areas]
+    columns: dict[str, object] = {
+        'scene': [f'{area.name}_p_{patch}' for area in areas for patch in area.patches],
+        'area': [area.name for area in areas for _ in area.patches],
+        'mint': np.repeat(np.array([start for start, _ in seasons], 'M8[us]'), counts),
+        'maxt': np.repeat(np.array([stop for _, stop in seasons], 'M8[us]'), counts),
+    }
+    for layer in layers:
+        parts = [area.folders[layer.key] for area in areas]
+        starts = [
+            f'{part.path}/{layer.folder}_{area.name}_p_'
+            for part, area in zip(parts, areas, strict=True)
+        ]
+        columns[layer.key] = [
+            f'{start}{patch}{layer.suffix}'
+            for start, part in zip(starts, parts, strict=True)
+            for patch in part.patches
+        ]
+        for name in ('sizes', 'mtimes_ns'):
+            values = chain.from_iterable(getattr(part, name) for part in parts)
+            column = 'size' if name == 'sizes' else 'mtime_ns'
+            columns[f'{layer.key}_{column}'] = np.fromiter(values, np.int64, sum(counts))
     return pd.DataFrame(columns)
 
 
-def _area_folders(root: str, folder: str, layer: Layer) -> Iterator[str]:
-    """Folders of a modality, ``<kind>_<season>/<kind>_<season>_<aoi>``, as seen from the root."""
-    for season in _subfolders(os.path.join(root, folder), layer):  # noqa: PTH118
-        inside = f'{folder}/{season}'
-        for area in _subfolders(os.path.join(root, inside), layer):  # noqa: PTH118
-            yield f'{inside}/{area}'
+def _area_folders(root: str, folder: str, layer: Layer) -> dict[str, str]:
+    """Folders of a modality, ``<kind>_<season>/<kind>_<season>_<aoi>``, by area."""
+    start = f'{layer.folder}_'
+    return {
+        area.removeprefix(start): f'{folder}/{season}/{area}'
+        for season in _subfolders(f'{root}{os.sep}{folder}', start)
+        for area in _subfolders(f'{root}{os.sep}{folder}{os.sep}{season}', start)
+    }
 
 
-def _subfolders(folder: str, layer: Layer) -> list[str]:
+def _subfolders(folder: str, start: str) -> list[str]:
     if not os.path.isdir(folder):  # noqa: PTH112
         return []
     with os.scandir(folder) as entries:
-        start = f'{layer.folder}_'
         return sorted(e.name for e in entries if e.name.startswith(start) and e.is_dir())
-
-
-def _scan_area(root: str, layer: Layer, folder: str) -> tuple[list[_File], list[SceneError]]:
-    """Files of a modality in one area, and those that cannot be taken."""
-    files: list[_File] = []
-    problems: list[SceneError] = []
-    name = folder.rpartition('/')[2]
-    area = name.removeprefix(f'{layer.folder}_')
-    start, end = f'{name}_p_', layer.suffix
-    in_layout = _STEM.fullmatch(f'{area}_p_0') is not None and area.partition('_')[0] in SEASONS
-    with os.scandir(os.path.join(root, folder)) as entries:  # noqa: PTH118
-        for entry in entries:
-            file = entry.name
-            if not file.endswith(end):
-                continue
-            number = file[len(start) : -len(end)]
-            stem = file[len(layer.folder) + 1 : -len(end)]
-            owner = area
-            # the common case without a regular expression: there may be a million files
-            if not (in_layout and file.startswith(start) and number.isdecimal()):
-                match = _parse(stem) if file.startswith(f'{layer.folder}_') else None
-                if match is None:
-                    expected = f'{layer.folder}_<season>_<aoi>_p_<n>{layer.suffix}'
-                    remedy = 'Rename or remove it.'
-                    problems.append(SceneError(entry.path, 'this name', expected, remedy))
-                    continue
-                owner, number = match['area'], match['patch']
-            try:
-                state = entry.stat()
-            except OSError as error:
-                problems.append(unreadable(entry.path, error))
-                # not missing as well: the scene is in the list, and its other files are read
-                state = None
-            path = f'{folder}/{file}'
-            size, mtime_ns = (state.st_size, state.st_mtime_ns) if state else (-1, -1)
-            files.append(_File(owner, int(number), stem, path, size, mtime_ns))
-    return files, problems
 
 
 def read_file_list(
@@ -210,7 +269,7 @@ def read_file_list(
             if not any(columns):
                 continue
             stem = Path(columns[0]).stem.removeprefix(f'{LAYERS["image_clear"].folder}_')
-            if len(columns) != len(LIST_COLUMNS) or _parse(stem) is None:
+            if len(columns) != len(LIST_COLUMNS) or not _is_scene(stem):
                 kinds = ', '.join(LAYERS[key].folder for key in LIST_COLUMNS)
                 found = f'{row} in line {number}'
                 problems.append(SceneError(file_list, found, f'five paths: {kinds}'))
@@ -226,26 +285,19 @@ def read_file_list(
     return list_files(list(scenes.values()), str(root))
 
 
-def _relative_path(layer: Layer, stem: str) -> Path:
-    """Where the layout puts the file of a scene."""
-    match = _parse(stem)
-    season, area = (match['season'], match['area']) if match else ('', '')
-    folder = Path(f'{layer.folder}_{season}') / f'{layer.folder}_{area}'
-    return folder / f'{layer.folder}_{stem}{layer.suffix}'
+def _is_area(name: str) -> bool:
+    """Whether a name is ``<season>_<aoi>``."""
+    season, _, aoi = name.partition('_')
+    return season in SEASONS and bool(aoi) and '_' not in aoi
 
 
-def _parse(stem: str) -> re.Match[str] | None:
-    """Season, area and patch number of a scene's name, if it is one."""
-    match = _STEM.fullmatch(stem)
-    return match if match and match['season'] in SEASONS else None
-
-
-def _sort_key(stem: str) -> tuple[str, int]:
-    match = _STEM.fullmatch(stem)
-    return (match['area'], int(match['patch'])) if match else (stem, 0)
+def _is_scene(name: str) -> bool:
+    """Whether a name is ``<season>_<aoi>_p_<n>``."""
+    area, mark, patch = name.rpartition('_p_')
+    return bool(mark) and _is_area(area) and patch.isdecimal()
 
 
 def _scene(stem: str, paths: Mapping[str, str]) -> SceneFiles:
     area = stem.rpartition('_p_')[0]
     start, stop = SEASONS[area.partition('_')[0]]
-    return SceneFiles(stem, area, pd.Timestamp(start), pd.Timestamp(stop) + _END_OF_DAY, paths)
+    return SceneFiles(stem, area, pd.Timestamp(start), pd.Timestamp(stop) + _LAST_MOMENT, paths)

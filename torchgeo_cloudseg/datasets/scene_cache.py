@@ -220,7 +220,8 @@ def refresh_scene_table(
         table = table.iloc[found[found >= 0]].reset_index(drop=True)
     result = pd.DataFrame(table.drop(columns='geometry'))
     for key in layers:
-        result[key] = [_absolute(path, cache.root) for path in result[key]]
+        within = ~result[key].str.startswith(os.sep)
+        result[key] = result[key].where(~within, f'{cache.root}{os.sep}' + result[key])
     return result, problems
 
 

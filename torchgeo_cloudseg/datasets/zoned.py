@@ -62,11 +62,15 @@ class ZonedDataset(GeoDataset):
 
     def _common_index(self, crs: pyproj.CRS | str) -> gpd.GeoDataFrame:
         """Indices of all zones in one CRS."""
-        parts = []
-        for zone, dataset in enumerate(self.zone_datasets):
-            outlines = project(dataset.index.geometry, crs)
-            parts.append(dataset.index.set_geometry(outlines).assign(zone=zone))
-        return pd.concat(parts)
+        parts = [dataset.index.assign(zone=i) for i, dataset in enumerate(self.zone_datasets)]
+        whole = self._given_whole
+        if whole is not None and whole.crs == crs and 'scene' in whole.index:
+            # projected already, in another order
+            table = pd.concat([pd.DataFrame(part) for part in parts])
+            rows = pd.Index(whole.index['scene']).get_indexer(table['scene'])
+            outlines = whole.index.geometry.to_numpy()[rows]
+            return gpd.GeoDataFrame(table, geometry=outlines, crs=whole.crs)
+        return pd.concat([part.set_geometry(project(part.geometry, crs)) for part in parts])
 
     @property
     def grid_step_px(self) -> int:

@@ -83,7 +83,7 @@ class RandomSceneSampler(SceneSampler):
         cols = rng.integers(self._cols[scenes]) * self._step
         return np.stack([scenes, rows, cols], axis=1).astype(np.int64)
 
-    def size_of(self, scene: int) -> tuple[int, int]:  # noqa: ARG002 - the same for all
+    def size_of(self, scene: int) -> tuple[int, int]:
         """Height and width in pixels of a patch."""
         return self.size_px
 
@@ -206,7 +206,7 @@ class GridSceneSampler(SceneSampler):
         """
         return self._corners
 
-    def size_of(self, scene: int) -> tuple[int, int]:  # noqa: ARG002 - the same for all
+    def size_of(self, scene: int) -> tuple[int, int]:
         """Height and width in pixels of a patch."""
         return self.size_px
 

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from .._compat import SemanticSegmentationTask
 from ..inference import sliding_window
 from ..losses import SegmentationLoss
-from ..metrics import ReconstructionMetrics, RegionMetrics
+from ..metrics import RegionMetrics
 from ..models import CloudSegNet, CloudSegOutput
 from .schedules import Schedule, lr_factor
 

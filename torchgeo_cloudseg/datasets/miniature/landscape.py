@@ -1,189 +1,256 @@
-"""A procedural landscape: land cover, its reflectance and its backscatter."""
+"""The lie of the land: rivers, woods, parcels, towns and roads of a procedural landscape."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from .covers import INDEX
+from .fields import Array, smooth_field, standardised
+
+#: Sizes in metres.
+DISTRICT_M = 620.0
+PARCEL_M = (75.0, 150.0)
+RIVER_BEND_M = 1300.0
+HILL_M = 420.0
+TOWN_M = 330.0
+VILLAGE_M = 110.0
+PASTURE_M = 260.0
+ROAD_M = 9.0
+
+#: How strongly slopes differ in brightness.
+RELIEF = 0.04
+
+#: Random numbers handed out to parcels and houses by their number.
+_NUMBERS = 8192
 
 
 @dataclass(frozen=True)
-class Cover:
-    """How a kind of land cover looks.
+class Landscape:
+    """A piece of land. All maps are (H, W)."""
 
-    Some kinds look alike to one sensor and not to the other: built-up and bare land in the optical
-    image, cropland and grassland, and water and bare land, in the SAR image.
-    """
+    #: Side of a pixel in metres.
+    pixel_m: float
+    #: Land cover, as indices into :data:`~.covers.COVERS`; roads are kept apart.
+    cover: NDArray[np.uint8]
+    #: Where there are roads.
+    road: NDArray[np.bool_]
+    #: A random number per parcel, 0 to 1.
+    parcel: Array
+    #: Sunlight on the slopes relative to level ground.
+    shade: Array
+    #: Position along and across the nearest street, in metres.
+    along_m: Array
+    across_m: Array
 
-    #: Stored label code.
-    code: int
-    #: Share of the landscape, 0 to 1.
-    share: float
-    #: Surface reflectance in blue, green, red and near infrared.
-    reflectance: tuple[float, float, float, float]
-    #: Relative variation of reflectance from pixel to pixel.
-    texture: float
-    #: Backscatter in VV and VH, dB.
-    backscatter_db: tuple[float, float]
-    #: Typical extent in pixels of the 10 m grid.
-    extent_px: float
+    def sampled(self, rows: NDArray[np.intp], cols: NDArray[np.intp], pixel_m: float) -> Landscape:
+        """The same land on another grid, by nearest neighbour.
 
+        Args:
+            rows: for every row of that grid, the row of this one.
+            cols: for every column of that grid, the column of this one.
+            pixel_m: side of a pixel of that grid in metres.
 
-#: Land cover with the codes of ESA WorldCover. The first one fills what the others leave.
-WORLD_COVER: tuple[Cover, ...] = (
-    Cover(40, 0.29, (0.045, 0.085, 0.055, 0.36), 0.10, (-11.0, -17.5), 20),
-    Cover(10, 0.22, (0.030, 0.055, 0.035, 0.29), 0.20, (-8.0, -13.5), 18),
-    Cover(30, 0.13, (0.070, 0.100, 0.120, 0.22), 0.12, (-11.5, -18.0), 16),
-    Cover(20, 0.05, (0.060, 0.090, 0.105, 0.20), 0.18, (-11.0, -17.0), 12),
-    Cover(50, 0.11, (0.130, 0.150, 0.170, 0.22), 0.25, (-4.0, -11.0), 14),
-    Cover(60, 0.10, (0.135, 0.160, 0.185, 0.235), 0.06, (-15.5, -23.0), 14),
-    Cover(80, 0.08, (0.050, 0.055, 0.040, 0.025), 0.05, (-18.0, -25.0), 22),
-    Cover(95, 0.01, (0.035, 0.060, 0.040, 0.24), 0.15, (-9.0, -14.5), 8),
-    Cover(0, 0.01, (0.120, 0.140, 0.150, 0.20), 0.10, (-12.0, -19.0), 8),
-)
-
-
-def random_field(rng: np.random.Generator, shape: tuple[int, int], extent_px: float) -> Array:
-    """Smooth Gaussian random field.
-
-    Args:
-        rng: source of randomness.
-        shape: height and width.
-        extent_px: typical extent of a bump in pixels.
-
-    Returns:
-        field of mean 0 and standard deviation 1.
-    """
-    ky = np.fft.fftfreq(shape[0])[:, None]
-    kx = np.fft.rfftfreq(shape[1])[None, :]
-    smooth = np.exp(-0.5 * (ky**2 + kx**2) * (2 * np.pi * extent_px / 4) ** 2)
-    return _standardised(np.fft.irfft2(np.fft.rfft2(rng.standard_normal(shape)) * smooth, shape))
+        Returns:
+            the land on that grid.
+        """
+        take = np.ix_(rows, cols)
+        return Landscape(
+            pixel_m,
+            self.cover[take],
+            self.road[take],
+            self.parcel[take],
+            self.shade[take],
+            self.along_m[take],
+            self.across_m[take],
+        )
 
 
-def power_law_field(rng: np.random.Generator, shape: tuple[int, int], slope: float) -> Array:
-    """Gaussian random field without a scale of its own, such as clouds.
-
-    Args:
-        rng: source of randomness.
-        shape: height and width.
-        slope: exponent of the energy spectrum E(k), such as -2.7.
-
-    Returns:
-        field of mean 0 and standard deviation 1.
-    """
-    ky = np.fft.fftfreq(shape[0])[:, None]
-    kx = np.fft.rfftfreq(shape[1])[None, :]
-    k = np.hypot(ky, kx)
-    k[0, 0] = np.inf
-    # E(k) sums the power over a ring of circumference 2 pi k
-    amplitude = k ** ((slope - 1) / 2)
-    return _standardised(np.fft.irfft2(np.fft.rfft2(rng.standard_normal(shape)) * amplitude, shape))
-
-
-def land_cover(
-    rng: np.random.Generator, shape: tuple[int, int], covers: Sequence[Cover] = WORLD_COVER
-) -> NDArray[np.uint8]:
-    """Draw a map of land cover.
-
-    Each kind but the first takes its share where a random field of its own is highest; water takes
-    the zero lines of its field, which wind like rivers. Later kinds lie over earlier ones.
-
-    Args:
-        rng: source of randomness.
-        shape: height and width in pixels of the label grid.
-        covers: kinds of land cover.
-
-    Returns:
-        uint8 map of label codes.
-    """
-    codes = np.full(shape, covers[0].code, np.uint8)
-    for cover in covers[1:]:
-        field = random_field(rng, shape, cover.extent_px)
-        if cover.extent_px > 20:
-            field = -np.abs(field)
-        codes[field > np.quantile(field, 1 - cover.share)] = cover.code
-    return codes
-
-
-def reflectance(
+def draw_landscape(
     rng: np.random.Generator,
-    codes: NDArray[np.uint8],
-    covers: Sequence[Cover] = WORLD_COVER,
-    parcel_px: int = 40,
-) -> Array:
-    """Reflectance of a landscape: spectra of the land cover, parcels, relief and texture.
+    shape: tuple[int, int],
+    pixel_m: float,
+    shares: Mapping[str, float],
+    variation: float = 0.35,
+) -> Landscape:
+    """Draw a landscape.
+
+    A river winds along the zero line of a smooth field, with wetland on its banks; woods lie on
+    the hills and fade into shrubs; towns, pastures and bare land are made of whole parcels.
 
     Args:
         rng: source of randomness.
-        codes: label codes (H, W) on the optical grid.
-        covers: kinds of land cover.
-        parcel_px: side of a parcel of farmland in pixels.
+        shape: height and width in pixels.
+        pixel_m: side of a pixel in metres.
+        shares: share of each cover, 0 to 1, by name; covers that are left out do not occur, and
+            cropland fills the rest.
+        variation: standard deviation of the logarithm by which shares vary between landscapes.
 
     Returns:
-        reflectance (4, H, W), 0 to 1.
+        the landscape.
     """
-    shape = (codes.shape[0], codes.shape[1])
-    spectra = _by_code(codes, {cover.code: cover.reflectance for cover in covers})
-    texture = _by_code(codes, {cover.code: (cover.texture,) for cover in covers})
-    grain = random_field(rng, shape, 2.5)
-    relief = 0.06 * random_field(rng, shape, 120)
-    parcels = _parcels(rng, shape, parcel_px)
-    brightness = 1 + texture * grain + relief + 0.10 * parcels
-    # parcels differ in how green they are, too
-    tint = np.stack([0.04 * parcels, 0.02 * parcels, 0.06 * parcels, -0.08 * parcels])
-    noise = 0.015 * rng.standard_normal((4, *shape))
-    image: Array = np.clip(spectra * (brightness + tint + noise), 0.002, 1)
-    return image
+    hills = smooth_field(rng, shape, HILL_M / pixel_m)
+    streets = _Streets.draw(rng, shape, pixel_m)
+    scores = _scores(rng, shape, pixel_m, hills, streets)
+    cover = np.full(shape, INDEX['cropland'], np.uint8)
+    free = np.ones(shape, bool)
+    for name, score in scores.items():
+        amount = np.exp(variation * rng.standard_normal())
+        share = min(shares.get(name, 0) * amount, 0.9)
+        if not share:
+            continue
+        # a share of all land, taken from what is left of it
+        left = score[free]
+        if not left.size:
+            break
+        chosen = free & (score > np.quantile(left, max(1 - share * score.size / left.size, 0)))
+        cover[chosen] = INDEX[name]
+        free &= ~chosen
+    road = streets.roads(rng) & (cover != INDEX['water'])
+    slope_y, slope_x = np.gradient(hills)
+    sunlit = np.asarray(1 + RELIEF * HILL_M / pixel_m * (slope_x + slope_y), np.float32)
+    return Landscape(
+        pixel_m,
+        cover,
+        road,
+        streets.parcel_numbers(rng),
+        np.clip(sunlit, 0.6, 1.4),
+        streets.along_m,
+        streets.across_m,
+    )
 
 
-def backscatter_db(
+def _scores(
     rng: np.random.Generator,
-    codes: NDArray[np.uint8],
-    covers: Sequence[Cover] = WORLD_COVER,
-    looks: float = 5.0,
+    shape: tuple[int, int],
+    pixel_m: float,
+    hills: Array,
+    streets: _Streets,
+) -> dict[str, Array]:
+    """Where each cover would like to be, first come, first served."""
+
+    def field(extent_m: float) -> Array:
+        return smooth_field(rng, shape, extent_m / pixel_m)
+
+    bends = field(RIVER_BEND_M)
+    slope = np.hypot(*np.gradient(bends)) * pixel_m
+    # distance to the zero line where the field is close to linear: the river keeps its width
+    from_river = np.abs(bends) / np.maximum(slope, 0.15 / RIVER_BEND_M)
+    rough = field(45)
+    towns, pastures = field(TOWN_M), field(PASTURE_M)
+    woods = standardised(hills + 0.30 * rough)
+    return {
+        'water': -from_river * (1 + 0.15 * rough),
+        'wetland': -from_river - 80 * pastures,
+        'unmapped': field(60),
+        'mangroves': -from_river + 60 * rough,
+        'snow': hills + 0.2 * rough,
+        'moss': field(70),
+        'city': streets.by_parcel(towns),
+        'village': streets.by_parcel(field(VILLAGE_M)),
+        'forest': woods,
+        'bare': standardised(streets.by_parcel(field(PASTURE_M)) + 0.12 * rough),
+        'shrubland': woods + 0.5 * field(130),
+        'grassland': streets.by_parcel(pastures),
+    }
+
+
+@dataclass(frozen=True)
+class _Streets:
+    """Districts with a street grid and parcels of their own, bent a little."""
+
+    along_m: Array
+    across_m: Array
+    #: Distance to the border of the district in metres, and number of that border.
+    to_border_m: Array
+    border: NDArray[np.int64]
+    #: Number of the parcel, from 0 on without great gaps.
+    parcel: NDArray[np.int64]
+
+    @staticmethod
+    def draw(rng: np.random.Generator, shape: tuple[int, int], pixel_m: float) -> _Streets:
+        y, x = (
+            np.arange(size, dtype=np.float32)[axis] * np.float32(pixel_m)
+            for size, axis in zip(shape, (np.s_[:, None], np.s_[None, :]), strict=True)
+        )
+        bend = [60 * smooth_field(rng, shape, DISTRICT_M / pixel_m) for _ in range(2)]
+        turn = rng.uniform(0, np.pi)
+        u, v = _rotated(x + bend[0], y + bend[1], turn)
+        row, in_row = _cells(u, DISTRICT_M)
+        offset = (DISTRICT_M / 2 * (row % 2)).astype(np.float32)
+        col, in_col = _cells(v + offset, DISTRICT_M)
+        district = row * (int(col.max()) + 1) + col
+        # neighbours have different directions: the patchwork that fields are seen as from above
+        angle = rng.uniform(-0.5, 0.5, int(district.max()) + 1).astype(np.float32)[district]
+        along, across = _rotated(u, v, angle)
+        width = rng.uniform(*PARCEL_M, int(district.max()) + 1).astype(np.float32)[district]
+        parcel_row, _ = _cells(along, width)
+        parcel_col, _ = _cells(across, 1.5 * width)
+        parcel = (district * (int(parcel_row.max()) + 1) + parcel_row) * (
+            int(parcel_col.max()) + 1
+        ) + parcel_col
+        to_row = DISTRICT_M * np.minimum(in_row, 1 - in_row)
+        to_col = DISTRICT_M * np.minimum(in_col, 1 - in_col)
+        nearest_row = row + (in_row > 0.5)
+        nearest_col = int(row.max()) + 2 + district + (in_col > 0.5)
+        by_row = to_row < to_col
+        return _Streets(
+            along,
+            across,
+            np.where(by_row, to_row, to_col),
+            np.where(by_row, nearest_row, nearest_col),
+            parcel,
+        )
+
+    def by_parcel(self, field: Array) -> Array:
+        """Mean of a field over each parcel."""
+        parcels = self.parcel.ravel()
+        count = np.bincount(parcels)
+        total = np.bincount(parcels, field.ravel())
+        mean = (total / np.maximum(count, 1)).astype(np.float32)
+        return mean[self.parcel]
+
+    def parcel_numbers(self, rng: np.random.Generator) -> Array:
+        """A random number for each parcel."""
+        return rng.random(_NUMBERS, dtype=np.float32)[self.parcel % _NUMBERS]
+
+    def roads(self, rng: np.random.Generator) -> NDArray[np.bool_]:
+        """Roads along two thirds of the district borders."""
+        paved = rng.random(int(self.border.max()) + 1) < 2 / 3
+        on_road: NDArray[np.bool_] = (self.to_border_m < ROAD_M / 2) & paved[self.border]
+        return on_road
+
+
+def hashed_numbers(
+    rng: np.random.Generator, rows: NDArray[np.int64], cols: NDArray[np.int64]
 ) -> Array:
-    """Backscatter of a landscape with speckle.
+    """A random number for each cell of a grid.
 
     Args:
         rng: source of randomness.
-        codes: label codes (h, w) on the SAR grid.
-        covers: kinds of land cover.
-        looks: number of looks; speckle is gamma distributed with this shape.
+        rows: row of the cell of each pixel.
+        cols: column of the cell of each pixel.
 
     Returns:
-        VV and VH in dB, (2, h, w).
+        numbers from 0 to 1, equal within a cell.
     """
-    mean = _by_code(codes, {cover.code: cover.backscatter_db for cover in covers})
-    slow = 0.8 * random_field(rng, (codes.shape[0], codes.shape[1]), 10)
-    speckle = rng.gamma(looks, 1 / looks, mean.shape)
-    db: Array = mean + slow + 10 * np.log10(np.maximum(speckle, 1e-3))
-    return db
+    numbers: Array = rng.random(_NUMBERS, dtype=np.float32)
+    chosen: Array = numbers[(rows * 7919 + cols * 104_729) % _NUMBERS]
+    return chosen
 
 
-def _by_code(codes: NDArray[np.uint8], values: Mapping[int, Sequence[float]]) -> Array:
-    """Values of each pixel's land cover, (C, H, W)."""
-    table = np.zeros((256, len(next(iter(values.values())))))
-    for code, value in values.items():
-        table[code] = value
-    return np.moveaxis(table[codes], -1, 0)
+def _cells(position: Array, size: float | Array) -> tuple[NDArray[np.int64], Array]:
+    """Number of the cell (from 0 on) and the position within it, 0 to 1."""
+    scaled = position / np.float32(size) if isinstance(size, float) else position / size
+    whole = np.floor(scaled)
+    cell = whole.astype(np.int64)
+    return cell - cell.min(), scaled - whole
 
 
-def _parcels(rng: np.random.Generator, shape: tuple[int, int], size_px: int) -> Array:
-    """One random number per parcel of a bent chequerboard, (H, W)."""
-    y, x = np.mgrid[0 : shape[0], 0 : shape[1]].astype(float)
-    angle = rng.uniform(0, np.pi)
-    bend = 0.4 * size_px
-    u = x * np.cos(angle) + y * np.sin(angle) + bend * random_field(rng, shape, 150)
-    v = y * np.cos(angle) - x * np.sin(angle) + bend * random_field(rng, shape, 150)
-    rows, cols = (u // size_px).astype(int) % 64, (v // (1.6 * size_px)).astype(int) % 64
-    numbers: Array = rng.standard_normal((64, 64))[rows, cols]
-    return numbers
-
-
-def _standardised(field: Array) -> Array:
-    centred: Array = field - field.mean()
-    return centred / max(float(centred.std()), 1e-12)
+def _rotated(x: Array, y: Array, angle: float | Array) -> tuple[Array, Array]:
+    sin, cos = np.float32(np.sin(angle)), np.float32(np.cos(angle))
+    turned: tuple[Array, Array] = x * cos + y * sin, y * cos - x * sin
+    return turned

@@ -3,39 +3,78 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.transform import Affine
 
 
-def write_geotiff(path: Path, bands: NDArray[Any], **profile: Any) -> None:
+def write_geotiff(
+    path: Path,
+    bands: NDArray[np.generic],
+    crs: CRS | None = None,
+    transform: Affine | None = None,
+    nodata: float | None = None,
+) -> None:
     """Write a GeoTIFF.
 
     Args:
-        path: the file.
+        path: the file; its folder is made if need be.
         bands: pixels (C, H, W), in the data type to store.
-        **profile: further properties, such as ``crs``, ``transform`` and ``nodata``.
+        crs: the CRS, if the file is to state one.
+        transform: the georeference, if the file is to have one.
+        nodata: the value that stands for no data, if there is one.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{os.getpid()}.{path.name}')
     count, height, width = bands.shape
-    size = {'count': count, 'height': height, 'width': width, 'dtype': bands.dtype.name}
-    with rasterio.open(temporary, 'w', driver='GTiff', **size, **profile) as raster:
+    with (
+        replacing(path) as temporary,
+        rasterio.open(
+            temporary,
+            'w',
+            driver='GTiff',
+            count=count,
+            height=height,
+            width=width,
+            dtype=bands.dtype.name,
+            crs=crs,
+            transform=transform,
+            nodata=nodata,
+        ) as raster,
+    ):
         raster.write(bands)
-    temporary.replace(path)
 
 
-def write_array(path: Path, array: NDArray[Any]) -> None:
+def write_array(path: Path, array: NDArray[np.generic]) -> None:
     """Write a ``.npy`` file.
 
     Args:
-        path: the file.
+        path: the file; its folder is made if need be.
         array: what to write.
     """
+    with replacing(path) as temporary:
+        np.save(temporary, array, allow_pickle=False)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file under another name, and give it its own once it is complete.
+
+    Args:
+        path: the file; its folder is made if need be.
+
+    Yields:
+        where to write it. What is there is removed if writing fails.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # the ending is kept: writers go by it
     temporary = path.with_name(f'.{os.getpid()}.{path.name}')
-    np.save(temporary, array, allow_pickle=False)
-    temporary.replace(path)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -233,7 +233,7 @@ class CloudField:
             skies = list(self) * (len(batch) // len(self))
             alone = [
                 sky.apply(part, data_range, nodata, cloud_reflectance)
-                for sky, part in zip(skies, batch.split(1), strict=True)
+                for sky, part in zip(skies, torch.split(batch, 1), strict=True)
             ]
             return CloudyImage(*_joined(alone))
         layers = self.layers(self.grid.resampled(*batch.shape[-2:]), batch.device)
