@@ -8,7 +8,7 @@ from lightning.pytorch import Trainer
 from rich.console import Console
 
 from ..models import load_reference_checkpoint
-from ..trainers import CloudSegStudentTask, CloudSegTask, CloudSegTeacherTask
+from ..trainers import CloudSegStudentTask, CloudSegTeacherTask
 
 
 def run(name: str, args: list[str]) -> None:
@@ -30,9 +30,7 @@ def convert(source: Path, target: Path) -> None:
     """
     network = load_reference_checkpoint(source)
     config = network.config
-    task_class: type[CloudSegTask] = (
-        CloudSegStudentTask if config.reconstruct else CloudSegTeacherTask
-    )
+    task_class = CloudSegStudentTask if config.reconstruct else CloudSegTeacherTask
     task = task_class(
         backbone=config.encoder, in_channels=config.in_channels, num_classes=config.num_classes
     )

@@ -3,6 +3,7 @@
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -73,7 +74,7 @@ def demo(
     write_miniature_m3mcr(root, seed=seed)
 
     console.rule(f'Teacher: cloud-free optical and SAR images, {BACKBONE}')
-    options = {'backbone': BACKBONE, 'lr': LEARNING_RATE, 'schedule': 'cosine'}
+    options: dict[str, Any] = {'backbone': BACKBONE, 'lr': LEARNING_RATE, 'schedule': 'cosine'}
     labels = [land_cover.name for land_cover in LEGEND]
     teacher = CloudSegTeacherTask(labels=labels, **options)
     teacher_file = train(teacher, root, teacher_steps, seed, output / 'teacher')

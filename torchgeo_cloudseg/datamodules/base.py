@@ -11,8 +11,10 @@ from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets import GeoDataset, stack_samples
 
 from .._compat import bounds_to_tensor
+from .._random import step_seed
 from ..samplers import SceneSampler
 from ..transforms import Rescale
+from .loader import SceneDataLoader
 
 Batch = dict[str, Any]
 
@@ -23,6 +25,9 @@ class SceneDataModule(GeoDataModule):
     Metadata travels as tensors, images are scaled on the device, and every split has its own
     sampler, which shards itself over the processes.
     """
+
+    #: Seed of patches and augmentations.
+    seed: int = 0
 
     #: Scaling of each image to 0..1.
     rescale: Rescale
@@ -40,15 +45,20 @@ class SceneDataModule(GeoDataModule):
         sampler: SceneSampler = self._valid_attribute(f'{split}_sampler', 'sampler')
         batch_size: int = self._valid_attribute(f'{split}_batch_size', 'batch_size')
         training = split == 'train'
+        trainer = self.trainer
+        if training and trainer is not None:
+            # Lightning tells the sampler too, but in a resumed run only after workers have started
+            sampler.set_epoch(trainer.current_epoch)
         if training and len(sampler) < batch_size:
             raise MisconfigurationException(
                 f'An epoch has {len(sampler)} training patches per process, fewer than '
                 f'batch_size={batch_size}. Set a larger `length` or a smaller `batch_size`.'
             )
-        return DataLoader(
+        return SceneDataLoader(
             dataset,
-            batch_size=batch_size,
-            sampler=sampler,
+            sampler,
+            batch_size,
+            self._position,
             num_workers=self.num_workers,
             collate_fn=collate,
             # a last batch of one patch would spoil the batch norms
@@ -56,6 +66,13 @@ class SceneDataModule(GeoDataModule):
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def _position(self) -> int:
+        """Number of batches of the current epoch that the training has used."""
+        if self.trainer is None:
+            return 0
+        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        return int(progress.processed)
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
@@ -88,7 +105,21 @@ class SceneDataModule(GeoDataModule):
         """
         batch = self.rescale(batch)
         augmentation = self.augmentations.get(self._current_split())
-        return augmentation(batch) if augmentation is not None else batch
+        if augmentation is None:
+            return batch
+        tensors = [value for value in batch.values() if isinstance(value, Tensor)]
+        devices = {value.device for value in tensors if value.device.type == 'cuda'}
+        with torch.random.fork_rng(list(devices)):
+            torch.manual_seed(self._step_seed())
+            augmented: Batch = augmentation(batch)
+        return augmented
+
+    def _step_seed(self) -> int:
+        """Seed of what is random in a batch: the same in every run, another in every step."""
+        trainer = self.trainer
+        if trainer is None:
+            return int(torch.initial_seed())
+        return step_seed(self.seed, trainer.current_epoch, self._position(), trainer.global_rank)
 
     def _current_split(self) -> str:
         """The split that the trainer is working on."""

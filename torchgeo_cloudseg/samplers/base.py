@@ -59,6 +59,15 @@ class SceneSampler(DistributedSampler[SceneSlice], abc.ABC):
             seed=seed,
         )
         self.places: Places = find_places(dataset, roi, roi_crs, toi)
+        self._skipped = 0
+
+    def skip(self, patches: int) -> None:
+        """Leave out the first patches of this rank, in the next iteration only.
+
+        Args:
+            patches: how many.
+        """
+        self._skipped = patches
 
     @abc.abstractmethod
     def corners(self) -> Corners:
@@ -82,7 +91,8 @@ class SceneSampler(DistributedSampler[SceneSlice], abc.ABC):
         Yields:
             ``(x, y, t)`` slices to index a dataset.
         """
-        for scene, row, col in self.corners()[self.rank :: self.num_replicas]:
+        start, self._skipped = self._skipped, 0
+        for scene, row, col in self.corners()[self.rank :: self.num_replicas][start:]:
             yield self.places.patch(int(scene), int(row), int(col), self.size_of(scene))
 
     def __len__(self) -> int:

@@ -1,5 +1,6 @@
 """What teacher and student have in common: network, optimiser, metrics, evaluation."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
 
 from .._compat import SemanticSegmentationTask
+from .._random import step_seed
 from ..inference import sliding_window
 from ..losses import SegmentationLoss
 from ..metrics import RegionMetrics
@@ -18,6 +20,9 @@ from ..models import CloudSegNet, CloudSegOutput
 from .schedules import Schedule, lr_factor
 
 Batch = dict[str, Any]
+
+#: See :class:`~torchgeo_cloudseg.models.CloudSegNet`.
+EncoderWeights = bool | str | tuple[bool | str | None, bool | str | None] | None
 
 
 class CloudSegTask(SemanticSegmentationTask):
@@ -35,19 +40,40 @@ class CloudSegTask(SemanticSegmentationTask):
     monitor = 'val_mIoU'
     mode = 'max'
 
+    # TorchGeo has no regions
+    train_metrics: RegionMetrics  # type: ignore[assignment]
+    val_metrics: RegionMetrics  # type: ignore[assignment]
+    test_metrics: RegionMetrics  # type: ignore[assignment]
+
     #: Number of validation batches of which a figure is logged.
     figures = 10
 
-    def __init__(self, weights: str | bool | None = None) -> None:
+    def __init__(self, weights: EncoderWeights = None) -> None:
         """Initialize a new CloudSegTask instance.
 
         Args:
-            weights: Initial encoder weights: True for ImageNet weights, a path to a local file,
-                False or None for random weights. Not kept among the hyperparameters.
+            weights: Initial encoder weights, not kept among the hyperparameters.
         """
         self.weights = weights
+        self._seed = 0
+        self._losses = self.losses
         # passes over SemanticSegmentationTask, which would build a network of its own
         super(SemanticSegmentationTask, self).__init__()
+
+    def on_fit_start(self) -> None:
+        """Note the seed of the run, and compile the step if asked to."""
+        self._seed = torch.initial_seed()
+        if self.hparams['compile']:
+            self._losses = torch.compile(self.losses, fullgraph=True)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed the step, so that drop path goes on in a resumed run as if it had not stopped.
+
+        Args:
+            batch: The output of your DataLoader.
+            batch_idx: Integer displaying index of this batch.
+        """
+        torch.manual_seed(step_seed(self._seed, self.current_epoch, batch_idx, self.global_rank))
 
     def build_model(self, spatial_gate: bool, reconstruct: bool) -> CloudSegNet:
         """Build the network that the hyperparameters describe.
@@ -67,6 +93,8 @@ class CloudSegTask(SemanticSegmentationTask):
             spatial_gate=spatial_gate,
             reconstruct=reconstruct,
             weights=self.weights or None,
+            drop_path=self.hparams['drop_path'],
+            activation_checkpointing=self.hparams['activation_checkpointing'],
         )
 
     def configure_losses(self) -> None:
@@ -77,6 +105,7 @@ class CloudSegTask(SemanticSegmentationTask):
             ignore_index=self.hparams['ignore_index'],
             label_smoothing=self.hparams['label_smoothing'],
         )
+        self.loss_weights = {'segmentation': 1.0}
 
     def configure_metrics(self) -> None:
         """Initialize the metrics by region."""
@@ -91,7 +120,10 @@ class CloudSegTask(SemanticSegmentationTask):
         Returns:
             Adam with a schedule that changes the rate at epoch ends.
         """
-        optimizer = Adam(self.model.parameters(), lr=self.hparams['lr'])
+        # torch's loop over 200 million parameters takes a CPU longer than the fused one; elsewhere
+        # its own choice is fast
+        fused = True if self.device.type == 'cpu' else None
+        optimizer = Adam(self.model.parameters(), lr=self.hparams['lr'], fused=fused)
         max_epochs = self.trainer.max_epochs or 0
 
         def factor(epoch: int) -> float:
@@ -132,14 +164,66 @@ class CloudSegTask(SemanticSegmentationTask):
         Raises:
             KeyError: if one is missing.
         """
-        keys = (self.hparams['image_key'], 'image_sar')
+        optical, sar = self._required(batch, self.hparams['image_key'], 'image_sar')
+        return optical, sar
+
+    def _required(self, batch: Batch, *keys: str) -> list[Tensor]:
+        """Values of a batch, or an error that says how to get them."""
         missing = [key for key in keys if key not in batch]
         if missing:
             raise KeyError(
                 f'{type(self).__name__} needs {missing} in a batch, which has {sorted(batch)}. '
                 'Ask the dataset for them with `modalities=`, or set `image_key`.'
             )
-        return batch[keys[0]], batch[keys[1]]
+        return [batch[key] for key in keys]
+
+    def losses(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits and losses of a training batch: all of a step that is worth compiling.
+
+        Args:
+            batch: what :meth:`training_tensors` gives.
+
+        Returns:
+            logits (B, K, h, w), and losses by name, not weighted.
+        """
+        mask = batch['mask']
+        output = self(batch['image'], batch['image_sar'], output_size=label_size(mask))
+        return output.logits, {'segmentation': self.criterion(output.logits, mask)}
+
+    def training_tensors(self, batch: Batch) -> dict[str, Tensor]:
+        """What the losses need of a batch.
+
+        Args:
+            batch: a batch.
+
+        Returns:
+            the network's images under ``image`` and ``image_sar``, ``mask`` and ``mask_cloud``.
+
+        Raises:
+            KeyError: if something is missing.
+        """
+        optical, sar = self.inputs(batch)
+        (mask,) = self._required(batch, 'mask')
+        return {'image': optical, 'image_sar': sar, 'mask': mask, 'mask_cloud': cloud_mask(batch)}
+
+    def training_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Compute the weighted sum of the losses.
+
+        Args:
+            batch: The output of your DataLoader.
+            batch_idx: Integer displaying index of this batch.
+            dataloader_idx: Index of the current dataloader.
+
+        Returns:
+            The loss tensor.
+        """
+        tensors = self.training_tensors(batch)
+        logits, losses = self._losses(tensors)
+        loss = torch.stack([self.loss_weights[name] * losses[name] for name in losses]).sum()
+        self.train_metrics.update(logits.detach(), tensors['mask'], tensors['mask_cloud'])
+        named = {f'train_{name}_loss': value.detach() for name, value in losses.items()}
+        self.log_dict({'train_loss': loss.detach(), **named}, batch_size=len(logits))
+        return loss
 
     def on_train_epoch_end(self) -> None:
         """Log the training metrics of all pixels."""
@@ -185,7 +269,7 @@ class CloudSegTask(SemanticSegmentationTask):
         """Log the test metrics."""
         self._log_metrics('test', self.test_metrics)
 
-    def predict_step(
+    def predict_step(  # type: ignore[override]  # says where the scene lies, too
         self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
     ) -> dict[str, Tensor | None]:
         """Compute the class probabilities of whole scenes.
@@ -244,15 +328,16 @@ class CloudSegTask(SemanticSegmentationTask):
         """Send a figure of the first sample of a batch to the logger."""
         datamodule = getattr(self.trainer, 'datamodule', None)
         writer = getattr(self.logger, 'experiment', None)
-        if not hasattr(datamodule, 'plot') or not hasattr(writer, 'add_figure'):
+        plot, add_figure = getattr(datamodule, 'plot', None), getattr(writer, 'add_figure', None)
+        if plot is None or add_figure is None:
             return
         sample = {key: value[0] for key, value in batch.items() if isinstance(value, Tensor)}
         sample['prediction'] = output.logits[0].argmax(dim=0)
         if output.reconstruction is not None:
             sample['reconstruction'] = output.reconstruction[0].float()
-        figure = datamodule.plot(sample)
+        figure = plot(sample)
         if figure is not None:
-            writer.add_figure(f'image/{batch_idx}', figure, global_step=self.global_step)
+            add_figure(f'image/{batch_idx}', figure, global_step=self.global_step)
             plt.close(figure)
 
 

@@ -1,6 +1,6 @@
 """Student: segmentation of cloudy images, taught to remove clouds and to imitate the teacher."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from ..losses import ClearSkyHintLoss, CloudCharbonnierLoss
 from ..metrics import ReconstructionMetrics
 from ..models import CloudSegNet
-from .base import Batch, CloudSegTask, cloud_mask, label_size
+from .base import Batch, CloudSegTask, EncoderWeights, cloud_mask, label_size
 from .checkpoint import load_teacher
 from .schedules import Schedule
 
@@ -29,7 +29,7 @@ class CloudSegStudentTask(CloudSegTask):
         self,
         teacher: str | None = None,
         backbone: str = 'mit_b4',
-        weights: str | bool | None = None,
+        weights: EncoderWeights = None,
         in_channels: tuple[int, int] = (4, 2),
         num_classes: int = 6,
         labels: list[str] | None = None,
@@ -44,6 +44,9 @@ class CloudSegStudentTask(CloudSegTask):
         lr: float = 1e-4,
         schedule: Schedule = 'step',
         warmup_epochs: int = 0,
+        drop_path: float = 0.1,
+        activation_checkpointing: bool = False,
+        compile: bool = False,  # noqa: A002  # the name that users know
         window: int = 160,
         stride: int = 80,
         label_scale: float = 0.3,
@@ -55,8 +58,9 @@ class CloudSegStudentTask(CloudSegTask):
             teacher: Path to a checkpoint of the teacher; None to train without distillation. Only
                 read when training starts.
             backbone: Name of the encoder, such as 'mit_b0' to 'mit_b5'.
-            weights: Initial encoder weights: True for ImageNet weights, a path to a local file,
-                False or None for random weights.
+            weights: Initial encoder weights: True for ImageNet weights, the name of TorchGeo
+                weights, a path to a local file, False or None for random weights. Of a pair, the
+                second are for the SAR encoder.
             in_channels: Number of optical and SAR bands.
             num_classes: Number of prediction classes.
             labels: List of class names.
@@ -72,6 +76,11 @@ class CloudSegStudentTask(CloudSegTask):
             lr: Learning rate for optimizer.
             schedule: 'step' (halved at epochs 10, 15, 20, ...), 'cosine' or 'constant'.
             warmup_epochs: Epochs in which the learning rate rises linearly.
+            drop_path: Probability that the encoders' last block is left out in training (the first
+                is always kept, those in between lie in between).
+            activation_checkpointing: Compute the encoders' activations anew in the backward pass,
+                which saves most of the memory of a step and costs some time.
+            compile: Compile networks and losses into one graph when training starts.
             window: Side of the windows that slide over a whole scene, in pixels.
             stride: Distance between windows, in pixels.
             label_scale: Pixels of the label grid per optical pixel, for prediction.
@@ -94,6 +103,8 @@ class CloudSegStudentTask(CloudSegTask):
         self.distillation_criterion = ClearSkyHintLoss(
             clear_only=self.hparams['distill_clear_only']
         )
+        self.loss_weights['reconstruction'] = self.hparams['reconstruction_weight']
+        self.loss_weights['distillation'] = self.hparams['distillation_weight']
 
     def configure_metrics(self) -> None:
         """Initialize the metrics by region, of the segmentation and of the reconstruction."""
@@ -114,35 +125,48 @@ class CloudSegStudentTask(CloudSegTask):
         if stage == 'fit' and path is not None and self.hparams['distillation_weight'] > 0:
             self._teacher = [load_teacher(path, student=self.model)]
 
-    def training_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Compute the training losses.
+    def on_fit_start(self) -> None:
+        """Bring the teacher to where the student is."""
+        super().on_fit_start()
+        self._teacher = [network.to(next(self.model.parameters())) for network in self._teacher]
+
+    def training_tensors(self, batch: Batch) -> dict[str, Tensor]:
+        """What the losses need of a batch.
 
         Args:
-            batch: The output of your DataLoader.
-            batch_idx: Integer displaying index of this batch.
-            dataloader_idx: Index of the current dataloader.
+            batch: a batch.
 
         Returns:
-            The weighted sum of the losses.
+            as for any task, and ``image_clear`` where a loss needs it.
+
+        Raises:
+            KeyError: if something is missing.
         """
-        mask, clouds = batch['mask'], cloud_mask(batch)
-        optical, sar = self.inputs(batch)
-        output = self(optical, sar, output_size=label_size(mask))
-        losses = {'segmentation': (1.0, self.criterion(output.logits, mask))}
+        tensors = super().training_tensors(batch)
+        if self._teacher or self.model.config.reconstruct:
+            (tensors['image_clear'],) = self._required(batch, 'image_clear')
+        return tensors
+
+    def losses(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits and losses of a training batch.
+
+        Args:
+            batch: what :meth:`training_tensors` gives.
+
+        Returns:
+            logits (B, K, h, w), and losses by name, not weighted.
+        """
+        mask, clouds = batch['mask'], batch['mask_cloud']
+        output = self(batch['image'], batch['image_sar'], output_size=label_size(mask))
+        losses = {'segmentation': self.criterion(output.logits, mask)}
         if output.reconstruction is not None:
-            removed = self.reconstruction_criterion(
+            losses['reconstruction'] = self.reconstruction_criterion(
                 output.reconstruction, batch['image_clear'], clouds
             )
-            losses['reconstruction'] = (self.hparams['reconstruction_weight'], removed)
         if self._teacher:
-            taught = self.teach(batch['image_clear'], sar)
-            distilled = self.distillation_criterion(output.features, taught, clouds)
-            losses['distillation'] = (self.hparams['distillation_weight'], distilled)
-        loss = torch.stack([weight * value for weight, value in losses.values()]).sum()
-        self.train_metrics.update(output.logits.detach(), mask, clouds)
-        named = {f'train_{name}_loss': value for name, (_, value) in losses.items()}
-        self.log_dict({'train_loss': loss, **named}, batch_size=len(mask))
-        return loss
+            taught = self.teach(batch['image_clear'], batch['image_sar'])
+            losses['distillation'] = self.distillation_criterion(output.features, taught, clouds)
+        return output.logits, losses
 
     @torch.no_grad()
     def teach(self, clear: Tensor, sar: Tensor) -> Tensor:
@@ -155,8 +179,7 @@ class CloudSegStudentTask(CloudSegTask):
         Returns:
             features (B, 16, H, W), without gradient.
         """
-        teacher = self._teacher[0].to(clear.device)
-        features: Tensor = teacher(clear, sar).features
+        features: Tensor = self._teacher[0](clear, sar).features
         return features
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:

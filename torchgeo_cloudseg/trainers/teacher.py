@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from torch import Tensor
-
-from .base import Batch, CloudSegTask, cloud_mask, label_size
+from .base import CloudSegTask, EncoderWeights
 from .schedules import Schedule
 
 
@@ -19,7 +17,7 @@ class CloudSegTeacherTask(CloudSegTask):
     def __init__(
         self,
         backbone: str = 'mit_b4',
-        weights: str | bool | None = None,
+        weights: EncoderWeights = None,
         in_channels: tuple[int, int] = (4, 2),
         num_classes: int = 6,
         labels: list[str] | None = None,
@@ -30,6 +28,9 @@ class CloudSegTeacherTask(CloudSegTask):
         lr: float = 1e-4,
         schedule: Schedule = 'step',
         warmup_epochs: int = 0,
+        drop_path: float = 0.1,
+        activation_checkpointing: bool = False,
+        compile: bool = False,  # noqa: A002  # the name that users know
         window: int = 160,
         stride: int = 80,
         label_scale: float = 0.3,
@@ -39,8 +40,9 @@ class CloudSegTeacherTask(CloudSegTask):
 
         Args:
             backbone: Name of the encoder, such as 'mit_b0' to 'mit_b5'.
-            weights: Initial encoder weights: True for ImageNet weights, a path to a local file,
-                False or None for random weights.
+            weights: Initial encoder weights: True for ImageNet weights, the name of TorchGeo
+                weights, a path to a local file, False or None for random weights. Of a pair, the
+                second are for the SAR encoder.
             in_channels: Number of optical and SAR bands.
             num_classes: Number of prediction classes.
             labels: List of class names.
@@ -51,6 +53,11 @@ class CloudSegTeacherTask(CloudSegTask):
             lr: Learning rate for optimizer.
             schedule: 'step' (halved at epochs 10, 15, 20, ...), 'cosine' or 'constant'.
             warmup_epochs: Epochs in which the learning rate rises linearly.
+            drop_path: Probability that the encoders' last block is left out in training (the first
+                is always kept, those in between lie in between).
+            activation_checkpointing: Compute the encoders' activations anew in the backward pass,
+                which saves most of the memory of a step and costs some time.
+            compile: Compile networks and losses into one graph when training starts.
             window: Side of the windows that slide over a whole scene, in pixels.
             stride: Distance between windows, in pixels.
             label_scale: Pixels of the label grid per optical pixel, for prediction.
@@ -62,21 +69,3 @@ class CloudSegTeacherTask(CloudSegTask):
     def configure_models(self) -> None:
         """Initialize the model."""
         self.model = self.build_model(spatial_gate=False, reconstruct=False)
-
-    def training_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Compute the training loss.
-
-        Args:
-            batch: The output of your DataLoader.
-            batch_idx: Integer displaying index of this batch.
-            dataloader_idx: Index of the current dataloader.
-
-        Returns:
-            The loss tensor.
-        """
-        mask = batch['mask']
-        output = self(*self.inputs(batch), output_size=label_size(mask))
-        loss: Tensor = self.criterion(output.logits, mask)
-        self.train_metrics.update(output.logits.detach(), mask, cloud_mask(batch))
-        self.log('train_loss', loss, batch_size=len(mask))
-        return loss
