@@ -13,6 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from torchgeo_cloudseg.datasets.miniature import write_miniature_m3mcr
+
 SHARED = Path(os.environ.get('CLOUDSEG_SHARED', Path(__file__).parents[2] / 'shared'))
 
 # two workers on two cores: more threads only get in each other's way
@@ -68,3 +70,12 @@ def released_network(golden: Path) -> Callable[[str], dict[str, Tensor]]:
         return {name: golden_tensor(name, shape) for name, shape in entries}
 
     return make
+
+
+@pytest.fixture(scope='session')
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Miniature M3M-CR in one UTM zone: 3 training areas and a test area of two patches each."""
+    root = tmp_path_factory.mktemp('miniature')
+    return write_miniature_m3mcr(
+        root, seed=1, train_areas=3, test_areas=1, patches_per_area=2, progress=False
+    )

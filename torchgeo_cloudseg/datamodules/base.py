@@ -45,10 +45,6 @@ class SceneDataModule(GeoDataModule):
         sampler: SceneSampler = self._valid_attribute(f'{split}_sampler', 'sampler')
         batch_size: int = self._valid_attribute(f'{split}_batch_size', 'batch_size')
         training = split == 'train'
-        trainer = self.trainer
-        if training and trainer is not None:
-            # Lightning tells the sampler too, but in a resumed run only after workers have started
-            sampler.set_epoch(trainer.current_epoch)
         if training and len(sampler) < batch_size:
             raise MisconfigurationException(
                 f'An epoch has {len(sampler)} training patches per process, fewer than '

@@ -1,6 +1,6 @@
 """Data loader that carries on in the middle of an epoch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -37,6 +37,16 @@ class SceneDataLoader(DataLoader[dict[str, Any]]):
         self._sampler = sampler
         self._samples_per_batch = batch_size
         self._position = position
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]  # starts later
+        """Iterate over batches.
+
+        Yields:
+            batches.
+        """
+        # nothing happens before the first batch is asked for: in a resumed run Lightning makes the
+        # iterator before it tells the sampler the epoch, and workers would fetch the wrong patches
+        yield from super().__iter__()
 
     def state_dict(self) -> dict[str, int]:
         """Place in the epoch: batches that were used."""
