@@ -190,6 +190,15 @@ def test_unsuitable_teachers_are_refused(teacher_file: Path, tmp_path: Path) -> 
         CloudSegStudentTask(teacher=str(released), **SMALL).setup('fit')
 
 
+def test_student_may_start_from_the_teacher(teacher_file: Path) -> None:
+    task = CloudSegStudentTask(teacher=str(teacher_file), init_from_teacher=True, **SMALL)
+    expected = torch.load(teacher_file, weights_only=True)['state_dict']
+    assert not all(torch.equal(task.state_dict()[name], expected[name]) for name in expected)
+    task.setup('fit')
+    for name, value in expected.items():
+        assert torch.equal(task.state_dict()[name], value), name
+
+
 def test_missing_images_are_named() -> None:
     task = CloudSegStudentTask(**SMALL)
     incomplete = batch()

@@ -27,7 +27,7 @@ from ..trainers.report import REGION_TITLES, write_csv, write_json
 #: A small encoder and a high learning rate: minutes on two cores, from random weights.
 BACKBONE = 'mit_b0'
 LEARNING_RATE = 1e-3
-BATCH_SIZE = 8
+BATCH_SIZE = 4
 PATCH_SIZE = 160
 
 #: Validations during each training.
@@ -53,8 +53,8 @@ def run(name: str, args: list[str]) -> None:
 def demo(
     output: Path = Path('cloudseg-demo'),
     seed: int = 0,
-    teacher_steps: int = 120,
-    student_steps: int = 150,
+    teacher_steps: int = 160,
+    student_steps: int = 160,
 ) -> None:
     """Write miniature data, train a teacher and a student on it, and test both under clouds.
 
@@ -80,7 +80,10 @@ def demo(
     teacher_file = train(teacher, root, teacher_steps, seed, output / 'teacher')
 
     console.rule('Student: cloudy optical and SAR images, taught by the teacher')
-    student = CloudSegStudentTask(teacher=str(teacher_file), labels=labels, **options)
+    # without ImageNet weights to start from, the teacher's save the student most of the way
+    student = CloudSegStudentTask(
+        teacher=str(teacher_file), labels=labels, init_from_teacher=True, **options
+    )
     student_file = train(student, root, student_steps, seed, output / 'student')
 
     console.rule('Test')

@@ -40,6 +40,7 @@ class CloudSegStudentTask(CloudSegTask):
         reconstruction_weight: float = 1.0,
         distillation_weight: float = 1.0,
         distill_clear_only: bool = True,
+        init_from_teacher: bool = False,
         spatial_gate: bool = True,
         lr: float = 1e-4,
         schedule: Schedule = 'step',
@@ -72,6 +73,8 @@ class CloudSegStudentTask(CloudSegTask):
             distillation_weight: Weight of the distillation loss; 0 leaves the teacher out.
             distill_clear_only: Distil where the sky is clear, as in the paper; False for all
                 pixels.
+            init_from_teacher: Start from the teacher's weights instead of *weights* (the paper does
+                not); what the teacher lacks starts at random.
             spatial_gate: Weigh optical features by a spatial gate in every fusion block.
             lr: Learning rate for optimizer.
             schedule: 'step' (halved at epochs 10, 15, 20, ...), 'cosine' or 'constant'.
@@ -124,6 +127,8 @@ class CloudSegStudentTask(CloudSegTask):
         path = self.hparams['teacher']
         if stage == 'fit' and path is not None and self.hparams['distillation_weight'] > 0:
             self._teacher = [load_teacher(path, student=self.model)]
+            if self.hparams['init_from_teacher']:
+                self.model.load_state_dict(self._teacher[0].state_dict(), strict=False)
 
     def on_fit_start(self) -> None:
         """Bring the teacher to where the student is."""
