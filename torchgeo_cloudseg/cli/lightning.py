@@ -1,7 +1,7 @@
 """``cloudseg fit|validate|test|predict``: TorchGeo's command line with our classes by name."""
 
 import os
-import sys
+import warnings
 from typing import Any
 
 from lightning.pytorch.cli import LightningCLI
@@ -23,7 +23,13 @@ def run(name: str, args: list[str]) -> None:
         args: its arguments.
     """
     os.environ.update(RASTERIO_DEFAULTS)
-    callbacks: list[Any] = [trainers.RegionReport()] if name == 'test' else []
+    callbacks: list[Any] = []
+    if name == 'test':
+        callbacks = [trainers.RegionReport()]
+        # its table instead of Lightning's, which lists the same numbers without order
+        args = [*args, '--verbose=false']
+    # it suspects a mistake where a process has arguments of its own, as ours has
+    warnings.filterwarnings('ignore', message="LightningCLI's args parameter")
     LightningCLI(
         model_class=BaseTask,
         datamodule_class=BaseDataModule,
@@ -33,6 +39,5 @@ def run(name: str, args: list[str]) -> None:
         subclass_mode_data=True,
         save_config_kwargs={'overwrite': True},
         trainer_defaults={'callbacks': callbacks} if callbacks else None,
-        # Lightning warns where it is given what the process has anyway
-        args=None if sys.argv[1:] == [name, *args] else [name, *args],
+        args=[name, *args],
     )

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -25,6 +25,12 @@ class SceneDataModule(GeoDataModule):
     Metadata travels as tensors, images are scaled on the device, and every split has its own
     sampler, which shards itself over the processes.
     """
+
+    # TorchGeo knows only samplers of its own kind
+    train_sampler: SceneSampler | None  # type: ignore[assignment]
+    val_sampler: SceneSampler | None  # type: ignore[assignment]
+    test_sampler: SceneSampler | None  # type: ignore[assignment]
+    predict_sampler: SceneSampler | None  # type: ignore[assignment]
 
     #: Seed of patches and augmentations.
     seed: int = 0

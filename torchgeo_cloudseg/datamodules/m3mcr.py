@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 from torch.utils.data import DataLoader
@@ -99,11 +99,13 @@ class M3MCRDataModule(SceneDataModule):
             self.predict_dataset = self._dataset('test')
             self.predict_sampler = CenterSceneSampler(self.predict_dataset)
 
-    def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[Any]:
+    def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Data loader of the validation patches; none where there is no scene to validate on."""
-        return super().val_dataloader() if self.val_dataset is not None else []
+        if self.val_dataset is None:
+            return []  # type: ignore[return-value]  # how Lightning is told that there is none
+        return super().val_dataloader()
 
-    def _dataset(self, split: str) -> GeoDataset:
+    def _dataset(self, split: Literal['train', 'val', 'test']) -> GeoDataset:
         """Scenes of a split: on their own grids, unless a CRS is asked for."""
         file_list = self.lists[split]
         if self.kwargs.get('crs') is None:

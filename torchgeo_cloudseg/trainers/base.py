@@ -302,8 +302,7 @@ class CloudSegTask(SemanticSegmentationTask):
         """
         optical, sar = self.inputs(batch)
         window: int = self.hparams['window']
-        height, width = optical.shape[-2:]
-        scale = Fraction(output_size[0], height)
+        scale = Fraction(output_size[0], optical.shape[-2])
 
         def network(optical: Tensor, sar: Tensor) -> Tensor:
             size = tuple(round(side * scale) for side in optical.shape[-2:])

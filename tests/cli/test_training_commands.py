@@ -1,0 +1,147 @@
+"""Training and testing, as typed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from torchgeo_cloudseg.cli import COMMANDS, main
+
+CONFIGS = Path(__file__).parents[2] / 'experiments/m3mcr'
+SCRIPTS = Path(sys.executable).parent
+
+#: What makes an afternoon of training a matter of seconds.
+SMALL = (
+    '--model.init_args.backbone=mit_b0',
+    '--model.init_args.weights=false',
+    '--data.init_args.batch_size=2',
+    '--data.init_args.patch_size=80',
+    '--data.init_args.length=4',
+    '--data.init_args.num_workers=0',
+    '--trainer.max_epochs=1',
+    '--trainer.accelerator=cpu',
+)
+
+
+def typed(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a console script of this environment."""
+    script, *arguments = map(str, command)
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    return subprocess.run(
+        [str(SCRIPTS / script), *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope='module')
+def trained(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder in which teacher and student have been trained by TorchGeo's command."""
+    folder = tmp_path_factory.mktemp('trained')
+    root = f'--data.init_args.root={miniature}'
+    for name in ('teacher', 'student'):
+        done = typed(
+            'torchgeo', 'fit', '--config', CONFIGS / f'{name}.yaml', root, *SMALL, cwd=folder
+        )
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_torchgeo_trains_teacher_and_student(trained: Path) -> None:
+    for name in ('teacher', 'student'):
+        output = trained / 'output/m3mcr' / name
+        assert (output / f'{name}.ckpt').is_file()
+        assert (output / 'last.ckpt').is_file()
+        assert list(output.glob('lightning_logs/version_0/events.*'))
+        hparams = torch.load(output / f'{name}.ckpt', weights_only=True)['hyper_parameters']
+        assert hparams['backbone'] == 'mit_b0'
+        assert hparams['labels'][3] == 'urban'
+
+
+def test_cloudseg_test_prints_and_writes_the_table(
+    trained: Path,
+    miniature: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(trained)
+    monkeypatch.setenv('COLUMNS', '100')
+    # the student's checkpoint is all that is needed
+    shutil.move('output/m3mcr/teacher/teacher.ckpt', 'teacher.ckpt')
+    config = ['--config', str(CONFIGS / 'student.yaml'), f'--data.init_args.root={miniature}']
+    checkpoint = 'output/m3mcr/student/student.ckpt'
+    main(['test', *config, *SMALL, f'--ckpt_path={checkpoint}'])
+    shutil.move('teacher.ckpt', 'output/m3mcr/teacher/teacher.ckpt')
+
+    printed = capsys.readouterr().out
+    for text in (
+        'all pixels',
+        'clear sky',
+        'under clouds',
+        'mean IoU, %',
+        'IoU urban, %',
+        'PSNR, dB',
+    ):
+        assert text in printed
+    (table,) = Path('output/m3mcr/student').rglob('test.json')
+    scores = json.loads(table.read_text())
+    assert 0 <= scores['cloudy_mIoU'] <= 1
+    assert f'{100 * scores["all_OA"]:.2f}' in printed
+    with table.with_suffix('.csv').open(newline='') as lines:
+        rows = {row['score']: row for row in csv.DictReader(lines)}
+    assert float(rows['mIoU']['cloudy']) == pytest.approx(scores['cloudy_mIoU'])
+    assert [row for row in rows if row.startswith('IoU_')] == [
+        f'IoU_{name}' for name in ('forest', 'rangeland', 'agriculture', 'urban', 'barren', 'water')
+    ]
+
+
+def test_cloudseg_knows_classes_by_name(miniature: Path, tmp_path: Path) -> None:
+    done = typed(
+        'cloudseg', 'fit', '--model=CloudSegTeacherTask', '--model.backbone=mit_b0',
+        '--data=M3MCRDataModule', f'--data.root={miniature}', '--data.batch_size=2',
+        '--data.patch_size=80', '--data.length=2', '--trainer.max_epochs=1',
+        '--trainer.accelerator=cpu',
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.rglob('*.ckpt'))
+
+
+def test_errors_are_for_people(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    student = [
+        '--model=CloudSegStudentTask',
+        '--model.backbone=mit_b0',
+        '--model.teacher=none.ckpt',
+    ]
+    data = ['--data=M3MCRDataModule', f'--data.root={tmp_path / "nowhere"}']
+    with pytest.raises(SystemExit) as stopped:
+        main(['fit', *student, *data, '--trainer.logger=false', '--trainer.accelerator=cpu'])
+    assert stopped.value.code == 1
+    assert 'nowhere' in capsys.readouterr().err
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(['--help'])
+    assert stopped.value.code == 0
+    printed = capsys.readouterr().out
+    assert all(f'  {name}' in printed for name in COMMANDS)
+    with pytest.raises(SystemExit) as stopped:
+        main(['unheard-of'])
+    assert stopped.value.code == 2
+    assert 'unheard-of' in capsys.readouterr().err
