@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -29,6 +30,14 @@ def _pixel_weights(target: Tensor, class_weights: Tensor | None, ignore_index: i
     if class_weights is None:
         return labelled.float()
     return class_weights[torch.where(labelled, target, 0)] * labelled
+
+
+def _share_of_process(weights: Tensor) -> Tensor:
+    """Weight of this process's pixels, relative to the mean over all processes."""
+    own = weights.sum()
+    total = own.clone()
+    dist.all_reduce(total)
+    return dist.get_world_size() * own / torch.where(total > 0, total, 1)
 
 
 def cross_entropy_loss(
@@ -144,6 +153,10 @@ class SegmentationLoss(nn.Module):
     with nothing to learn from (every pixel ignored, or only classes of weight 0) gives loss 0 and
     gradient 0.
 
+    In training on several processes each one's cross-entropy or focal loss is weighed by its share
+    of the labelled pixels, so that their mean is the loss of all pixels together. Dice is a matter
+    of each process's own batch.
+
     Shape:
         - logits: (B, K, h, w).
         - target: (B, h, w), long.
@@ -229,11 +242,14 @@ class SegmentationLoss(nn.Module):
             # with the module in bfloat16 the buffer is, too
             weights = weights.to(logits.dtype)
         match self.loss:
-            case 'focal':
-                return focal_loss(logits, target, weights, self.ignore_index)
             case 'dice':
                 return dice_loss(logits, target, weights, self.ignore_index)
+            case 'focal':
+                loss = focal_loss(logits, target, weights, self.ignore_index)
             case _:
-                return cross_entropy_loss(
+                loss = cross_entropy_loss(
                     logits, target, weights, self.ignore_index, self.label_smoothing
                 )
+        if self.training and dist.is_available() and dist.is_initialized():
+            loss = loss * _share_of_process(_pixel_weights(target, weights, self.ignore_index))
+        return loss

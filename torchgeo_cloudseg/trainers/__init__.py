@@ -4,6 +4,7 @@ from .base import CloudSegTask
 from .checkpoint import load_network
 from .report import RegionReport
 from .student import CloudSegStudentTask
+from .sync_batchnorm import SyncBatchNormPlugin
 from .teacher import CloudSegTeacherTask
 
 __all__ = (
@@ -11,5 +12,6 @@ __all__ = (
     'CloudSegTask',
     'CloudSegTeacherTask',
     'RegionReport',
+    'SyncBatchNormPlugin',
     'load_network',
 )

@@ -1,0 +1,35 @@
+"""Two processes train as one does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).with_name('distributed_run.py')
+
+
+def run(root: Path, teacher: Path, output: Path, devices: int, strategy: str) -> dict[str, Any]:
+    command = [sys.executable, SCRIPT, root, teacher, output, devices, strategy]
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(output.read_text())
+    return result
+
+
+def test_two_processes_train_as_one(miniature: Path, teacher_file: Path, tmp_path: Path) -> None:
+    one = run(miniature, teacher_file, tmp_path / 'one.json', 1, 'auto')
+    # plain DDP: no search for unused parameters
+    two = run(miniature, teacher_file, tmp_path / 'two.json', 2, 'ddp')
+    assert len(two['losses']) == 4
+    assert two['losses'] == pytest.approx(one['losses'], rel=1e-6)
+    # the same patches, each seen by one of the processes
+    assert sorted(two['places']) == sorted(one['places'])
+    for name in ('val_mIoU', 'val_cloudy_OA', 'train_OA'):
+        assert two['scores'][name] == pytest.approx(one['scores'][name], abs=1e-6), name
