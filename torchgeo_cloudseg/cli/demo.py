@@ -3,32 +3,24 @@
 import logging
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
-import matplotlib.pyplot as plt
-import numpy as np
-import torch
 from jsonargparse import auto_cli
-from lightning.pytorch import LightningDataModule, Trainer, seed_everything
+from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
-from matplotlib.figure import Figure
 from rich.console import Console
-from rich.table import Table
 
-from ..datamodules import M3MCRDataModule
-from ..datasets.m3mcr_layout import LEGENDS
-from ..datasets.miniature import write_miniature_m3mcr
-from ..datasets.plotting import draw_labels, legend_patches
+from ..datamodules import SceneDataModule
 from ..trainers import CloudSegStudentTask, CloudSegTask, CloudSegTeacherTask
-from ..trainers.base import label_size
-from ..trainers.report import REGION_TITLES, write_csv, write_json
+from ..trainers.report import write_csv, write_json
+from .demo_data import DEMO_DATA, DemoData
+from .demo_report import draw, save_figure, summary
 
 #: A small encoder and a high learning rate: minutes on two cores, from random weights.
 BACKBONE = 'mit_b0'
 LEARNING_RATE = 1e-3
 BATCH_SIZE = 4
-PATCH_SIZE = 160
 
 #: Validations during each training.
 EPOCHS = 5
@@ -36,7 +28,6 @@ EPOCHS = 5
 #: Rows of the figure.
 SCENES_SHOWN = 4
 
-LEGEND = LEGENDS['level1']
 Scores = dict[str, float]
 
 
@@ -52,6 +43,7 @@ def run(name: str, args: list[str]) -> None:
 
 def demo(
     output: Path = Path('cloudseg-demo'),
+    dataset: Literal['m3mcr'] = 'm3mcr',
     seed: int = 0,
     teacher_steps: int = 160,
     student_steps: int = 160,
@@ -62,55 +54,63 @@ def demo(
 
     Args:
         output: folder for the data, the checkpoints, the table and the figure.
+        dataset: whose miniature to write.
         seed: seed of the landscape, the network and the patches.
         teacher_steps: training steps of the teacher.
         student_steps: training steps of the student.
     """
     console = Console()
     _quiet()
-    seed_everything(seed)
-    root = output / 'data'
-    console.rule('Miniature M3M-CR')
-    write_miniature_m3mcr(root, seed=seed)
+    seed_everything(seed, verbose=False)
+    data, root = DEMO_DATA[dataset], output / 'data'
+    console.rule(data.title)
+    data.write(root, seed=seed)
 
     console.rule(f'Teacher: cloud-free optical and SAR images, {BACKBONE}')
-    options: dict[str, Any] = {'backbone': BACKBONE, 'lr': LEARNING_RATE, 'schedule': 'cosine'}
-    labels = [land_cover.name for land_cover in LEGEND]
-    teacher = CloudSegTeacherTask(labels=labels, **options)
-    teacher_file = train(teacher, root, teacher_steps, seed, output / 'teacher')
+    options: dict[str, Any] = {
+        'backbone': BACKBONE,
+        'lr': LEARNING_RATE,
+        'schedule': 'cosine',
+        'labels': [land_cover.name for land_cover in data.legend],
+        **data.task,
+    }
+    teacher_file = train(
+        CloudSegTeacherTask(**options), data, root, teacher_steps, seed, output / 'teacher'
+    )
 
     console.rule('Student: cloudy optical and SAR images, taught by the teacher')
     # without ImageNet weights to start from, the teacher's save the student most of the way
-    student = CloudSegStudentTask(
-        teacher=str(teacher_file), labels=labels, init_from_teacher=True, **options
-    )
-    student_file = train(student, root, student_steps, seed, output / 'student')
+    student = CloudSegStudentTask(teacher=str(teacher_file), init_from_teacher=True, **options)
+    student_file = train(student, data, root, student_steps, seed, output / 'student')
 
     console.rule('Test')
     load_teacher, load_student = CloudSegTeacherTask, CloudSegStudentTask
     runs: dict[str, CloudSegTask] = {
-        'student, cloudy image': load_student.load_from_checkpoint(student_file),
-        'teacher, cloudy image': load_teacher.load_from_checkpoint(teacher_file, image_key='image'),
-        'teacher, cloud-free image': load_teacher.load_from_checkpoint(teacher_file),
+        'student, cloudy': load_student.load_from_checkpoint(student_file),
+        'teacher, cloudy': load_teacher.load_from_checkpoint(teacher_file, image_key='image'),
+        'teacher, cloud-free': load_teacher.load_from_checkpoint(teacher_file),
     }
-    datamodule = M3MCRDataModule(root=root, batch_size=BATCH_SIZE)
+    datamodule = data.datamodule(root=root, batch_size=BATCH_SIZE, test_batch_size=SCENES_SHOWN)
     scores = {name: test(task, datamodule) for name, task in runs.items()}
     for name, values in scores.items():
-        stem = name.replace(', ', '-').replace(' ', '-')
+        stem = name.replace(', ', '-')
         write_json(output / f'{stem}.json', values)
         write_csv(output / f'{stem}.csv', values)
-    console.print(summary(scores))
-    figure = draw(runs['student, cloudy image'], datamodule)
+    console.print(summary(f'{data.title}: test scenes, per cent', scores))
+    figure = draw(runs['student, cloudy'], scenes_to_show(datamodule), data)
     save_figure(figure, output / 'demo.png')
     console.print(f'Figure: {output / "demo.png"}; tables, checkpoints and data: {output}.')
 
 
-def train(task: CloudSegTask, root: Path, steps: int, seed: int, folder: Path) -> Path:
+def train(
+    task: CloudSegTask, data: DemoData, root: Path, steps: int, seed: int, folder: Path
+) -> Path:
     """Train a task and keep the checkpoint with the best validation mIoU.
 
     Args:
         task: teacher or student.
-        root: folder of the miniature data.
+        data: the miniature data.
+        root: their folder.
         steps: training steps.
         seed: seed of the patches.
         folder: folder for the checkpoints.
@@ -119,10 +119,10 @@ def train(task: CloudSegTask, root: Path, steps: int, seed: int, folder: Path) -
         the checkpoint.
     """
     epochs = min(EPOCHS, steps)
-    datamodule = M3MCRDataModule(
+    datamodule = data.datamodule(
         root=root,
         batch_size=BATCH_SIZE,
-        patch_size=PATCH_SIZE,
+        patch_size=data.patch_size,
         length=steps // epochs * BATCH_SIZE,
         augment=True,
         seed=seed,
@@ -142,7 +142,7 @@ def train(task: CloudSegTask, root: Path, steps: int, seed: int, folder: Path) -
     return Path(best.best_model_path)
 
 
-def test(task: CloudSegTask, datamodule: LightningDataModule) -> Scores:
+def test(task: CloudSegTask, datamodule: SceneDataModule) -> Scores:
     """Test a task on whole scenes.
 
     Args:
@@ -157,77 +157,27 @@ def test(task: CloudSegTask, datamodule: LightningDataModule) -> Scores:
     return {name.removeprefix('test_'): value for name, value in scores.items()}
 
 
-def summary(scores: dict[str, Scores]) -> Table:
-    """Mean IoU and overall accuracy by region, one row per network.
+def scenes_to_show(datamodule: SceneDataModule) -> list[dict[str, Any]]:
+    """The scene of each test batch of which clouds cover about half.
 
     Args:
-        scores: metrics by region, by name of the network.
-
-    Returns:
-        the table, in per cent.
-    """
-    table = Table(title='Miniature test scenes, per cent')
-    table.add_column('network')
-    columns = [(score, region) for score in ('mIoU', 'OA') for region in REGION_TITLES]
-    for score, region in columns:
-        table.add_column(f'{score}\n{REGION_TITLES[region]}', justify='right')
-    for name, values in scores.items():
-        cells = [f'{100 * values[f"{region}_{score}"]:.1f}' for score, region in columns]
-        table.add_row(name, *cells)
-    return table
-
-
-@torch.no_grad()
-def draw(task: CloudSegTask, datamodule: M3MCRDataModule) -> Figure:
-    """Draw test scenes: cloudy, cloud-free, reconstruction, prediction, truth.
-
-    Args:
-        task: the student.
         datamodule: the miniature data, set up for testing.
 
     Returns:
-        the figure.
+        batches of one scene, images in 0..1.
     """
-    task.eval()
-    batch = datamodule.on_after_batch_transfer(next(iter(datamodule.test_dataloader())), 0)
-    mask = batch['mask']
-    predictions = task.slide(batch, label_size(mask)).argmax(dim=1)
-    restored = task(*task.inputs(batch)).reconstruction
-    count = min(SCENES_SHOWN, len(mask))
-    titles = ('cloudy', 'cloud-free', 'reconstruction', 'prediction', 'truth')
-    figure, grid = plt.subplots(
-        count, len(titles), figsize=(11, 2.3 * count), squeeze=False, layout='constrained'
-    )
-    for row in range(count):
-        images = (batch['image'][row], batch['image_clear'][row], restored[row])
-        white = float(np.percentile(images[1][[2, 1, 0]], 99))
-        for axes, image in zip(grid[row], images, strict=False):
-            axes.imshow((image[[2, 1, 0]] / white).clamp(0, 1).movedim(0, -1).numpy())
-            axes.set_axis_off()
-        draw_labels(grid[row, 3], predictions[row], LEGEND)
-        draw_labels(grid[row, 4], mask[row], LEGEND)
-    for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(title)
-    figure.legend(handles=legend_patches(LEGEND), loc='outside lower center', ncols=7)
-    return figure
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Save a figure; the file is complete or absent, never half written.
-
-    Args:
-        figure: the figure.
-        path: PNG file.
-    """
-    temporary = path.with_name(f'.{path.name}')
-    figure.savefig(temporary, format='png', dpi=90)
-    plt.close(figure)
-    temporary.replace(path)
+    scenes = []
+    for stored in datamodule.test_dataloader():
+        batch = datamodule.on_after_batch_transfer(stored, 0)
+        cover = batch['mask_cloud'].float().mean(dim=(1, 2))
+        best = int((cover - 0.5).abs().argmin())
+        scenes.append({key: value[best : best + 1] for key, value in batch.items()})
+    return scenes[:SCENES_SHOWN]
 
 
 def _quiet() -> None:
     """Keep the progress bars readable: no hints about workers and devices in between."""
     matplotlib.use('Agg')
     logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
-    warnings.filterwarnings('ignore', message='.*does not have many workers.*')
-    warnings.filterwarnings('ignore', message='.*GPU available but not used.*')
+    for hint in ('does not have many workers', 'GPU available but not used', 'treespec'):
+        warnings.filterwarnings('ignore', message=f'.*{hint}.*')
