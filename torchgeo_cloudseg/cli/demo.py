@@ -45,8 +45,8 @@ def demo(
     output: Path = Path('cloudseg-demo'),
     dataset: Literal['m3mcr'] = 'm3mcr',
     seed: int = 0,
-    teacher_steps: int = 160,
-    student_steps: int = 160,
+    teacher_steps: int = 140,
+    student_steps: int = 130,
 ) -> None:
     """Write miniature data, train a teacher and a student on it, and test both under clouds.
 
