@@ -33,3 +33,20 @@ def test_two_processes_train_as_one(miniature: Path, teacher_file: Path, tmp_pat
     assert sorted(two['places']) == sorted(one['places'])
     for name in ('val_mIoU', 'val_cloudy_OA', 'train_OA'):
         assert two['scores'][name] == pytest.approx(one['scores'][name], abs=1e-6), name
+
+
+def test_sharded_parameters(tmp_path: Path) -> None:
+    # Lightning's FSDP runs on GPUs only; what it wraps is this
+    script, output = Path(__file__).with_name('sharded_run.py'), tmp_path / 'sharded.json'
+    launch = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2']
+    done = subprocess.run(
+        [sys.executable, *launch, str(script), str(output)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(output.read_text())
+    for whole, sharded in (result['losses'], result['norms']):
+        assert sharded == pytest.approx(whole, rel=1e-4)

@@ -105,7 +105,7 @@ def demo(
 def train(
     task: CloudSegTask, data: DemoData, root: Path, steps: int, seed: int, folder: Path
 ) -> Path:
-    """Train a task and keep the checkpoint with the best validation mIoU.
+    """Train a task and keep its last checkpoint, when the learning rate has come to 0.
 
     Args:
         task: teacher or student.
@@ -127,19 +127,17 @@ def train(
         augment=True,
         seed=seed,
     )
-    best = ModelCheckpoint(
-        folder, filename='best', monitor='val_mIoU', mode='max', enable_version_counter=False
-    )
+    last = ModelCheckpoint(folder, filename='last', enable_version_counter=False)
     trainer = Trainer(
         max_epochs=epochs,
         devices=1,
         logger=False,
-        callbacks=[best],
+        callbacks=[last],
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
     trainer.fit(task, datamodule=datamodule)
-    return Path(best.best_model_path)
+    return Path(last.best_model_path)
 
 
 def test(task: CloudSegTask, datamodule: SceneDataModule) -> Scores:

@@ -64,7 +64,7 @@ def draw(task: CloudSegTask, scenes: Sequence[dict[str, Any]], data: DemoData) -
     for axes, scene in zip(grid, scenes, strict=True):
         prediction = task.slide(scene, label_size(scene['mask']))[0].argmax(dim=0)
         restored = task(*task.inputs(scene)).reconstruction
-        white = float(np.percentile(scene['image_clear'][0, bands], 99))
+        white = float(np.percentile(scene['image_clear'][0, bands], 97))
         for panel, image in zip(
             axes, (scene['image'], scene['image_clear'], restored), strict=False
         ):
