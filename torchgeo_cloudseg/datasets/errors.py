@@ -26,7 +26,7 @@ class SceneError(ValueError):
         super().__init__(f'{self.path}: found {found}, expected {expected}. {self.remedy}')
 
     def __reduce__(self) -> tuple[type[SceneError], tuple[str, str, str, str]]:
-        """Survive the way from a data loader's worker to the main process."""
+        """How it is made again in another process, to which it is sent pickled."""
         return type(self), (self.path, self.found, self.expected, self.remedy)
 
 
@@ -50,5 +50,5 @@ class ScenesError(ValueError):
         super().__init__('\n'.join(lines))
 
     def __reduce__(self) -> tuple[type[ScenesError], tuple[list[SceneError]]]:
-        """Survive the way from a data loader's worker to the main process."""
+        """How it is made again in another process, to which it is sent pickled."""
         return type(self), (self.problems,)

@@ -42,6 +42,9 @@ class _Folder(NamedTuple):
     strays: list[str]
 
 
+_EMPTY = _Folder('', [], [], [], [])
+
+
 class _Area(NamedTuple):
     """Patches of an area that have all modalities, and where their files are."""
 
@@ -104,9 +107,12 @@ def _scan_area(
     found: dict[str, _Folder] = {}
     for layer in layers:
         path = folders[layer.key].get(name)
-        found[layer.key] = (
-            _scan_folder(root, path, name, layer) if path else _Folder('', [], [], [], [])
-        )
+        try:
+            found[layer.key] = _scan_folder(root, path, name, layer) if path else _EMPTY
+        except OSError as error:
+            reason = f'an unreadable folder ({error.strerror})'
+            folder = Path(root, path or '')
+            return _Area(name, [], {}), [SceneError(folder, reason, 'a readable folder')]
         for stray in found[layer.key].strays:
             file = Path(root, found[layer.key].path, stray)
             expected = f'{layer.folder}_{name}_p_<n>{layer.suffix}, after the folder'
@@ -233,10 +239,11 @@ def _area_folders(root: str, folder: str, layer: Layer) -> dict[str, str]:
 
 
 def _subfolders(folder: str, start: str) -> list[str]:
-    if not os.path.isdir(folder):  # noqa: PTH112
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(e.name for e in entries if e.name.startswith(start) and e.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.name.startswith(start) and e.is_dir())
 
 
 def read_file_list(

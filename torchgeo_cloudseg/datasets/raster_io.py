@@ -63,7 +63,8 @@ class FilePool:
             maxsize: number of files kept open; below the usual limit of 1024 per process.
         """
         self.maxsize = maxsize
-        self._files: OrderedDict[str, DatasetReader] = OrderedDict()
+        #: Rasters by path, with the size and time of change of the file when it was opened.
+        self._files: OrderedDict[str, tuple[DatasetReader, tuple[int, int]]] = OrderedDict()
         self._lock = RLock()
         self._pid = os.getpid()
 
@@ -91,8 +92,13 @@ class FilePool:
         if self._pid != os.getpid():
             self.__init__(self.maxsize)  # type: ignore[misc]  # start anew after a fork
         with self._lock:
-            raster = self._files.pop(path, None)
+            raster, known = self._files.pop(path, (None, None))
             try:
+                found = file_state(path)
+                state = found.st_size, found.st_mtime_ns
+                if raster is not None and state != known:  # what GDAL has cached is out of date
+                    raster.close()
+                    raster = None
                 if raster is None:
                     with rasterio.Env(**GDAL_OPTIONS):
                         raster = rasterio.open(path)
@@ -101,9 +107,9 @@ class FilePool:
                 if raster is not None:
                     raster.close()
                 raise unreadable(path, error) from error
-            self._files[path] = raster
+            self._files[path] = raster, state
             while len(self._files) > self.maxsize:
-                self._files.popitem(last=False)[1].close()
+                self._files.popitem(last=False)[1][0].close()
 
 
 #: One pool for all data sets of a process, so that its limit holds for all together.
