@@ -16,7 +16,7 @@ from torchgeo_cloudseg.datamodules import M3MCRDataModule
 from torchgeo_cloudseg.datasets import M3MCR
 from torchgeo_cloudseg.datasets.miniature import write_miniature_m3mcr
 from torchgeo_cloudseg.datasets.miniature.m3mcr import write_file_list
-from torchgeo_cloudseg.transforms import RandomFlipRotate
+from torchgeo_cloudseg.transforms import RandomFlipRotate, StackModalities
 
 SHAPES = {
     'image': (4, 100, 100),
@@ -140,6 +140,16 @@ def test_arguments_reach_the_dataset(miniature: Path) -> None:
     assert 'image' not in batch
     assert 'mask_cloud' not in batch
     assert batch['mask'].max() > 5
+
+
+def test_stacked_images_are_scaled_each_in_its_own_way(miniature: Path) -> None:
+    apart, joined = batches(miniature), batches(miniature, stack=True)
+    for before, after in zip(apart, joined, strict=True):
+        assert torch.equal(after['image'][:, :4], before['image'])
+        assert torch.equal(after['image'][:, 4:], before['image_sar'])
+        assert 'image_sar' not in after
+    with pytest.raises(ValueError, match='`stack=True`'):
+        M3MCRDataModule(root=miniature, transforms=StackModalities())
 
 
 def test_single_area_trains_without_validation(

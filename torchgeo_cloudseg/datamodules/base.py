@@ -13,7 +13,7 @@ from torchgeo.datasets import GeoDataset, stack_samples
 from .._compat import bounds_to_tensor
 from .._random import step_seed
 from ..samplers import SceneSampler
-from ..transforms import Rescale
+from ..transforms import Rescale, StackModalities
 from .loader import SceneDataLoader
 
 Batch = dict[str, Any]
@@ -37,6 +37,9 @@ class SceneDataModule(GeoDataModule):
 
     #: Scaling of each image to 0..1.
     rescale: Rescale
+
+    #: Join all images into ``image`` at the end, for models with a single input.
+    stack: bool = False
 
     #: What happens to a batch on the device after scaling, by split.
     augmentations: dict[str, nn.Module]
@@ -105,7 +108,11 @@ class SceneDataModule(GeoDataModule):
         Returns:
             a batch with images in 0..1.
         """
-        batch = self.rescale(batch)
+        batch = self._augment(self.rescale(batch))
+        return StackModalities()(batch) if self.stack else batch
+
+    def _augment(self, batch: Batch) -> Batch:
+        """Augment a batch as the current split wants it."""
         augmentation = self.augmentations.get(self._current_split())
         if augmentation is None:
             return batch

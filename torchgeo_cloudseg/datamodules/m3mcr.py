@@ -10,7 +10,7 @@ from torchgeo.datasets import DatasetNotFoundError, GeoDataset
 
 from ..datasets import M3MCR
 from ..samplers import CenterSceneSampler, RandomSceneSampler
-from ..transforms import RandomFlipRotate, Rescale
+from ..transforms import RandomFlipRotate, Rescale, StackModalities
 from .base import SceneDataModule
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class M3MCRDataModule(SceneDataModule):
         val_list: str | Path | None = None,
         test_list: str | Path | None = None,
         test_batch_size: int | None = None,
+        stack: bool = False,
         **kwargs: Any,
     ) -> None:
         """Initialize a new M3MCRDataModule instance.
@@ -52,18 +53,27 @@ class M3MCRDataModule(SceneDataModule):
             test_list: CSV list of the test scenes.
             test_batch_size: Scenes per mini-batch in test and prediction (defaults to a quarter
                 of *batch_size*, since a scene is several patches large).
+            stack: Join optical and SAR image into ``image`` after scaling, for models with a single
+                input, such as TorchGeo's own tasks.
             **kwargs: Additional keyword arguments passed to
                 :class:`~torchgeo_cloudseg.datasets.M3MCR`.
 
         Raises:
-            ValueError: If *file_list* is given: every split has a list of its own.
+            ValueError: If *file_list* is given: every split has a list of its own; or if images
+                are stacked before they are scaled.
         """
         super().__init__(M3MCR, batch_size, patch_size, length, num_workers)
         if 'file_list' in kwargs:
             raise ValueError('Give `train_list`, `val_list` or `test_list` instead of `file_list`.')
+        if isinstance(kwargs.get('transforms'), StackModalities):
+            raise ValueError(
+                'transforms=StackModalities() joins images before each is scaled in its own '
+                'way. Give `stack=True` instead.'
+            )
         # not through the base class: so the command line knows the arguments of the dataset
         self.kwargs = kwargs
         self.seed = seed
+        self.stack = stack
         self.lists = {'train': train_list, 'val': val_list, 'test': test_list}
         self.test_batch_size = test_batch_size or max(1, batch_size // 4)
         self.predict_batch_size = self.test_batch_size

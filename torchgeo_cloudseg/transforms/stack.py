@@ -11,7 +11,8 @@ class StackModalities(nn.Module):
     """Join modalities along the band axis into ``image``.
 
     With it, TorchGeo's own ``SemanticSegmentationTask`` trains on optical and SAR images together
-    (early fusion): ``in_channels`` is then the sum of the bands.
+    (early fusion): ``in_channels`` is then the sum of the bands. Scale the images first: each kind
+    has a range of its own. The data modules do both with ``stack=True``.
     """
 
     def __init__(self, keys: Sequence[str] = ('image', 'image_sar'), drop: bool = True) -> None:
