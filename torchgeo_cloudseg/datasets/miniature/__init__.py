@@ -1,5 +1,6 @@
 """Miniature data in the real layouts: small, seeded, procedural."""
 
 from .m3mcr import write_file_list, write_miniature_m3mcr
+from .whuoptsar import write_miniature_whuoptsar
 
-__all__ = ('write_file_list', 'write_miniature_m3mcr')
+__all__ = ('write_file_list', 'write_miniature_m3mcr', 'write_miniature_whuoptsar')
