@@ -2,5 +2,6 @@
 
 from .base import SceneDataModule
 from .m3mcr import M3MCRDataModule
+from .whuoptsar import WHUOPTSARDataModule
 
-__all__ = ('M3MCRDataModule', 'SceneDataModule')
+__all__ = ('M3MCRDataModule', 'SceneDataModule', 'WHUOPTSARDataModule')

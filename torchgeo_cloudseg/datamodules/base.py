@@ -59,6 +59,13 @@ class SceneDataModule(GeoDataModule):
                 f'An epoch has {len(sampler)} training patches per process, fewer than '
                 f'batch_size={batch_size}. Set a larger `length` or a smaller `batch_size`.'
             )
+        patches, processes = sampler.epoch_length(), sampler.num_replicas
+        if patches < processes:
+            # said by all of them: if one alone stops, the others wait for it
+            raise MisconfigurationException(
+                f'{patches} patches of the {split} split cannot be shared by {processes} '
+                'processes. Use fewer devices.'
+            )
         return SceneDataLoader(
             dataset,
             sampler,

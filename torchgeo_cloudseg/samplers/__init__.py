@@ -2,5 +2,12 @@
 
 from .base import SceneSampler
 from .single import CenterSceneSampler, GridSceneSampler, RandomSceneSampler
+from .tiles import TileSceneSampler
 
-__all__ = ('CenterSceneSampler', 'GridSceneSampler', 'RandomSceneSampler', 'SceneSampler')
+__all__ = (
+    'CenterSceneSampler',
+    'GridSceneSampler',
+    'RandomSceneSampler',
+    'SceneSampler',
+    'TileSceneSampler',
+)
