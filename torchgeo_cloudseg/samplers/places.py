@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 from torchgeo.datasets import GeoDataset
 
+from ..datasets.footprints import project
 from ..datasets.query import SceneSlice
 
 
@@ -88,7 +89,7 @@ def find_places(
     if roi is not None:
         stated = pyproj.CRS.from_user_input(roi_crs if roi_crs is not None else dataset.crs)
         tables = [
-            table[_touches(table, GeoSeries([roi], crs=stated).to_crs(part.crs).iloc[0])]
+            table[_touches(part.index.geometry, roi, stated)]
             for table, part in zip(tables, parts, strict=True)
         ]
     if toi is not None:
@@ -125,9 +126,12 @@ def _table(dataset: GeoDataset, zone: int) -> pd.DataFrame:
     return table
 
 
-def _touches(table: pd.DataFrame, roi: BaseGeometry) -> NDArray[np.bool_]:
-    boxes = shapely.box(table['xmin'], table['ymin'], table['xmax'], table['ymax'])
-    touches: NDArray[np.bool_] = shapely.intersects(boxes, roi)
+def _touches(outlines: GeoSeries, roi: BaseGeometry, roi_crs: pyproj.CRS) -> NDArray[np.bool_]:
+    """Which outlines a region touches."""
+    # scenes are projected, not the region: it may be so large that it has no place in a UTM zone
+    projected = project(outlines, roi_crs).to_numpy()
+    there = np.isfinite(shapely.bounds(projected)).all(axis=1)
+    touches: NDArray[np.bool_] = there & shapely.intersects(projected, roi)
     return touches
 
 
