@@ -149,7 +149,7 @@ def test_stacked_images_are_scaled_each_in_its_own_way(miniature: Path) -> None:
         assert torch.equal(after['image'][:, 4:], before['image_sar'])
         assert 'image_sar' not in after
     with pytest.raises(ValueError, match='`stack=True`'):
-        M3MCRDataModule(root=miniature, transforms=StackModalities())
+        batches(miniature, transforms=StackModalities())
 
 
 def test_single_area_trains_without_validation(

@@ -59,17 +59,11 @@ class M3MCRDataModule(SceneDataModule):
                 :class:`~torchgeo_cloudseg.datasets.M3MCR`.
 
         Raises:
-            ValueError: If *file_list* is given: every split has a list of its own; or if images
-                are stacked before they are scaled.
+            ValueError: If *file_list* is given: every split has a list of its own.
         """
         super().__init__(M3MCR, batch_size, patch_size, length, num_workers)
         if 'file_list' in kwargs:
             raise ValueError('Give `train_list`, `val_list` or `test_list` instead of `file_list`.')
-        if isinstance(kwargs.get('transforms'), StackModalities):
-            raise ValueError(
-                'transforms=StackModalities() joins images before each is scaled in its own '
-                'way. Give `stack=True` instead.'
-            )
         # not through the base class: so the command line knows the arguments of the dataset
         self.kwargs = kwargs
         self.seed = seed
@@ -85,7 +79,15 @@ class M3MCRDataModule(SceneDataModule):
 
         Args:
             stage: Either 'fit', 'validate', 'test', or 'predict'.
+
+        Raises:
+            ValueError: If images are stacked before they are scaled.
         """
+        if isinstance(self.kwargs.get('transforms'), StackModalities):
+            raise ValueError(
+                'transforms=StackModalities() joins images before each is scaled in its own '
+                'way. Give `stack=True` instead.'
+            )
         if stage == 'fit':
             self.train_dataset = self._dataset('train')
             self.train_sampler = RandomSceneSampler(
