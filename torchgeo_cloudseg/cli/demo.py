@@ -26,7 +26,7 @@ BATCH_SIZE = 4
 EPOCHS = 5
 
 #: Rows of the figure.
-SCENES_SHOWN = 4
+SCENES_SHOWN = 3
 
 Scores = dict[str, float]
 
@@ -43,7 +43,7 @@ def run(name: str, args: list[str]) -> None:
 
 def demo(
     output: Path = Path('cloudseg-demo'),
-    dataset: Literal['m3mcr'] = 'm3mcr',
+    dataset: Literal['m3mcr', 'whuoptsar'] = 'm3mcr',
     seed: int = 0,
     teacher_steps: int = 140,
     student_steps: int = 130,
@@ -90,7 +90,7 @@ def demo(
         'teacher, cloudy': load_teacher.load_from_checkpoint(teacher_file, image_key='image'),
         'teacher, cloud-free': load_teacher.load_from_checkpoint(teacher_file),
     }
-    datamodule = data.datamodule(root=root, batch_size=BATCH_SIZE, test_batch_size=SCENES_SHOWN)
+    datamodule = data.datamodule(root=root, batch_size=BATCH_SIZE)
     scores = {name: test(task, datamodule) for name, task in runs.items()}
     for name, values in scores.items():
         stem = name.replace(', ', '-')
@@ -156,7 +156,7 @@ def test(task: CloudSegTask, datamodule: SceneDataModule) -> Scores:
 
 
 def scenes_to_show(datamodule: SceneDataModule) -> list[dict[str, Any]]:
-    """The scene of each test batch of which clouds cover about half.
+    """Test scenes of which clouds cover about half.
 
     Args:
         datamodule: the miniature data, set up for testing.
@@ -167,9 +167,9 @@ def scenes_to_show(datamodule: SceneDataModule) -> list[dict[str, Any]]:
     scenes = []
     for stored in datamodule.test_dataloader():
         batch = datamodule.on_after_batch_transfer(stored, 0)
-        cover = batch['mask_cloud'].float().mean(dim=(1, 2))
-        best = int((cover - 0.5).abs().argmin())
-        scenes.append({key: value[best : best + 1] for key, value in batch.items()})
+        for index in range(len(batch['mask'])):
+            scenes.append({key: value[index : index + 1] for key, value in batch.items()})
+    scenes.sort(key=lambda scene: abs(float(scene['mask_cloud'].float().mean()) - 0.5))
     return scenes[:SCENES_SHOWN]
 
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..datamodules import M3MCRDataModule, SceneDataModule
+from ..datamodules import M3MCRDataModule, SceneDataModule, WHUOPTSARDataModule
 from ..datasets.legend import LandCoverClass
 from ..datasets.m3mcr_layout import LEGENDS
-from ..datasets.miniature import write_miniature_m3mcr
+from ..datasets.miniature import write_miniature_m3mcr, write_miniature_whuoptsar
+from ..datasets.whuoptsar_layout import LEGEND
 
 
 @dataclass(frozen=True)
@@ -35,5 +36,12 @@ class DemoData:
 DEMO_DATA: Mapping[str, DemoData] = {
     'm3mcr': DemoData(
         'Miniature M3M-CR', write_miniature_m3mcr, M3MCRDataModule, LEGENDS['level1']
+    ),
+    'whuoptsar': DemoData(
+        'Miniature WHU-OPT-SAR under synthetic clouds',
+        write_miniature_whuoptsar,
+        WHUOPTSARDataModule,
+        LEGEND,
+        task={'in_channels': (4, 1), 'num_classes': 7, 'label_scale': 1.0},
     ),
 }

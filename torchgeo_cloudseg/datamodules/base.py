@@ -123,19 +123,18 @@ class SceneDataModule(GeoDataModule):
         augmentation = self.augmentations.get(self._current_split())
         if augmentation is None:
             return batch
+        trainer = self.trainer
+        if trainer is None:  # used without Lightning: torch's own random numbers
+            plain: Batch = augmentation(batch)
+            return plain
+        # the same in every run, another in every step
+        seed = step_seed(self.seed, trainer.current_epoch, self._position(), trainer.global_rank)
         tensors = [value for value in batch.values() if isinstance(value, Tensor)]
         devices = {value.device for value in tensors if value.device.type == 'cuda'}
         with torch.random.fork_rng(list(devices)):
-            torch.manual_seed(self._step_seed())
+            torch.manual_seed(seed)
             augmented: Batch = augmentation(batch)
         return augmented
-
-    def _step_seed(self) -> int:
-        """Seed of what is random in a batch: the same in every run, another in every step."""
-        trainer = self.trainer
-        if trainer is None:
-            return int(torch.initial_seed())
-        return step_seed(self.seed, trainer.current_epoch, self._position(), trainer.global_rank)
 
     def _current_split(self) -> str:
         """The split that the trainer is working on."""

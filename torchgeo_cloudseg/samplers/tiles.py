@@ -106,6 +106,6 @@ def _balanced(extent_px: int, size_px: int, step_px: int) -> list[tuple[int, int
     """Starts and ends of as few pieces as possible, as equal as can be, that cover an extent."""
     largest = size_px // step_px * step_px
     count = -(-extent_px // largest)
-    steps = extent_px / step_px
-    edges = [round(steps * i / count) * step_px for i in range(count)] + [extent_px]
+    steps = -(-extent_px // step_px)
+    edges = [steps * i // count * step_px for i in range(count)] + [extent_px]
     return list(pairwise(edges))
