@@ -66,7 +66,9 @@ class ZonedDataset(GeoDataset):
         whole = self._given_whole
         if whole is not None and whole.crs == crs and 'scene' in whole.index:
             # projected already, in another order
-            table = pd.concat([pd.DataFrame(part) for part in parts])
+            table = pd.concat(
+                [pd.DataFrame(part).drop(columns=part.geometry.name) for part in parts]
+            )
             rows = pd.Index(whole.index['scene']).get_indexer(table['scene'])
             outlines = whole.index.geometry.to_numpy()[rows]
             return gpd.GeoDataFrame(table, geometry=outlines, crs=whole.crs)
