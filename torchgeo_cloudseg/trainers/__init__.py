@@ -1,7 +1,7 @@
 """Tasks: teacher pretraining, student distillation, and their evaluation."""
 
 from .base import CloudSegTask
-from .checkpoint import load_network
+from .checkpoint import load_mapper, load_network
 from .report import RegionReport
 from .student import CloudSegStudentTask
 from .sync_batchnorm import SyncBatchNormPlugin
@@ -13,5 +13,6 @@ __all__ = (
     'CloudSegTeacherTask',
     'RegionReport',
     'SyncBatchNormPlugin',
+    'load_mapper',
     'load_network',
 )

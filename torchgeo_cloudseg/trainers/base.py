@@ -13,10 +13,11 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from .._compat import SemanticSegmentationTask
 from .._random import step_seed
-from ..inference import sliding_window
+from ..inference import SceneSpec, sliding_window
 from ..losses import SegmentationLoss
 from ..metrics import RegionMetrics
 from ..models import CloudSegNet, CloudSegOutput
+from .facts import scene_spec, spec_from_dict, spec_to_dict
 from .schedules import Schedule, lr_factor
 
 Batch = dict[str, Any]
@@ -56,12 +57,39 @@ class CloudSegTask(SemanticSegmentationTask):
         """
         self.weights = weights
         self._seed = 0
+        self._scene_spec: SceneSpec | None = None
         self._losses = self.losses
         # passes over SemanticSegmentationTask, which would build a network of its own
         super(SemanticSegmentationTask, self).__init__()
 
+    @property
+    def scene_spec(self) -> SceneSpec:
+        """What the network expects of a scene: bands, ranges, classes and their colours."""
+        if self._scene_spec is None:
+            return scene_spec(self.hparams)
+        return self._scene_spec
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the network expects of a scene.
+
+        Args:
+            checkpoint: what is saved.
+        """
+        checkpoint['scene_spec'] = spec_to_dict(self.scene_spec)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore what the network expects of a scene.
+
+        Args:
+            checkpoint: what was saved.
+        """
+        if 'scene_spec' in checkpoint:
+            self._scene_spec = spec_from_dict(checkpoint['scene_spec'])
+
     def on_fit_start(self) -> None:
-        """Note the seed of the run, and compile the step if asked to."""
+        """Note the seed of the run and its data, and compile the step if asked to."""
+        dataset = getattr(getattr(self.trainer, 'datamodule', None), 'train_dataset', None)
+        self._scene_spec = scene_spec(self.hparams, dataset)
         self._seed = torch.initial_seed()
         if self.hparams['compile']:
             self._losses = torch.compile(self.losses, fullgraph=True)

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
+from ..inference import SceneSpec
 from ..models import CloudSegNet
+from .facts import scene_spec, spec_from_dict
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -77,7 +79,10 @@ def load_network(path: str | Path) -> CloudSegNet:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no checkpoint of a task of this package.
     """
-    checkpoint = read_checkpoint(path)
+    return _network(path, read_checkpoint(path))
+
+
+def _network(path: str | Path, checkpoint: dict[str, Any]) -> CloudSegNet:
     hparams = checkpoint['hyper_parameters']
     state = network_state(checkpoint)
     try:
@@ -92,6 +97,26 @@ def load_network(path: str | Path) -> CloudSegNet:
     except (KeyError, RuntimeError) as error:
         raise ValueError(f'{path}: no network of this package ({error}).') from error
     return network.eval()
+
+
+def load_mapper(path: str | Path) -> tuple[CloudSegNet, SceneSpec]:
+    """Load a network and what it expects of a scene.
+
+    Args:
+        path: a file that Lightning wrote.
+
+    Returns:
+        the network, on the CPU, in evaluation mode, and its facts.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no checkpoint of a task of this package.
+    """
+    checkpoint = read_checkpoint(path)
+    network = _network(path, checkpoint)
+    if 'scene_spec' in checkpoint:
+        return network, spec_from_dict(checkpoint['scene_spec'])
+    return network, scene_spec(checkpoint['hyper_parameters'])
 
 
 def load_teacher(path: str | Path, student: CloudSegNet) -> CloudSegNet:
