@@ -178,7 +178,7 @@ def test_workers_give_the_same(zoned: ZonedDataset, context: str) -> None:
 
 
 def test_worker_gets_the_index_as_a_compact_table(zoned: ZonedDataset) -> None:
-    # 5 files a scene: with a Scene object for each, it would be several kilobytes
+    # objects for all scenes and files would be many times as large
     for dataset in zoned.zone_datasets:
         _ = dataset.scenes[0]
         assert 'scenes' not in dataset.__getstate__()

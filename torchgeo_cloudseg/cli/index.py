@@ -5,11 +5,12 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from jsonargparse import auto_cli
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..datasets.validation import ValidationReport, validate_scenes
+from .arguments import call
 
 #: Problems shown on the terminal; all of them are in the JSON file.
 SHOWN = 100
@@ -25,7 +26,12 @@ def run(name: str, args: list[str]) -> None:
     Raises:
         SystemExit: with 1 if anything is wrong with the data set.
     """
-    report: ValidationReport = auto_cli(index, args=args, prog=f'cloudseg {name}')
+    report = call(
+        index,
+        f'cloudseg {name}',
+        args,
+        flags={'quick': 'trust the headers of the files; by default all pixels are read'},
+    )
     if not report.ok:
         raise SystemExit(1)
 
@@ -81,13 +87,15 @@ def _summary(report: ValidationReport) -> Table:
 
 
 def _problem_table(report: ValidationReport) -> Table:
-    """What is wrong, file by file, with paths as seen from the root."""
+    """What is wrong, file by file. Names are never broken, so that they can be searched for."""
     more = len(report.problems) - SHOWN
     caption = f'... and {more} more; --json FILE lists all of them' if more > 0 else None
     table = Table(title='Files that cannot be used', caption=caption, show_lines=True)
-    for column in ('file', 'found', 'expected', 'what to do'):
-        table.add_column(column, overflow='fold')
+    table.add_column('file', no_wrap=True)
+    table.add_column('what is wrong, and what to do', overflow='fold')
     for problem in report.problems[:SHOWN]:
-        path = problem.path.removeprefix(f'{report.root}{os.sep}')
-        table.add_row(path, problem.found, problem.expected, problem.remedy)
+        parts = Path(problem.path.removeprefix(f'{report.root}{os.sep}')).parts
+        name = f'{parts[0]}/.../{parts[-1]}' if len(parts) > 2 else '/'.join(parts)
+        wrong = f'{problem.found}; expected {problem.expected}. {problem.remedy}'
+        table.add_row(escape(name), escape(wrong))
     return table

@@ -133,8 +133,8 @@ def unreadable(path: str, error: Exception) -> SceneError:
         found = 'a link to nowhere' if link else 'no such file'
         remedy = 'If it was there before, restore it, or leave its scene out.'
         return SceneError(path, found, 'a file', remedy)
-    cause = error.__cause__ or error
-    return SceneError(path, f'an unreadable file ({cause})', 'a complete raster file')
+    cause = str(error.__cause__ or error).removeprefix(f"'{path}' ")
+    return SceneError(path, f'an unreadable file ({cause})', 'a complete file')
 
 
 def file_state(path: str) -> os.stat_result:
@@ -202,6 +202,8 @@ def read_array_header(path: str) -> Header:
             plain = _complete(path, file, plain_array(file))
     except OSError as error:
         raise unreadable(path, error) from error
+    except SceneError:
+        raise
     except ValueError as error:
         raise _no_array(path, error) from error
     nowhere = (1, 0, 0, 0, -1, 0)
@@ -315,6 +317,8 @@ def load_array(path: str, mmap: bool = False) -> NDArray[Any]:
 
 
 def _no_array(path: str, error: Exception) -> SceneError:
+    if str(error).startswith('EOF'):  # how numpy says that the header is cut off
+        return unreadable(path, error)
     return SceneError(
         path,
         f'no plain array ({error})',

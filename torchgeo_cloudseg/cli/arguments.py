@@ -1,0 +1,33 @@
+"""Calling the function of a subcommand with arguments from the command line."""
+
+import inspect
+from collections.abc import Callable
+from typing import TypeVar
+
+from jsonargparse import ArgumentParser
+
+Result = TypeVar('Result')
+
+
+def call(
+    function: Callable[..., Result], prog: str, args: list[str], flags: dict[str, str] | None = None
+) -> Result:
+    """Parse a command line after the signature of a function, and call the function.
+
+    Args:
+        function: the function; its docstring is the help.
+        prog: name of the command, for the help.
+        args: the command line.
+        flags: parameters that are off unless they are named (``--quick``), with their help.
+            Without this, jsonargparse wants ``--quick true``.
+
+    Returns:
+        what the function returns.
+    """
+    flags = flags or {}
+    summary = (inspect.getdoc(function) or '').partition('\n')[0]
+    parser = ArgumentParser(prog=prog, description=summary)
+    parser.add_function_arguments(function, as_group=False, as_positional=True, skip=set(flags))
+    for name, text in flags.items():
+        parser.add_argument(f'--{name}', action='store_true', help=text)
+    return function(**parser.parse_args(args).as_dict())
