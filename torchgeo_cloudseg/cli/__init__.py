@@ -28,6 +28,9 @@ COMMANDS: dict[str, Command] = {
     'validate': Command('evaluate a checkpoint on the validation patches', 'lightning'),
     'test': Command('evaluate a checkpoint on the test scenes, by region', 'lightning'),
     'predict': Command('predict the scenes of a data module', 'lightning'),
+    'map': Command('map land cover of scenes of any size (--optical, --sar, --checkpoint)', 'map'),
+    'plot': Command('save a picture of a map, or of a sample of a data set', 'plot'),
+    'clouds': Command('put synthetic clouds on a GeoTIFF', 'clouds'),
     'convert': Command("convert the authors' TeacherNet.pth or StudentNet.pth", 'convert'),
 }
 

@@ -10,7 +10,11 @@ Result = TypeVar('Result')
 
 
 def call(
-    function: Callable[..., Result], prog: str, args: list[str], flags: dict[str, str] | None = None
+    function: Callable[..., Result],
+    prog: str,
+    args: list[str],
+    flags: dict[str, str] | None = None,
+    as_positional: bool = True,
 ) -> Result:
     """Parse a command line after the signature of a function, and call the function.
 
@@ -20,6 +24,7 @@ def call(
         args: the command line.
         flags: parameters that are off unless they are named (``--quick``), with their help.
             Without this, jsonargparse wants ``--quick true``.
+        as_positional: parameters without default are given by their place, not by name.
 
     Returns:
         what the function returns.
@@ -27,7 +32,9 @@ def call(
     flags = flags or {}
     summary = (inspect.getdoc(function) or '').partition('\n')[0]
     parser = ArgumentParser(prog=prog, description=summary)
-    parser.add_function_arguments(function, as_group=False, as_positional=True, skip=set(flags))
+    parser.add_function_arguments(
+        function, as_group=False, as_positional=as_positional, skip=set(flags)
+    )
     for name, text in flags.items():
         parser.add_argument(f'--{name}', action='store_true', help=text)
     return function(**parser.parse_args(args).as_dict())

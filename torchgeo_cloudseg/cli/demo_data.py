@@ -42,6 +42,7 @@ DEMO_DATA: Mapping[str, DemoData] = {
         write_miniature_whuoptsar,
         WHUOPTSARDataModule,
         LEGEND,
+        patch_size=128,
         task={'in_channels': (4, 1), 'num_classes': 7, 'label_scale': 1.0},
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,48 @@ def save_quicklook(path: Path, classes_path: Path, optical_path: str, spec: Scen
         handles=patches, loc='outside lower center', ncols=min(len(patches), 6), frameon=False
     )
     figure.savefig(path, dpi=PANEL_PX / side, format='png')
+
+
+def map_figure(path: Path) -> Figure:
+    """Draw a class map in the colours that its file states.
+
+    Args:
+        path: class map, as :func:`~torchgeo_cloudseg.inference.predict_scene` writes it.
+
+    Returns:
+        the figure, with a legend of the classes that occur.
+
+    Raises:
+        ValueError: if the file is no raster, or states no colours.
+    """
+    try:
+        with rasterio.open(path) as raster:
+            colours = raster.colormap(1)
+            names = json.loads(raster.tags().get('CLASS_NAMES', '{}'))
+            nodata = raster.nodata
+        classes = _read_small(path, [1], smooth=False).data[0]
+    except (rasterio.errors.RasterioIOError, ValueError) as error:
+        raise ValueError(
+            f'{path}: found no class map with a colour table ({error}), expected one written by '
+            '`cloudseg map`.'
+        ) from error
+    table = np.array([colours.get(value, (0, 0, 0, 255))[:3] for value in range(256)], np.uint8)
+    if nodata is not None:
+        table[int(nodata)] = 255
+    height, width = classes.shape
+    side = 7.0 / max(height, width)
+    figure = Figure(figsize=(side * width + 0.3, side * height + 1.0), layout='constrained')
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.imshow(table[classes], interpolation='nearest')
+    axes.set_axis_off()
+    present = [int(value) for value in np.unique(classes) if value != nodata]
+    patches = [
+        Patch(facecolor=table[value] / 255, label=names.get(str(value), f'class {value}'))
+        for value in present
+    ]
+    figure.legend(handles=patches, loc='outside lower center', ncols=6, frameon=False)
+    return figure
 
 
 def _true_colour(path: str, spec: SceneSpec) -> NDArray[Any]:

@@ -1,0 +1,161 @@
+"""Maps, pictures and clouds, as typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from lightning.pytorch import Trainer
+from matplotlib.image import imread
+
+from torchgeo_cloudseg.cli import main
+from torchgeo_cloudseg.datamodules import M3MCRDataModule
+from torchgeo_cloudseg.datasets.m3mcr_layout import LEGENDS
+from torchgeo_cloudseg.trainers import CloudSegStudentTask, CloudSegTeacherTask, load_mapper
+
+
+@pytest.fixture(scope='module')
+def student_file(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of a student after a step on level 2 of the classes."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp('student') / 'student.ckpt'
+    trainer = Trainer(
+        max_steps=1, accelerator='cpu', logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, limit_val_batches=0,
+    )  # fmt: skip
+    data = M3MCRDataModule(root=miniature, batch_size=2, patch_size=80, classes='level2')
+    trainer.fit(CloudSegStudentTask(backbone='mit_b0', num_classes=11), data)
+    trainer.save_checkpoint(path)
+    return path
+
+
+@pytest.fixture(scope='module')
+def scenes(miniature: Path) -> dict[str, list[Path]]:
+    kinds = ('planet_cloudy', 'planet_cloudfree', 'S1', 'landcover')
+    return {kind: sorted((miniature / 'test').glob(f'{kind}_*/*/*.tif')) for kind in kinds}
+
+
+def test_checkpoint_knows_what_it_was_trained_on(student_file: Path, tmp_path: Path) -> None:
+    network, spec = load_mapper(student_file)
+    assert network.config.num_classes == 11
+    legend = LEGENDS['level2']
+    assert spec.class_names == tuple(entry.name for entry in legend)
+    assert spec.class_colours == tuple(entry.colour for entry in legend)
+    assert spec.sar_range == ((-25.0, -32.5), (0.0, 0.0))
+    assert float(spec.label_scale) == 0.3
+
+    # of other networks, as much as their size says
+    for channels, classes, name in (((4, 2), 6, 'forest'), ((3, 1), 4, 'class 0')):
+        trainer = Trainer(accelerator='cpu', logger=False, enable_progress_bar=False)
+        task = CloudSegTeacherTask('mit_b0', in_channels=channels, num_classes=classes)
+        trainer.strategy.connect(task)
+        trainer.save_checkpoint(tmp_path / 'other.ckpt', weights_only=True)
+        assert load_mapper(tmp_path / 'other.ckpt')[1].class_names[0] == name
+
+
+def test_map_lies_on_the_grid_of_the_labels(
+    student_file: Path, scenes: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    output = tmp_path / 'map.tif'
+    inputs = [f'--optical={scenes["planet_cloudy"][0]}', f'--sar={scenes["S1"][0]}']
+    products = '--products=[confidence,quicklook]'
+    main(['map', *inputs, f'--checkpoint={student_file}', f'--output={output}', products])
+    with rasterio.open(output) as written, rasterio.open(scenes['landcover'][0]) as label:
+        assert written.crs == label.crs
+        assert written.shape == label.shape
+        # the files' own grids start up to 2 m apart
+        offset = np.subtract(written.transform[:6], label.transform[:6])
+        assert np.abs(offset).max() <= 2
+        assert json.loads(written.tags()['CLASS_NAMES'])['0'] == LEGENDS['level2'][0].name
+        assert written.colormap(1)[0][:3] == LEGENDS['level2'][0].colour
+    assert (tmp_path / 'map_confidence.tif').is_file()
+
+    main(['plot', str(output), str(tmp_path / 'look.png')])
+    for picture in ('map.png', 'look.png'):
+        assert imread(tmp_path / picture).std() > 0.05
+
+
+def test_several_scenes_in_one_call(
+    student_file: Path, scenes: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    pattern = scenes['planet_cloudy'][0].parent / '*.tif'
+    command = ['map', f'--optical={pattern}', f'--sar={scenes["S1"][0].parent}']
+    main([*command, f'--checkpoint={student_file}', f'--output={tmp_path / "maps"}'])
+    # finished maps are kept
+    first = tmp_path / 'maps' / f'{scenes["planet_cloudy"][0].stem}_map.tif'
+    stamp = first.stat().st_mtime_ns
+    main([*command, f'--checkpoint={student_file}', f'--output={first.parent}', '--resume'])
+    assert first.stat().st_mtime_ns == stamp
+    names = {path.name for path in (tmp_path / 'maps').glob('*.tif')}
+    assert names == {f'{path.stem}_map.tif' for path in scenes['planet_cloudy']}
+
+
+def test_errors_leave_no_half_file(
+    student_file: Path,
+    scenes: dict[str, list[Path]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    optical, sar = scenes['planet_cloudy'][0], scenes['S1'][0]
+    output = tmp_path / 'map.tif'
+    cut = tmp_path / 'cut.tif'
+    cut.write_bytes(optical.read_bytes()[:100_000])
+    for arguments, expected in (
+        ([f'--optical={tmp_path / "none.tif"}', f'--sar={sar}'], 'none.tif'),
+        ([f'--optical={cut}', f'--sar={sar}'], 'cut.tif'),
+        ([f'--optical={optical}', f'--sar={sar}', '--sar_bands=[1]'], 'for 2'),
+        ([f'--optical={optical}', f'--sar={sar}', '--sar_bands=[1,7]'], 'S1'),
+        ([f'--optical={optical.parent}', f'--sar={sar.parent}'], 'Give a folder'),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(['map', *arguments, f'--checkpoint={student_file}', f'--output={output}'])
+        assert stopped.value.code == 1
+        assert expected in capsys.readouterr().err
+        assert not output.exists()
+
+
+def test_samples_are_plotted(miniature: Path, student_file: Path, tmp_path: Path) -> None:
+    picture = tmp_path / 'sample.png'
+    main(['plot', str(miniature), str(picture)])
+    width = imread(picture).shape[1]
+    main(['plot', str(miniature), str(picture), '--index=1', f'--checkpoint={student_file}'])
+    # prediction and reconstruction are there, too
+    assert imread(picture).shape[1] > 1.3 * width
+    with pytest.raises(SystemExit):
+        main(['plot', str(miniature), str(picture), '--index=2'])
+
+
+def test_clouds(scenes: dict[str, list[Path]], tmp_path: Path) -> None:
+    clear, cloudy = scenes['planet_cloudfree'][0], tmp_path / 'cloudy.tif'
+    main(['clouds', str(clear), str(cloudy), '--preset=thick', '--cover=0.4', '--seed=3'])
+    with rasterio.open(clear) as before, rasterio.open(cloudy) as after:
+        assert (before.profile['dtype'], before.crs) == (after.profile['dtype'], after.crs)
+        assert before.transform == after.transform
+        difference = after.read().astype(float) - before.read()
+    with rasterio.open(tmp_path / 'cloudy_mask.tif') as mask:
+        clouds = mask.read(1)
+    assert clouds.mean() == pytest.approx(0.4, abs=0.01)
+    assert difference[:, clouds == 1].mean() > 1000
+    with pytest.raises(SystemExit) as stopped:
+        main(['clouds', str(clear), str(cloudy)])
+    assert stopped.value.code == 1
+    main(['clouds', str(clear), str(cloudy), '--overwrite'])
+
+
+def test_real_scene_is_mapped_onto_its_label_grid(
+    real_root: Path, student_file: Path, tmp_path: Path
+) -> None:
+    optical, sar, label = (
+        next(real_root.rglob(f'{kind}_*.tif')) for kind in ('planet_cloudy', 'S1', 'landcover')
+    )
+    output = tmp_path / 'map.tif'
+    command = ['map', f'--optical={optical}', f'--sar={sar}', '--products=[quicklook]']
+    main([*command, f'--checkpoint={student_file}', f'--output={output}'])
+    with rasterio.open(output) as written, rasterio.open(label) as truth:
+        assert (written.crs, written.shape) == (truth.crs, truth.shape)
+        assert written.transform == truth.transform
+    assert imread(tmp_path / 'map.png').std() > 0.05

@@ -1,0 +1,162 @@
+"""``cloudseg map``: land-cover maps of scenes of any size."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+
+from ..inference import MapOptions, find_scenes, predict_scene, predict_scenes
+from ..inference.blend import BlendName
+from ..inference.sliding import BATCH_SIZE
+from ..inference.spec import Product, Resampling, SceneSpec
+from ..trainers import load_mapper
+from ..transforms.rescale import Range
+from .arguments import call
+
+
+def run(name: str, args: list[str]) -> None:
+    """Run the subcommand.
+
+    Args:
+        name: 'map'.
+        args: its arguments.
+
+    Raises:
+        SystemExit: with 1 if a scene could not be mapped.
+    """
+    try:
+        call(
+            map_scenes,
+            f'cloudseg {name}',
+            args,
+            flags={'resume': 'carry on where an interrupted run stopped'},
+            as_positional=False,
+        )
+    except ExceptionGroup as group:
+        sys.stderr.write(f'cloudseg {name}: {group.message}:\n')
+        for problem in group.exceptions:
+            sys.stderr.write(f'  {problem}\n')
+        raise SystemExit(1) from group
+
+
+def map_scenes(
+    optical: str,
+    checkpoint: Path,
+    output: Path,
+    sar: str | None = None,
+    products: list[Product] | None = None,
+    resolution: Literal['label', 'optical'] | float = 'label',
+    blend: BlendName = 'hann',
+    stride: int | None = None,
+    window: int | None = None,
+    optical_bands: list[int] | None = None,
+    sar_bands: list[int] | None = None,
+    optical_range: tuple[float, float] | Range | None = None,
+    sar_range: tuple[float, float] | Range | None = None,
+    optical_nodata: float | None = None,
+    sar_resampling: Resampling = 'nearest',
+    assets: tuple[str, str] = ('optical', 'sar'),
+    batch_size: int = BATCH_SIZE,
+    device: str | None = None,
+    resume: bool = False,
+) -> None:
+    """Map land cover from optical and SAR images, through clouds.
+
+    Args:
+        optical: optical image; or a glob, a folder, a list of files (.txt, .csv), or a STAC item
+            (.json), for several scenes.
+        checkpoint: teacher or student, from training or from `cloudseg convert`.
+        output: GeoTIFF to write; for several scenes, a folder for <name>_map.tif.
+        sar: SAR image, or several, paired with the optical ones by name. It may lie on another
+            grid or in another CRS. Not needed where *optical* is a list or STAC item naming both.
+        products: what to write beside the class map: confidence, probabilities, reconstruction,
+            quicklook.
+        resolution: pixels of the map: those of the labels in training, those of the optical
+            image, or a size in units of its CRS.
+        blend: how windows are put together: average, hann, gaussian or crop.
+        stride: distance between windows in optical pixels (defaults to three quarters of the
+            window); half the window with --blend average is the test protocol of the paper.
+        window: side of the windows in optical pixels (defaults to that of the training).
+        optical_bands: bands of the optical file in the order of the training data, from 1.
+        sar_bands: the same for the SAR file.
+        optical_range: stored values of 0 and 1, two numbers or two lists of one per band.
+        sar_range: the same for the SAR image.
+        optical_nodata: stored value of optical pixels without data, where the file has none.
+        sar_resampling: how SAR is brought to the optical grid.
+        assets: keys of the optical and the SAR asset in a STAC item.
+        batch_size: windows per forward pass.
+        device: where to compute, such as cuda (defaults to the CPU).
+        resume: carry on where an interrupted run stopped.
+    """
+    network, spec = load_mapper(checkpoint)
+    spec = _changed(spec, optical_bands, sar_bands, optical_range, sar_range, optical_nodata)
+    side = window or spec.window
+    options = MapOptions(
+        stride=stride or 3 * side // 4,
+        window=window,
+        blend=blend,
+        resolution=resolution,
+        products=products or ('classes',),
+        sar_resampling=sar_resampling,
+    )
+    scenes = find_scenes(optical, sar, assets)
+    settings: dict[str, Any] = {
+        'spec': spec,
+        'options': options,
+        'batch_size': batch_size,
+        'device': device,
+        'resume': resume,
+    }
+    if output.suffix.lower() in ('.tif', '.tiff'):
+        if len(scenes) > 1:
+            raise ValueError(f'{output} is one file, for {len(scenes)} scenes. Give a folder.')
+        (scene,) = scenes
+        files = predict_scene(network, scene.optical_path, scene.sar_path, output, **settings)
+        written = {scene.name: files}
+    else:
+        output.mkdir(parents=True, exist_ok=True)
+        written = predict_scenes(network, scenes, output, **settings)
+    console = Console()
+    for name, files in written.items():
+        console.print(f'{name}: {", ".join(str(path) for path in files.values())}')
+
+
+def _changed(
+    spec: SceneSpec,
+    optical_bands: list[int] | None,
+    sar_bands: list[int] | None,
+    optical_range: tuple[float, float] | Range | None,
+    sar_range: tuple[float, float] | Range | None,
+    optical_nodata: float | None,
+) -> SceneSpec:
+    """What the checkpoint says, except for what is said on the command line."""
+    for kind, bands, known in (
+        ('optical', optical_bands, spec.optical_bands),
+        ('sar', sar_bands, spec.sar_bands),
+    ):
+        if bands is not None and len(bands) != len(known):
+            raise ValueError(
+                f'--{kind}_bands names {len(bands)} bands, but the checkpoint is for {len(known)}. '
+                'Name as many, in the order of the training data.'
+            )
+    changes = {
+        'optical_bands': optical_bands,
+        'sar_bands': sar_bands,
+        'optical_range': _range(optical_range),
+        'sar_range': _range(sar_range),
+        'optical_nodata': optical_nodata,
+    }
+    given = {name: value for name, value in changes.items() if value is not None}
+    return replace(spec, **given)  # type: ignore[arg-type]  # lists become tuples there
+
+
+def _range(ends: tuple[float, float] | Range | None) -> Range | None:
+    """Two numbers as a range of all bands."""
+    if ends is None:
+        return None
+    low, high = ends
+    if isinstance(low, int | float) and isinstance(high, int | float):
+        return (float(low),), (float(high),)
+    return low, high  # type: ignore[return-value]  # the other half of the union
