@@ -1,16 +1,17 @@
 """Models."""
 
-from torchgeo_cloudseg.models.cloudsegnet import CloudSegConfig, CloudSegNet, CloudSegOutput
-from torchgeo_cloudseg.models.encoders import Encoder, create_encoder
-from torchgeo_cloudseg.models.reference import load_reference_checkpoint
-from torchgeo_cloudseg.models.state_files import WeightsFileError
-from torchgeo_cloudseg.models.weights import PretrainedWeightsError
+from .cloudsegnet import CloudSegConfig, CloudSegNet, CloudSegOutput, Modalities
+from .encoders import Encoder, create_encoder
+from .reference import load_reference_checkpoint
+from .state_files import WeightsFileError
+from .weights import PretrainedWeightsError
 
 __all__ = (
     'CloudSegConfig',
     'CloudSegNet',
     'CloudSegOutput',
     'Encoder',
+    'Modalities',
     'PretrainedWeightsError',
     'WeightsFileError',
     'create_encoder',

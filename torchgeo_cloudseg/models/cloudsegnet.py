@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
 from segmentation_models_pytorch.base.initialization import initialize_head
 from torch import Tensor, nn
 
-from torchgeo_cloudseg.models.decoder import Decoder, Reconstruction
-from torchgeo_cloudseg.models.encoders import create_encoder
-from torchgeo_cloudseg.models.fusion import FusionBlock
-from torchgeo_cloudseg.models.weights import Weights
+from .decoder import Decoder, Reconstruction
+from .encoders import Encoder, create_encoder
+from .fusion import FusionBlock
+from .weights import Weights
 
 #: Images are padded to a multiple of the last stage's stride.
 STRIDE = 32
+
+#: What a network looks at. ``both`` is CloudSeg: three encoders with fusion blocks. The others are
+#: a single encoder with the same decoders: over the optical image, over the SAR image, or over
+#: both stacked (``early`` fusion).
+Modalities = Literal['both', 'optical', 'sar', 'early']
 
 
 class CloudSegOutput(NamedTuple):
@@ -47,6 +52,7 @@ class CloudSegConfig:
         num_classes: number of classes.
         spatial_gate: whether the fusion blocks weigh optical pixels.
         reconstruct: whether there is a reconstruction branch.
+        modalities: which images the network looks at, and how, see :data:`Modalities`.
     """
 
     encoder: str = 'mit_b4'
@@ -54,6 +60,7 @@ class CloudSegConfig:
     num_classes: int = 6
     spatial_gate: bool = True
     reconstruct: bool = True
+    modalities: Modalities = 'both'
 
     def __post_init__(self) -> None:
         """Check the arguments; a pair may come from YAML, as a list.
@@ -69,6 +76,18 @@ class CloudSegConfig:
             )
         if self.num_classes < 1:
             raise ValueError(f'num_classes={self.num_classes}: expected at least 1')
+        if self.modalities not in get_args(Modalities):
+            raise ValueError(
+                f'modalities={self.modalities!r}: expected one of {get_args(Modalities)}'
+            )
+        if self.modalities == 'sar' and self.reconstruct:
+            raise ValueError(
+                "modalities='sar' has no optical maps to reconstruct an image from; give "
+                'reconstruct=False (reconstruction_weight=0 in a task)'
+            )
+        if self.modalities != 'both':
+            # without fusion blocks there are no gates
+            object.__setattr__(self, 'spatial_gate', False)
 
 
 class CloudSegNet(nn.Module):
@@ -100,6 +119,7 @@ class CloudSegNet(nn.Module):
         weights: Weights | Sequence[Weights] = None,
         drop_path: float = 0.1,
         activation_checkpointing: bool = False,
+        modalities: Modalities = 'both',
     ) -> None:
         """Initialize a new CloudSegNet instance.
 
@@ -117,13 +137,17 @@ class CloudSegNet(nn.Module):
             drop_path: drop-path probability of the encoders' last block while training.
             activation_checkpointing: compute the encoders' activations again during the backward
                 pass instead of keeping them.
+            modalities: ``both``, or, for comparison, a single encoder: ``optical``, ``sar`` or
+                ``early`` (both images stacked). There are no spatial gates then.
 
         Raises:
             ValueError: if an argument makes no sense.
             PretrainedWeightsError: if the weights cannot be had or do not fit.
         """
         super().__init__()
-        self.config = CloudSegConfig(encoder, in_channels, num_classes, spatial_gate, reconstruct)
+        self.config = CloudSegConfig(
+            encoder, in_channels, num_classes, spatial_gate, reconstruct, modalities
+        )
         optical_channels, sar_channels = self.config.in_channels
         optical_weights, sar_weights = _pair(weights)
         create = partial(
@@ -132,23 +156,23 @@ class CloudSegNet(nn.Module):
             drop_path=drop_path,
             activation_checkpointing=activation_checkpointing,
         )
-        self.optical_encoder = create(optical_channels, optical_weights)
-        self.sar_encoder = create(sar_channels, sar_weights)
-        # the cross-modal map is born in the first fusion block
-        self.cross_encoder = create(optical_channels, optical_weights).without_first_stage()
-        channels = self.optical_encoder.out_channels
-        last = len(channels) - 1
-        self.fusions = nn.ModuleList(
-            FusionBlock(
-                width,
-                cross=stage > 0,
-                spatial_gate=spatial_gate,
-                # after the last stage only the reconstruction looks at the optical map
-                update_optical=stage < last or reconstruct,
-                update_sar=stage < last,
-            )
-            for stage, width in enumerate(channels)
-        )
+        self.encoder: Encoder | None = None
+        if modalities == 'both':
+            self.optical_encoder = create(optical_channels, optical_weights)
+            self.sar_encoder = create(sar_channels, sar_weights)
+            # the cross-modal map is born in the first fusion block
+            self.cross_encoder = create(optical_channels, optical_weights).without_first_stage()
+            channels = self.optical_encoder.out_channels
+            self.fusions = _fusion_blocks(channels, self.config)
+        else:
+            seen = {
+                'optical': optical_channels,
+                'sar': sar_channels,
+                'early': optical_channels + sar_channels,
+            }
+            own_weights = sar_weights if modalities == 'sar' else optical_weights
+            self.encoder = create(seen[modalities], own_weights)
+            channels = self.encoder.out_channels
         self.decoder = Decoder(channels)
         self.head = nn.Conv2d(self.decoder.out_channels, num_classes, 3, padding=1)
         initialize_head(self.head)
@@ -203,15 +227,24 @@ class CloudSegNet(nn.Module):
         return CloudSegOutput(logits, features[..., :height, :width], image)
 
     def encode(self, optical: Tensor, sar: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Run the three encoders, fusing after each stage.
+        """Run the three encoders, fusing after each stage; or the single one.
 
         Args:
             optical: shape (B, C, H, W), sides divisible by 32.
             sar: shape (B, S, H, W).
 
         Returns:
-            the optical and the cross-modal maps at strides 4, 8, 16 and 32.
+            the optical and the cross-modal maps at strides 4, 8, 16 and 32; of a single encoder,
+            the same maps twice.
         """
+        if self.encoder is not None:
+            images = {'optical': (optical,), 'sar': (sar,), 'early': (optical, sar)}
+            x = torch.cat(images[self.config.modalities], dim=1)
+            maps: list[Tensor] = []
+            for stage in self.encoder.stages:
+                x = stage(x)
+                maps.append(x)
+            return maps, maps
         optical_maps: list[Tensor] = []
         cross_maps: list[Tensor] = []
         cross: Tensor | None = None
@@ -243,6 +276,22 @@ class CloudSegNet(nn.Module):
                 f'optical and sar: found shapes {tuple(optical.shape)} and {tuple(sar.shape)}, '
                 'expected one batch on one grid'
             )
+
+
+def _fusion_blocks(channels: Sequence[int], config: CloudSegConfig) -> nn.ModuleList:
+    """A fusion block after each stage."""
+    last = len(channels) - 1
+    return nn.ModuleList(
+        FusionBlock(
+            width,
+            cross=stage > 0,
+            spatial_gate=config.spatial_gate,
+            # after the last stage only the reconstruction looks at the optical map
+            update_optical=stage < last or config.reconstruct,
+            update_sar=stage < last,
+        )
+        for stage, width in enumerate(channels)
+    )
 
 
 def _pair(weights: Weights | Sequence[Weights]) -> tuple[Weights, Weights]:

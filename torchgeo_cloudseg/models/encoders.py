@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from torchgeo_cloudseg.models import mix_transformer, timm_encoder
-from torchgeo_cloudseg.models.mix_transformer import MIX_TRANSFORMERS
-from torchgeo_cloudseg.models.weights import Weights, download, load_encoder_weights, read
+from . import mix_transformer, timm_encoder
+from .mix_transformer import MIX_TRANSFORMERS
+from .weights import Weights, download, load_encoder_weights, read
 
 #: What TorchGeo and smp put before timm's names.
 TIMM_PREFIX = 'tu-'

@@ -18,7 +18,7 @@ from segmentation_models_pytorch.encoders import mix_transformer as smp_mit
 from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
-from torchgeo_cloudseg.models.checkpointing import run
+from .checkpointing import run
 
 #: The Mix Transformers that segmentation-models-pytorch knows.
 MIX_TRANSFORMERS = tuple(name for name in smp_encoders if name.startswith('mit_'))

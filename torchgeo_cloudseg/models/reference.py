@@ -14,9 +14,9 @@ from dataclasses import asdict
 from segmentation_models_pytorch.encoders import encoders as smp_encoders
 from torch import Tensor
 
-from torchgeo_cloudseg.models.cloudsegnet import CloudSegConfig, CloudSegNet
-from torchgeo_cloudseg.models.mix_transformer import MIX_TRANSFORMERS
-from torchgeo_cloudseg.models.state_files import (
+from .cloudsegnet import CloudSegConfig, CloudSegNet
+from .mix_transformer import MIX_TRANSFORMERS
+from .state_files import (
     WeightsFileError,
     as_state_dict,
     listing,

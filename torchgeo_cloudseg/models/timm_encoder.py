@@ -13,7 +13,7 @@ from timm.layers.format import Format
 from timm.models import FeatureListNet
 from torch import Tensor, nn
 
-from torchgeo_cloudseg.models.checkpointing import can_run_twice, run
+from .checkpointing import can_run_twice, run
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from torchgeo.models import get_weight
 # torchvision has no type information, and TorchGeo takes the class from here too
 from torchvision.models._api import WeightsEnum  # type: ignore[import-untyped]
 
-from torchgeo_cloudseg.models.state_files import as_state_dict, listing, read_weights, summary
+from .state_files import as_state_dict, listing, read_weights, summary
 
 #: Where weights come from: True for the library's own, TorchGeo's, a file, None or False for none.
 Weights = bool | str | os.PathLike[str] | WeightsEnum | None

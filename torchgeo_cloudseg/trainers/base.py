@@ -123,6 +123,7 @@ class CloudSegTask(SemanticSegmentationTask):
             weights=self.weights or None,
             drop_path=self.hparams['drop_path'],
             activation_checkpointing=self.hparams['activation_checkpointing'],
+            modalities=self.hparams['modalities'],
         )
 
     def configure_losses(self) -> None:

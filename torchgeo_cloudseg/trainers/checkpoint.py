@@ -92,6 +92,7 @@ def _network(path: str | Path, checkpoint: dict[str, Any]) -> CloudSegNet:
             num_classes=hparams['num_classes'],
             spatial_gate=hparams.get('spatial_gate', False),
             reconstruct=hparams.get('reconstruction_weight', 0) > 0,
+            modalities=hparams.get('modalities', 'both'),
         )
         network.load_state_dict(state)
     except (KeyError, RuntimeError) as error:

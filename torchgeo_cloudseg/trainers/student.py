@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..losses import ClearSkyHintLoss, CloudCharbonnierLoss
 from ..metrics import ReconstructionMetrics
-from ..models import CloudSegNet
+from ..models import CloudSegNet, Modalities
 from .base import Batch, CloudSegTask, EncoderWeights, cloud_mask, label_size
 from .checkpoint import load_teacher
 from .schedules import Schedule
@@ -42,6 +42,7 @@ class CloudSegStudentTask(CloudSegTask):
         distill_clear_only: bool = True,
         init_from_teacher: bool = False,
         spatial_gate: bool = True,
+        modalities: Modalities = 'both',
         lr: float = 1e-4,
         schedule: Schedule = 'step',
         warmup_epochs: int = 0,
@@ -76,6 +77,8 @@ class CloudSegStudentTask(CloudSegTask):
             init_from_teacher: Start from the teacher's weights instead of *weights* (the paper does
                 not); what the teacher lacks starts at random.
             spatial_gate: Weigh optical features by a spatial gate in every fusion block.
+            modalities: 'both', or a single encoder for comparison: 'optical', 'sar' (without
+                reconstruction) or 'early' (both images stacked).
             lr: Learning rate for optimizer.
             schedule: 'step' (halved at epochs 10, 15, 20, ...), 'cosine' or 'constant'.
             warmup_epochs: Epochs in which the learning rate rises linearly.
@@ -128,6 +131,12 @@ class CloudSegStudentTask(CloudSegTask):
         if stage == 'fit' and path is not None and self.hparams['distillation_weight'] > 0:
             self._teacher = [load_teacher(path, student=self.model)]
             if self.hparams['init_from_teacher']:
+                taught, teacher = self.model.config.modalities, self._teacher[0].config.modalities
+                if taught != teacher:
+                    raise ValueError(
+                        f'init_from_teacher: the teacher has modalities={teacher!r}, the student '
+                        f'{taught!r}. Give both the same, or start from other weights.'
+                    )
                 self.model.load_state_dict(self._teacher[0].state_dict(), strict=False)
 
     def on_fit_start(self) -> None:

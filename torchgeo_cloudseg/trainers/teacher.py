@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from ..models import Modalities
 from .base import CloudSegTask, EncoderWeights
 from .schedules import Schedule
 
@@ -25,6 +26,7 @@ class CloudSegTeacherTask(CloudSegTask):
         class_weights: Sequence[float] | None = None,
         ignore_index: int = 255,
         label_smoothing: float = 0.0,
+        modalities: Modalities = 'both',
         lr: float = 1e-4,
         schedule: Schedule = 'step',
         warmup_epochs: int = 0,
@@ -50,6 +52,8 @@ class CloudSegTeacherTask(CloudSegTask):
             class_weights: Optional rescaling weight given to each class.
             ignore_index: Label of pixels left out of the loss and the metrics.
             label_smoothing: Share of each label spread over all classes, 0 to 1.
+            modalities: 'both', or a single encoder for comparison: 'optical', 'sar' or 'early'
+                (both images stacked).
             lr: Learning rate for optimizer.
             schedule: 'step' (halved at epochs 10, 15, 20, ...), 'cosine' or 'constant'.
             warmup_epochs: Epochs in which the learning rate rises linearly.
