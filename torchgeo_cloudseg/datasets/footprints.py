@@ -6,6 +6,7 @@ import geopandas as gpd
 import numpy as np
 import pyproj
 import shapely
+from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 #: Points along the longest side of an outline when it is projected, which bends its sides.
@@ -35,12 +36,34 @@ def project(outlines: gpd.GeoSeries, crs: pyproj.CRS | str) -> gpd.GeoSeries:
     west, south, east, north = shapely.bounds(outlines.to_numpy()).T
     side = max((east - west).max(), (north - south).max())
     straight = STRAIGHT_SIDE_DEGREES if outlines.crs.is_geographic else STRAIGHT_SIDE_M
-    dense = outlines.segmentize(max(side / POINTS_PER_SIDE, straight)).to_crs('EPSG:4326')
-    degrees = dense.to_numpy().copy()
+    step = max(side / POINTS_PER_SIDE, straight)
+    dense = outlines.to_numpy() if side <= step else shapely.segmentize(outlines.to_numpy(), step)
+    degrees = _transform(dense, outlines.crs, pyproj.CRS('EPSG:4326'))
     west, _, east, _ = shapely.bounds(degrees).T
     for i in np.flatnonzero(east - west >= 180):
         degrees[i] = cut_at_antimeridian(degrees[i])
-    return gpd.GeoSeries(degrees, index=outlines.index, crs='EPSG:4326').to_crs(target)
+    projected = _transform(degrees, pyproj.CRS('EPSG:4326'), target)
+    return gpd.GeoSeries(projected, index=outlines.index, crs=target)
+
+
+def _transform(
+    outlines: NDArray[np.object_], source: pyproj.CRS, target: pyproj.CRS
+) -> NDArray[np.object_]:
+    """Transform the corners of outlines."""
+    if source == target:
+        return outlines
+    coordinates, owners = shapely.get_coordinates(outlines, return_index=True)
+    transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
+    moved = np.column_stack(transformer.transform(coordinates[:, 0], coordinates[:, 1]))
+    corners = len(coordinates) // len(outlines)
+    alike = (shapely.get_type_id(outlines) == shapely.GeometryType.POLYGON).all() and (
+        np.bincount(owners, minlength=len(outlines)) == corners
+    ).all()
+    if alike:  # five times as fast as putting coordinates into copies one by one
+        rings: NDArray[np.object_] = shapely.polygons(moved.reshape(len(outlines), corners, 2))
+        return rings
+    placed: NDArray[np.object_] = shapely.set_coordinates(outlines.copy(), moved)
+    return placed
 
 
 def cut_at_antimeridian(outline: BaseGeometry) -> BaseGeometry:

@@ -25,7 +25,14 @@ from .scene_table import SceneFiles
 _LAST_MOMENT = np.timedelta64(86_400_000_000 - 1, 'us')
 
 #: Folders looked through at the same time, which hides the latency of network disks.
-_SCAN_THREADS = 4
+_SCAN_THREADS = 2
+
+
+class _NoState(NamedTuple):
+    """State of a file that cannot be reached."""
+
+    st_size: int = -1
+    st_mtime_ns: int = -1
 
 
 class _Folder(NamedTuple):
@@ -156,22 +163,10 @@ def _scan_folder(root: str, path: str, area: str, layer: Layer) -> _Folder:
     There may be a million files: what is done for each of them is next to nothing beside asking
     the file system for its state.
     """
-    names: list[str] = []
-    sizes: list[int] = []
-    mtimes_ns: list[int] = []
     with os.scandir(f'{root}{os.sep}{path}') as entries:
-        for entry in entries:
-            name = entry.name
-            if name.endswith(layer.suffix):
-                names.append(name)
-                try:
-                    state = entry.stat()
-                except OSError:  # a link to nowhere or to itself: reading its header says so
-                    sizes.append(-1)
-                    mtimes_ns.append(-1)
-                else:
-                    sizes.append(state.st_size)
-                    mtimes_ns.append(state.st_mtime_ns)
+        files = [entry for entry in entries if entry.name.endswith(layer.suffix)]
+    names = [entry.name for entry in files]
+    states = _states(files)
     start = f'{layer.folder}_{area}_p_'
     low, high = len(start), -len(layer.suffix)
     patches = [name[low:high] for name in names]
@@ -189,10 +184,25 @@ def _scan_folder(root: str, path: str, area: str, layer: Layer) -> _Folder:
     return _Folder(
         path,
         [patches[i] for i in order],
-        [sizes[i] for i in order],
-        [mtimes_ns[i] for i in order],
+        [states[i].st_size for i in order],
+        [states[i].st_mtime_ns for i in order],
         sorted(strays),
     )
+
+
+def _states(files: Sequence[os.DirEntry[str]]) -> Sequence[os.stat_result | _NoState]:
+    """State of each file."""
+    try:
+        return [entry.stat() for entry in files]
+    except OSError:  # one by one, to find out which
+        return [_state(entry) for entry in files]
+
+
+def _state(entry: os.DirEntry[str]) -> os.stat_result | _NoState:
+    try:
+        return entry.stat()
+    except OSError:  # a link to nowhere or to itself: reading its header says so
+        return _NoState()
 
 
 def _listing(areas: Sequence[_Area], layers: Sequence[Layer]) -> pd.DataFrame:

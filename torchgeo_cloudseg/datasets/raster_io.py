@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from .errors import SceneError
@@ -23,6 +24,20 @@ from .plain import Plain, plain_array, plain_tiff
 
 #: Listing a folder of thousands of files at every open costs more than the read itself.
 GDAL_OPTIONS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR'}
+
+
+def open_raster(path: str | os.PathLike[str]) -> DatasetReader:
+    """Open a raster that may state no place: its name may do so, and if not it is refused.
+
+    Args:
+        path: the file.
+
+    Returns:
+        the open file.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        return rasterio.open(path)
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,7 @@ class FilePool:
         """
         if not keep:
             try:
-                with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as raster:
+                with rasterio.Env(**GDAL_OPTIONS), open_raster(path) as raster:
                     yield raster
             except RasterioError as error:
                 raise unreadable(path, error) from error
@@ -101,7 +116,7 @@ class FilePool:
                     raster = None
                 if raster is None:
                     with rasterio.Env(**GDAL_OPTIONS):
-                        raster = rasterio.open(path)
+                        raster = open_raster(path)
                 yield raster
             except RasterioError as error:
                 if raster is not None:
@@ -168,7 +183,7 @@ def read_header(path: str) -> Header:
         SceneError: if the file cannot be opened.
     """
     try:
-        with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path) as src:
+        with rasterio.Env(**GDAL_OPTIONS), open_raster(path) as src:
             header = Header(
                 height=src.height,
                 width=src.width,

@@ -48,6 +48,9 @@ class SceneDataset(RasterDataset):
     #: Classes of the labels, in order.
     legend: Sequence[LandCoverClass]
 
+    #: Whether places may be nominal, so that samples have to say if they are.
+    nominal_places: ClassVar[bool] = False
+
     #: Stored values that are brought to 0 and 1, by sample key; per band where they differ.
     ranges: ClassVar[Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]]
 
@@ -247,8 +250,8 @@ class SceneDataset(RasterDataset):
         sample: Sample = {**georeference(x, y, t, self._own_crs)}
         sample['scene'] = torch.tensor([ids[0]])
         sample['epsg'] = torch.tensor([self._epsg])
-        if any(scene.nominal for scene in scenes):
-            sample['nominal'] = torch.tensor([True])
+        if self.nominal_places:
+            sample['nominal'] = torch.tensor([any(scene.nominal for scene in scenes)])
         for key in self.modalities:
             sample[key] = self._reader.read(key, scenes, target)
         return self.transforms(sample) if self.transforms is not None else sample

@@ -52,6 +52,7 @@ class WHUOPTSAR(SceneDataset):
     layers: ClassVar[Mapping[str, Layer]] = layout.LAYERS
     reference: ClassVar[str] = 'image'
     legend: Sequence[LandCoverClass] = layout.LEGEND
+    nominal_places: ClassVar[bool] = True
     splits: ClassVar[tuple[str, ...]] = ('train', 'val', 'test')
     rgb_bands = ('Red', 'Green', 'Blue')
     ranges: ClassVar[Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.crs import CRS
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import Affine
 
 
@@ -31,9 +33,10 @@ def write_geotiff(
         nodata: the value that stands for no data, if there is one.
     """
     count, height, width = bands.shape
-    with (
-        replacing(path) as temporary,
-        rasterio.open(
+    with warnings.catch_warnings(), replacing(path) as temporary:
+        # some files of the real data sets state no place
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        with rasterio.open(
             temporary,
             'w',
             driver='GTiff',
@@ -44,9 +47,8 @@ def write_geotiff(
             crs=crs,
             transform=transform,
             nodata=nodata,
-        ) as raster,
-    ):
-        raster.write(bands)
+        ) as raster:
+            raster.write(bands)
 
 
 def write_array(path: Path, array: NDArray[np.generic]) -> None:
