@@ -17,6 +17,8 @@ from torchgeo_cloudseg.datamodules import M3MCRDataModule
 from torchgeo_cloudseg.datasets.m3mcr_layout import LEGENDS
 from torchgeo_cloudseg.trainers import CloudSegStudentTask, CloudSegTeacherTask, load_mapper
 
+CONFIGS = Path(__file__).parents[2] / 'experiments/m3mcr'
+
 
 @pytest.fixture(scope='module')
 def student_file(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -92,6 +94,31 @@ def test_several_scenes_in_one_call(
     assert first.stat().st_mtime_ns == stamp
     names = {path.name for path in (tmp_path / 'maps').glob('*.tif')}
     assert names == {f'{path.stem}_map.tif' for path in scenes['planet_cloudy']}
+
+
+def test_lightning_writes_the_same_maps(
+    student_file: Path, scenes: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    optical, sar = scenes['planet_cloudy'][0], scenes['S1'][0]
+    output = tmp_path / 'map.tif'
+    inputs = [f'--optical={optical}', f'--sar={sar}', f'--checkpoint={student_file}']
+    main(['map', *inputs, f'--output={output}', '--stride=80', '--blend=average'])
+    # a checkpoint that no command line has written tells which task it is
+    main(
+        [
+            'predict',
+            f'--config={CONFIGS / "predict.yaml"}',
+            f'--ckpt_path={student_file}',
+            f'--data.init_args.optical={optical}',
+            f'--data.init_args.sar={sar}',
+            f'--data.init_args.output_dir={tmp_path / "maps"}',
+            '--trainer.accelerator=cpu',
+        ]
+    )
+    (written,) = (tmp_path / 'maps').glob('*_map.tif')
+    with rasterio.open(output) as one, rasterio.open(written) as other:
+        np.testing.assert_array_equal(one.read(), other.read())
+        assert (one.transform, one.crs) == (other.transform, other.crs)
 
 
 def test_errors_leave_no_half_file(

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 from torch.utils.data import DataLoader
+from torchgeo.datamodules import BaseDataModule
 
 from .job import MapJob
 from .network import fingerprint
@@ -20,7 +21,7 @@ from .strips import BANDS_PER_STRIP, SceneStrips
 logger = logging.getLogger(__name__)
 
 
-class MapDataModule(LightningDataModule):
+class MapDataModule(BaseDataModule):
     """Scenes to be mapped with ``trainer.predict``; goes with :class:`PredictionWriter`.
 
     Facts that are not given come from the task: ``task.scene_spec``, and the window and stride
@@ -52,7 +53,7 @@ class MapDataModule(LightningDataModule):
             num_workers: Number of workers that read.
             resume: Carry on where an interrupted run stopped.
         """
-        super().__init__()
+        super().__init__(SceneStrips, batch_size=1, num_workers=num_workers)
         self.scenes = find_scenes(optical, sar, assets)
         self.output_dir = Path(output_dir)
         self.spec = spec
@@ -90,6 +91,20 @@ class MapDataModule(LightningDataModule):
             model = fingerprint(task)
             jobs = [job for job in jobs if not job.is_published(model)]
         self.strips = SceneStrips(jobs, self.bands_per_strip, self.resume)
+
+    def on_after_batch_transfer(
+        self, batch: dict[str, Tensor], dataloader_idx: int
+    ) -> dict[str, Tensor]:
+        """Leave strips as they are: they are scaled when they are read.
+
+        Args:
+            batch: A strip.
+            dataloader_idx: The index of the dataloader.
+
+        Returns:
+            the same strip.
+        """
+        return batch
 
     def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Data loader of the strips."""

@@ -70,11 +70,15 @@ class CloudSegTask(SemanticSegmentationTask):
         return self._scene_spec
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what the network expects of a scene.
+        """Keep what the network expects of a scene, and which task this is.
 
         Args:
             checkpoint: what is saved.
         """
+        # Lightning's command line wants the class with the arguments, and itself notes it only
+        # where it has made the task
+        name = f'{type(self).__module__}.{type(self).__qualname__}'
+        checkpoint['hyper_parameters'].setdefault('_class_path', name)
         checkpoint['scene_spec'] = spec_to_dict(self.scene_spec)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
