@@ -147,11 +147,9 @@ def speed(args: argparse.Namespace) -> dict[str, Any]:
         masks_as_geotiff(root / 'train')
         plain = plain_torchgeo(root / 'train')
 
-        def ours(workers: int = 0) -> DataLoader[dict[str, Any]]:
-            return DataLoader(
-                dataset, BATCH, sampler=sampler, num_workers=workers, collate_fn=stack_samples,
-                persistent_workers=workers > 0,
-            )  # fmt: skip
+        def ours(workers: int = 0, collate: Any = stack_samples) -> DataLoader[dict[str, Any]]:
+            options = {'num_workers': workers, 'persistent_workers': workers > 0}
+            return DataLoader(dataset, BATCH, sampler=sampler, collate_fn=collate, **options)
 
         two, silent = ours(2), ours(2, count_only)
         few = max(BATCH, args.samples // 8)

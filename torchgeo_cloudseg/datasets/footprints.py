@@ -56,9 +56,11 @@ def _transform(
     transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
     moved = np.column_stack(transformer.transform(coordinates[:, 0], coordinates[:, 1]))
     corners = len(coordinates) // len(outlines)
-    alike = (shapely.get_type_id(outlines) == shapely.GeometryType.POLYGON).all() and (
-        np.bincount(owners, minlength=len(outlines)) == corners
-    ).all()
+    alike = (
+        (shapely.get_type_id(outlines) == shapely.GeometryType.POLYGON).all()
+        and not shapely.get_num_interior_rings(outlines).any()
+        and (np.bincount(owners, minlength=len(outlines)) == corners).all()
+    )
     if alike:  # five times as fast as putting coordinates into copies one by one
         rings: NDArray[np.object_] = shapely.polygons(moved.reshape(len(outlines), corners, 2))
         return rings

@@ -136,9 +136,11 @@ class SceneDataset(RasterDataset):
             'yres': table['yres'].to_numpy(),
         }
         target = pyproj.CRS.from_user_input(crs)
-        right = table['left'] + table['xres'] * table['width']
-        bottom = table['top'] - table['yres'] * table['height']
-        boxes = gpd.GeoSeries(shapely.box(table['left'], bottom, right, table['top']))
+        # as arrays: geometries made of columns take several times as long
+        left, top = table['left'].to_numpy(), table['top'].to_numpy()
+        right = left + table['xres'].to_numpy() * table['width'].to_numpy()
+        bottom = top - table['yres'].to_numpy() * table['height'].to_numpy()
+        boxes = gpd.GeoSeries(shapely.box(left, bottom, right, top))
         parts = [
             project(boxes[table['crs'] == zone].set_crs(zone), target)
             for zone in table['crs'].unique()

@@ -24,6 +24,10 @@ Georeference = Callable[[str, Header], Header]
 #: Files of a scene may differ by so many pixels at its lower and right edge.
 SIZE_TOLERANCE_PX = 2
 
+#: Headers read at the same time, to hide the latency of network disks. GDAL opens one file after
+#: another all the same: more threads only wait for each other.
+HEADER_THREADS = 4
+
 #: Below this number of scenes a progress bar would only flicker.
 MIN_SCENES_FOR_PROGRESS = 200
 
@@ -98,7 +102,7 @@ def read_scenes(
     """
     rows: list[dict[str, Any]] = []
     problems: list[SceneError] = []
-    with ThreadPoolExecutor(max_workers=min(32, 4 * (os.cpu_count() or 1))) as pool:
+    with ThreadPoolExecutor(HEADER_THREADS) as pool:
         found = pool.map(lambda scene: _scene_row(scene, layers, reference, georeference), scenes)
         hidden = not progress or len(scenes) < MIN_SCENES_FOR_PROGRESS
         for row, broken in tqdm(found, 'Indexing scenes', len(scenes), disable=hidden):
