@@ -4,7 +4,7 @@ import os
 import warnings
 from typing import Any
 
-from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 from torchgeo.datamodules import BaseDataModule
 
 # imported for their classes: jsonargparse finds by name only what is loaded
@@ -37,6 +37,8 @@ def run(name: str, args: list[str]) -> None:
         parser_kwargs={'version': __version__},
         subclass_mode_model=True,
         subclass_mode_data=True,
+        # what is not training leaves nothing to be repeated
+        save_config_callback=SaveConfigCallback if name == 'fit' else None,
         save_config_kwargs={'overwrite': True},
         trainer_defaults={'callbacks': callbacks} if callbacks else None,
         args=[name, *args],
