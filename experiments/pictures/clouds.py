@@ -16,7 +16,6 @@ import matplotlib
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -27,13 +26,16 @@ from torchgeo_cloudseg.samplers import CenterSceneSampler
 from torchgeo_cloudseg.transforms import PRESETS, SyntheticClouds
 
 PIXEL_SIZE = 3.0
+
+#: Reflectance that is shown white.
+WHITE = 0.25
 OUTPUT = Path(__file__).parents[2] / 'docs/images'
 
 
 def ground() -> Tensor:
     """A cloud-free miniature scene (4, 600, 600), 0..1: four patches side by side."""
     with tempfile.TemporaryDirectory() as folder:
-        write_miniature_m3mcr(folder, seed=4, train_areas=0, test_areas=1, progress=False)
+        write_miniature_m3mcr(folder, seed=2, train_areas=0, test_areas=1, progress=False)
         dataset = M3MCR(folder, split='test', modalities=('image_clear',))
         parts = [dataset[place]['image_clear'] / 10_000 for place in CenterSceneSampler(dataset)]
     rows = [torch.cat(parts[i : i + 2], dim=-1) for i in (0, 2)]
@@ -89,21 +91,20 @@ def main() -> None:
     parser.add_argument('--real', type=Path, help='root of a real M3M-CR sample')
     options = parser.parse_args()
     image = ground()
-    white = float(np.percentile(image[[2, 1, 0]], 99.5))
     images = {'cloud-free': image}
     images |= {name: cloudy(image, preset=name)['image'] for name in PRESETS}
-    save(panels(images, 3, 1.6 * white), 'clouds-presets.png')
+    save(panels(images, 3, 1.8 * WHITE), 'clouds-presets.png')
     covers = [round(0.1 * step, 1) for step in range(1, 10)]
     images = {f'cover={c}': cloudy(image, preset='thick', cover=c)['image'] for c in covers}
-    save(panels(images, 5, 1.6 * white), 'clouds-cover.png')
+    save(panels(images, 5, 1.8 * WHITE), 'clouds-cover.png')
     angles = (90.0, 180.0, 270.0)
     images = {
         f'sun_azimuth={a:.0f}': cloudy(
-            image, preset='thick', cover=0.15, sun_azimuth=a, sun_zenith=50.0, cloud_height=120.0
+            image, preset='thick', cover=0.15, sun_azimuth=a, sun_zenith=50.0, cloud_height=200.0
         )['image']
         for a in angles
     }
-    save(panels(images, 3, 1.2 * white), 'clouds-shadows.png')
+    save(panels(images, 3, 0.7 * WHITE), 'clouds-shadows.png')
     images = {'opacity, m3mcr preset': cloudy(image, preset='m3mcr', cover=0.4)['image_alpha']}
     if options.real is not None:
         images['opacity of a real cloud'] = real_opacity(options.real)
