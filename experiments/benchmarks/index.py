@@ -97,15 +97,13 @@ def main() -> None:
     parser.add_argument('--add', type=int, default=100)
     parser.add_argument('--repeat', type=int, default=5)
     parser.add_argument('--torchgeo-files', type=int, nargs='+', default=[1_000, 2_000, 4_000])
-    parser.add_argument('--tree', type=Path, help='folder for trees, which are then kept')
     parser.add_argument('--output', type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
     machine = describe()
     with tempfile.TemporaryDirectory(prefix='cloudseg-index-') as folder:
-        root = (args.tree or Path(folder)) / f'm3mcr-{args.scenes}'
-        if not root.exists():
-            write_tree(root, args.scenes)
+        root = Path(folder) / f'm3mcr-{args.scenes}'
+        write_tree(root, args.scenes)
         result = {'machine': machine, **measure(root, args)}
     text = json.dumps(result, indent=2)
     print(text)
