@@ -93,6 +93,36 @@ def sliding_window(
             '(B, S, H, W) with the same B, H and W.'
         )
     plan = plan_windows((optical.shape[-2], optical.shape[-1]), window, stride, scale)
+
+    def network(optical: Tensor, sar: Tensor) -> tuple[Tensor]:
+        return (model(optical, sar),)
+
+    (logits,) = slide_images(network, optical, sar, [plan], make_blend(blend), batch_size)
+    return logits
+
+
+def slide_images(
+    model: MultiNetwork,
+    optical: Tensor,
+    sar: Tensor,
+    plans: Sequence[WindowPlan],
+    blend: Blend,
+    batch_size: int = BATCH_SIZE,
+) -> tuple[Tensor, ...]:
+    """All outputs of a network for whole images, from the same passes over their windows.
+
+    Args:
+        model: network with one output per plan.
+        optical: optical images (B, C, H, W).
+        sar: SAR images (B, S, H, W) on the same grid.
+        plans: the same windows for every output of the network, each with its own scale.
+        blend: how windows are put together.
+        batch_size: windows per forward pass.
+
+    Returns:
+        for every plan, the output (B, K, H * scale, W * scale).
+    """
+    plan = plans[0]
     optical, sar = pad_to_plan(optical, plan), pad_to_plan(sar, plan)
 
     def read(row: int) -> Images:
@@ -100,11 +130,9 @@ def sliding_window(
         rows = slice(top, top + plan.rows.window_px)
         return Images(optical[:, :, rows], sar[:, :, rows])
 
-    def network(optical: Tensor, sar: Tensor) -> tuple[Tensor]:
-        return (model(optical, sar),)
-
-    bands = stream_bands(network, read, [plan], make_blend(blend), batch_size)
-    return torch.cat([band.outputs[0] for band in bands], dim=-2)
+    bands = stream_bands(model, read, plans, blend, batch_size)
+    outputs = zip(*(band.outputs for band in bands), strict=True)
+    return tuple(torch.cat(rows, dim=-2) for rows in outputs)
 
 
 def stream_bands(

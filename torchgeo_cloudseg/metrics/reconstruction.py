@@ -84,17 +84,11 @@ class ReconstructionMetrics(Metric):
         Raises:
             ValueError: if shapes do not agree, or an image is smaller than 6 px a side.
         """
-        self._check_shapes(preds, target, cloud_mask)
-        # SSIM takes differences of means of squares, which half precision cannot hold
-        with torch.autocast(preds.device.type, enabled=False):
-            maps, spectral = self._maps(preds.float(), target.float())
+        sums, pixels, spectra = measure_reconstruction(preds, target, cloud_mask, self.data_range)
         # a module cast to half precision as a whole takes its metrics along; sums must not be
-        self.sums = self.sums.float()
-        cloudy = cloud_mask > 0.5
-        for index, region in enumerate((~cloudy, cloudy)):
-            self.sums[index] += torch.where(region, maps, 0).sum(dim=(1, 2, 3))
-            self.pixels[index] += region.sum()
-            self.spectra[index] += (region & spectral).sum()
+        self.sums = self.sums.float() + sums.sum(dim=0)
+        self.pixels += pixels.sum(dim=0)
+        self.spectra += spectra.sum(dim=0)
 
     def compute(self) -> dict[str, Tensor]:
         """Scores of all pixels measured so far.
@@ -102,57 +96,105 @@ class ReconstructionMetrics(Metric):
         Returns:
             scores by name, float32 scalars on the metric's device.
         """
-        sums, pixels, spectra = (
-            by_region(state.cpu()) for state in (self.sums, self.pixels, self.spectra)
-        )
-        scores: dict[str, float] = {}
-        for region, count in pixels.items():
-            if count == 0:
-                continue
-            absolute, squared, similarity, angle = sums[region].tolist()
-            error = squared / int(count) / self.data_range**2
-            name = f'{self.prefix}{region}'
-            scores[f'{name}_PSNR'] = -10 * math.log10(max(error, MIN_SQUARED_ERROR))
-            scores[f'{name}_SSIM'] = similarity / int(count)
-            scores[f'{name}_MAE'] = absolute / int(count)
-            if spectra[region] > 0:
-                scores[f'{name}_SAM'] = angle / int(spectra[region])
-        return {name: torch.tensor(score, device=self.device) for name, score in scores.items()}
+        scores = reconstruction_scores(self.sums, self.pixels, self.spectra, self.data_range)
+        return {
+            f'{self.prefix}{name}': torch.tensor(score, device=self.device)
+            for name, score in scores.items()
+        }
 
-    def _maps(self, preds: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps of :data:`MAPS` (4, B, H, W), and where there is a spectrum, bool (B, H, W)."""
-        difference = preds - target
-        # the map, not the mean by image: releases of torchmetrics differ in the border they cut
-        _, similarity = structural_similarity_index_measure(
-            preds, target, data_range=self.data_range, return_full_image=True
-        )
-        spectral = target.ne(0).any(dim=1)
-        if target.shape[1] == 1:
-            spectral = torch.zeros_like(spectral)
-            angle = torch.zeros_like(target[:, 0])
-        else:
-            angle = spectral_angle_mapper(preds, target, reduction='none')
-            angle = torch.where(preds.ne(0).any(dim=1), angle, math.pi / 2)
-            angle = torch.where(spectral, angle, 0)
-        by_band = (difference.abs(), difference.square(), similarity)
-        return torch.stack([*(x.mean(dim=1) for x in by_band), angle]), spectral
 
-    @staticmethod
-    def _check_shapes(preds: Tensor, target: Tensor, cloud_mask: Tensor) -> None:
-        """Refuse shapes that do not agree."""
-        if preds.ndim != 4 or preds.shape != target.shape:
-            raise ValueError(
-                '`preds` and `target` must have one shape (B, C, H, W), '
-                f'found {tuple(preds.shape)} and {tuple(target.shape)}.'
-            )
-        expected = (preds.shape[0], *preds.shape[2:])
-        if cloud_mask.shape != expected:
-            raise ValueError(
-                f'`cloud_mask` must have shape (B, H, W) = {expected}, '
-                f'found {tuple(cloud_mask.shape)}.'
-            )
-        if min(expected[1:]) < MIN_SIZE:
-            raise ValueError(
-                f'SSIM needs images of at least {MIN_SIZE} x {MIN_SIZE} px, found '
-                f'{expected[1]} x {expected[2]}.'
-            )
+def measure_reconstruction(
+    preds: Tensor, target: Tensor, cloud_mask: Tensor, data_range: float = 1.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Errors of each image, clear and cloudy pixels apart. Nothing here waits for the device.
+
+    Args:
+        preds: reconstructed image (B, C, H, W).
+        target: cloud-free image (B, C, H, W).
+        cloud_mask: mask (B, H, W), bool, integer or float: 1 cloud, 0 clear.
+        data_range: distance between the least and the greatest possible value of the images.
+
+    Returns:
+        sums (B, 2, 4) of the maps :data:`MAPS`, float32; pixels (B, 2) and pixels with a spectrum
+        (B, 2), int64. The second dimension is clear and cloudy.
+
+    Raises:
+        ValueError: if shapes do not agree, or an image is smaller than 6 px a side.
+    """
+    _check_shapes(preds, target, cloud_mask)
+    # SSIM takes differences of means of squares, which half precision cannot hold
+    with torch.autocast(preds.device.type, enabled=False):
+        maps, spectral = _maps(preds.float(), target.float(), data_range)
+    cloudy = cloud_mask > 0.5
+    regions = torch.stack([~cloudy, cloudy], dim=1)
+    # (B, 2, 1, H, W) against (B, 1, 4, H, W)
+    sums = torch.where(regions[:, :, None], maps[:, None], 0).sum(dim=(-1, -2))
+    spectra = regions & spectral[:, None]
+    return sums, regions.sum(dim=(-1, -2)), spectra.sum(dim=(-1, -2))
+
+
+def reconstruction_scores(
+    sums: Tensor, pixels: Tensor, spectra: Tensor, data_range: float = 1.0
+) -> dict[str, float]:
+    """Scores by region, see :class:`ReconstructionMetrics`.
+
+    Args:
+        sums: sums (2, 4) of the maps :data:`MAPS` over clear and cloudy pixels.
+        pixels: numbers (2,) of these pixels.
+        spectra: numbers (2,) of those with a spectrum.
+        data_range: distance between the least and the greatest possible value of the images.
+
+    Returns:
+        scores named ``<region>_<score>``, all finite.
+    """
+    by_name = [by_region(state.cpu()) for state in (sums, pixels, spectra)]
+    scores: dict[str, float] = {}
+    for region, count in by_name[1].items():
+        if count == 0:
+            continue
+        absolute, squared, similarity, angle = by_name[0][region].tolist()
+        error = squared / int(count) / data_range**2
+        scores[f'{region}_PSNR'] = -10 * math.log10(max(error, MIN_SQUARED_ERROR))
+        scores[f'{region}_SSIM'] = similarity / int(count)
+        scores[f'{region}_MAE'] = absolute / int(count)
+        if by_name[2][region] > 0:
+            scores[f'{region}_SAM'] = angle / int(by_name[2][region])
+    return scores
+
+
+def _maps(preds: Tensor, target: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
+    """Maps of :data:`MAPS` (B, 4, H, W), and where there is a spectrum, bool (B, H, W)."""
+    difference = preds - target
+    # the map, not the mean by image: releases of torchmetrics differ in the border they cut
+    _, similarity = structural_similarity_index_measure(
+        preds, target, data_range=data_range, return_full_image=True
+    )
+    spectral = target.ne(0).any(dim=1)
+    if target.shape[1] == 1:
+        spectral = torch.zeros_like(spectral)
+        angle = torch.zeros_like(target[:, 0])
+    else:
+        angle = spectral_angle_mapper(preds, target, reduction='none')
+        angle = torch.where(preds.ne(0).any(dim=1), angle, math.pi / 2)
+        angle = torch.where(spectral, angle, 0)
+    by_band = (difference.abs(), difference.square(), similarity)
+    return torch.stack([*(x.mean(dim=1) for x in by_band), angle], dim=1), spectral
+
+
+def _check_shapes(preds: Tensor, target: Tensor, cloud_mask: Tensor) -> None:
+    """Refuse shapes that do not agree."""
+    if preds.ndim != 4 or preds.shape != target.shape:
+        raise ValueError(
+            '`preds` and `target` must have one shape (B, C, H, W), '
+            f'found {tuple(preds.shape)} and {tuple(target.shape)}.'
+        )
+    expected = (preds.shape[0], *preds.shape[2:])
+    if cloud_mask.shape != expected:
+        raise ValueError(
+            f'`cloud_mask` must have shape (B, H, W) = {expected}, found {tuple(cloud_mask.shape)}.'
+        )
+    if min(expected[1:]) < MIN_SIZE:
+        raise ValueError(
+            f'SSIM needs images of at least {MIN_SIZE} x {MIN_SIZE} px, found '
+            f'{expected[1]} x {expected[2]}.'
+        )
