@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.image import imread
 
 from torchgeo_cloudseg.cli import COMMANDS, main
 
@@ -99,6 +100,7 @@ def test_cloudseg_test_prints_and_writes_the_table(
     scores = json.loads(table.read_text())
     assert 0 <= scores['cloudy_mIoU'] <= 1
     assert f'{100 * scores["all_OA"]:.2f}' in printed
+    assert imread(table.with_suffix('.png')).std() > 0.05
     with table.with_suffix('.csv').open(newline='') as lines:
         rows = {row['score']: row for row in csv.DictReader(lines)}
     assert float(rows['mIoU']['cloudy']) == pytest.approx(scores['cloudy_mIoU'])

@@ -13,9 +13,12 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from .._compat import SemanticSegmentationTask
 from .._random import step_seed
-from ..inference import SceneSpec, sliding_window
+from ..inference import SceneSpec, plan_windows
+from ..inference.blend import Average
+from ..inference.network import WindowNetwork
+from ..inference.sliding import slide_images
 from ..losses import SegmentationLoss
-from ..metrics import RegionMetrics
+from ..metrics import REGIONS, RegionMetrics, SceneMetrics, SceneScores
 from ..models import CloudSegNet, CloudSegOutput
 from .facts import scene_spec, spec_from_dict, spec_to_dict
 from .schedules import Schedule, lr_factor
@@ -45,6 +48,12 @@ class CloudSegTask(SemanticSegmentationTask):
     train_metrics: RegionMetrics  # type: ignore[assignment]
     val_metrics: RegionMetrics  # type: ignore[assignment]
     test_metrics: RegionMetrics  # type: ignore[assignment]
+
+    #: Confusion matrices (K, K) of the last test by region, [label][prediction].
+    test_confusion: dict[str, Tensor]
+
+    #: Scores of every scene of the last test; empty where batches do not name their scenes.
+    test_scenes: list[SceneScores]
 
     #: Number of validation batches of which a figure is logged.
     figures = 10
@@ -146,6 +155,7 @@ class CloudSegTask(SemanticSegmentationTask):
         self.train_metrics = RegionMetrics(**kwargs)
         self.val_metrics = RegionMetrics(**kwargs)
         self.test_metrics = RegionMetrics(**kwargs)
+        self.scene_metrics = SceneMetrics(**kwargs)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Initialize the optimizer and learning rate scheduler.
@@ -293,14 +303,39 @@ class CloudSegTask(SemanticSegmentationTask):
             batch_idx: Integer displaying index of this batch.
             dataloader_idx: Index of the current dataloader.
         """
-        mask = batch['mask']
-        logits = self.slide(batch, label_size(mask))
-        self.test_metrics.update(logits, mask, cloud_mask(batch))
+        reconstruct = self.model.config.reconstruct and 'image_clear' in batch
+        self.update_test(batch, *self.slide_all(batch, label_size(batch['mask']), reconstruct))
+
+    def update_test(self, batch: Batch, logits: Tensor, restored: Tensor | None = None) -> None:
+        """Update the test metrics.
+
+        Args:
+            batch: a batch of scenes.
+            logits: logits (B, K, h, w) on the label grid.
+            restored: reconstructed cloud-free images (B, C, H, W), where there is a branch for it.
+        """
+        mask, clouds = batch['mask'], cloud_mask(batch)
+        self.test_metrics.update(logits, mask, clouds)
         self.log('test_loss', self.criterion(logits, mask), batch_size=len(mask), sync_dist=True)
+        if 'scene' in batch and 'epsg' in batch:
+            self.scene_metrics.update(
+                batch['scene'],
+                batch['epsg'],
+                logits,
+                mask,
+                clouds,
+                None if restored is None else restored.clamp(0, 1),
+                batch.get('image_clear'),
+            )
 
     def on_test_epoch_end(self) -> None:
-        """Log the test metrics."""
+        """Log the test metrics, and keep for a report what a logger cannot hold."""
+        self.test_confusion = {
+            region: self.test_metrics.confusion_matrix(region).cpu() for region in REGIONS
+        }
         self._log_metrics('test', self.test_metrics)
+        self.test_scenes = self.scene_metrics.compute() if self.scene_metrics.update_count else []
+        self.scene_metrics.reset()
 
     def predict_step(  # type: ignore[override]  # says where the scene lies, too
         self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
@@ -333,19 +368,32 @@ class CloudSegTask(SemanticSegmentationTask):
         Returns:
             logits (B, K, h, w).
         """
+        return self.slide_all(batch, output_size)[0]
+
+    def slide_all(
+        self, batch: Batch, output_size: tuple[int, int], reconstruct: bool = False
+    ) -> tuple[Tensor, ...]:
+        """Logits and reconstruction of whole scenes, from the same passes over their windows.
+
+        Args:
+            batch: a batch of scenes.
+            output_size: height and width of the label grid.
+            reconstruct: reconstruct the cloud-free image, too.
+
+        Returns:
+            logits (B, K, h, w) and, if asked for, cloud-free images (B, C, H, W).
+        """
         optical, sar = self.inputs(batch)
-        window: int = self.hparams['window']
-        scale = Fraction(output_size[0], optical.shape[-2])
-
-        def network(optical: Tensor, sar: Tensor) -> Tensor:
-            size = tuple(round(side * scale) for side in optical.shape[-2:])
-            output = self.model(optical, sar, (size[0], size[1]), reconstruct=False)
-            logits: Tensor = output.logits
-            return logits
-
-        return sliding_window(
-            network, optical, sar, window=window, stride=self.hparams['stride'], scale=scale
+        height, width = optical.shape[-2:]
+        plan = plan_windows(
+            (height, width),
+            self.hparams['window'],
+            self.hparams['stride'],
+            Fraction(output_size[0], height),
         )
+        network = WindowNetwork(self.model, plan.scale, self.hparams['num_classes'], reconstruct)
+        plans = [plan, plan.at(1)] if reconstruct else [plan]
+        return slide_images(network, optical, sar, plans, Average())
 
     def _log_metrics(self, stage: str, metrics: RegionMetrics) -> None:
         """Log metrics under ``<stage>_<region>_<name>``, and mIoU of all pixels by its own name."""

@@ -11,7 +11,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.table import Table
 
-from ..metrics import REGIONS, region_table
+from ..metrics import REGIONS, RegionMetrics, region_table
+from .confusion_figure import save_confusion
 
 #: Titles of the regions and of the scores that need one.
 REGION_TITLES = {'all': 'all pixels', 'clear': 'clear sky', 'cloudy': 'under clouds'}
@@ -29,14 +30,17 @@ PLAIN_SCORES = ('PSNR', 'SSIM', 'MAE', 'SAM')
 
 
 class RegionReport(Callback):
-    """Print the test metrics by region and write them as JSON and CSV."""
+    """Print the test metrics by region, and write them as JSON, CSV and a figure.
+
+    The figure shows the confusion matrix and the IoU of each class, by region.
+    """
 
     def __init__(self, dirpath: str | Path | None = None) -> None:
         """Initialize a new RegionReport instance.
 
         Args:
-            dirpath: folder for ``test.json`` and ``test.csv`` (defaults to the folder of the
-                logger, else to the current one).
+            dirpath: folder for ``test.json``, ``test.csv`` and ``test.png`` (defaults to the folder
+                of the logger, else to the current one).
         """
         super().__init__()
         self.dirpath = dirpath
@@ -59,9 +63,15 @@ class RegionReport(Callback):
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / 'test.json', scores)
         write_csv(folder / 'test.csv', scores)
+        written = [folder / 'test.json', folder / 'test.csv']
+        metrics, confusion = pl_module.test_metrics, getattr(pl_module, 'test_confusion', None)
+        if isinstance(metrics, RegionMetrics) and confusion is not None:
+            titled = {REGION_TITLES[region]: counts for region, counts in confusion.items()}
+            written.append(folder / 'test.png')
+            save_confusion(written[-1], titled, metrics.labels)
         console = Console()
         console.print(score_table(scores, title=type(pl_module).__name__))
-        console.print(f'Written to {folder / "test.json"} and {folder / "test.csv"}.')
+        console.print(f'Written: {", ".join(str(path) for path in written)}.')
 
 
 def score_table(scores: Mapping[str, float], title: str = '') -> Table:

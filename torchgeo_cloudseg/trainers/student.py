@@ -196,18 +196,19 @@ class CloudSegStudentTask(CloudSegTask):
         features: Tensor = self._teacher[0](clear, sar).features
         return features
 
-    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Slide over whole scenes and update the test metrics.
+    def update_test(self, batch: Batch, logits: Tensor, restored: Tensor | None = None) -> None:
+        """Update the test metrics, of the reconstruction too.
 
         Args:
-            batch: The output of your DataLoader.
-            batch_idx: Integer displaying index of this batch.
-            dataloader_idx: Index of the current dataloader.
+            batch: a batch of scenes.
+            logits: logits (B, K, h, w) on the label grid.
+            restored: reconstructed cloud-free images (B, C, H, W).
         """
-        super().test_step(batch, batch_idx, dataloader_idx)
-        if self.model.config.reconstruct and 'image_clear' in batch:
-            restored = self.model(*self.inputs(batch)).reconstruction.clamp(0, 1)
-            self.test_reconstruction.update(restored, batch['image_clear'], cloud_mask(batch))
+        super().update_test(batch, logits, restored)
+        if restored is not None:
+            self.test_reconstruction.update(
+                restored.clamp(0, 1), batch['image_clear'], cloud_mask(batch)
+            )
 
     def on_test_epoch_end(self) -> None:
         """Log the test metrics."""
