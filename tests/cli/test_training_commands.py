@@ -15,6 +15,7 @@ import torch
 from matplotlib.image import imread
 
 from torchgeo_cloudseg.cli import COMMANDS, main
+from torchgeo_cloudseg.datasets import M3MCR
 
 CONFIGS = Path(__file__).parents[2] / 'experiments/m3mcr'
 SCRIPTS = Path(sys.executable).parent
@@ -104,6 +105,16 @@ def test_cloudseg_test_prints_and_writes_the_table(
     with table.with_suffix('.csv').open(newline='') as lines:
         rows = {row['score']: row for row in csv.DictReader(lines)}
     assert float(rows['mIoU']['cloudy']) == pytest.approx(scores['cloudy_mIoU'])
+    with table.with_name('test_scenes.csv').open(newline='') as lines:
+        scenes = list(csv.DictReader(lines))
+    assert [scene['scene'] for scene in scenes] == M3MCR(miniature, 'test').scene_names
+    assert all(scene['scene'] in printed for scene in scenes)
+    right = sum(float(scene['all_OA']) * int(scene['pixels']) for scene in scenes)
+    pixels = sum(int(scene['pixels']) for scene in scenes)
+    assert right / pixels == pytest.approx(scores['all_OA'])
+    # all scenes are of one size
+    errors = [float(scene['all_MAE']) for scene in scenes]
+    assert sum(errors) / len(scenes) == pytest.approx(scores['all_MAE'], rel=1e-5)
     assert [row for row in rows if row.startswith('IoU_')] == [
         f'IoU_{name}' for name in ('forest', 'rangeland', 'agriculture', 'urban', 'barren', 'water')
     ]

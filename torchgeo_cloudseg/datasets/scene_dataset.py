@@ -216,10 +216,15 @@ class SceneDataset(RasterDataset):
         """All scenes, in the order of the column ``scene_id`` of the index."""
         return SceneList(self._table, self.layers)
 
+    @property
+    def scene_names(self) -> list[str]:
+        """Names of all scenes, at the positions that samples state under ``scene``."""
+        return self.scenes.names
+
     @cached_property
     def _scene_ids(self) -> dict[str, int]:
         """Position of each scene by name."""
-        return {name: i for i, name in enumerate(self.scenes.names)}
+        return {name: i for i, name in enumerate(self.scene_names)}
 
     @property
     def files(self) -> list[str]:

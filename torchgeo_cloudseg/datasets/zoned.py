@@ -79,6 +79,16 @@ class ZonedDataset(GeoDataset):
         """Pixels between the corners of the grid that all modalities share."""
         return int(getattr(self.zone_datasets[0], 'grid_step_px', 1))
 
+    @property
+    def scene_names(self) -> list[str]:
+        """Names of all scenes, at the positions that samples state under ``scene``.
+
+        Raises:
+            AttributeError: if a zone's data set does not name its scenes.
+        """
+        zones: Sequence[Any] = self.zone_datasets
+        return [name for dataset in zones for name in dataset.scene_names]
+
     @cached_property
     def whole(self) -> GeoDataset:
         """One data set over all zones, in the CRS of the container."""

@@ -11,6 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models import CloudSegNet
+from .blend import Average
+from .plan import plan_windows
+from .sliding import slide_images
 
 
 class WindowNetwork:
@@ -71,6 +74,41 @@ class WindowNetwork:
                 'Only students do that were trained with a reconstruction loss.'
             )
         return logits, reconstruction
+
+
+def slide_scenes(
+    model: nn.Module,
+    optical: Tensor,
+    sar: Tensor,
+    output_size: tuple[int, int],
+    *,
+    window: int,
+    stride: int,
+    num_classes: int,
+    reconstruct: bool = False,
+) -> tuple[Tensor, ...]:
+    """Logits and reconstruction of whole scenes, from the same passes over their windows.
+
+    Windows are averaged, as in the test protocol of Xu et al. 2024.
+
+    Args:
+        model: see :class:`WindowNetwork`.
+        optical: optical images (B, C, H, W), 0..1.
+        sar: SAR images (B, S, H, W), 0..1.
+        output_size: height h and width w of the label grid.
+        window: side of the windows, in pixels.
+        stride: distance between windows, in pixels.
+        num_classes: number K of classes.
+        reconstruct: reconstruct the cloud-free image, too.
+
+    Returns:
+        logits (B, K, h, w) and, where asked for, cloud-free images (B, C, H, W).
+    """
+    height, width = optical.shape[-2:]
+    plan = plan_windows((height, width), window, stride, Fraction(output_size[0], height))
+    network = WindowNetwork(model, plan.scale, num_classes, reconstruct)
+    plans = [plan, plan.at(1)] if reconstruct else [plan]
+    return slide_images(network, optical, sar, plans, Average())
 
 
 def fingerprint(model: nn.Module) -> str:

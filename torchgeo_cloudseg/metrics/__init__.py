@@ -4,6 +4,7 @@ from .confusion import confusion_scores
 from .reconstruction import ReconstructionMetrics
 from .regions import REGIONS, Region
 from .report import region_table
+from .scenes import SceneMetrics, SceneScores
 from .segmentation import RegionMetrics
 
 __all__ = (
@@ -11,6 +12,8 @@ __all__ = (
     'ReconstructionMetrics',
     'Region',
     'RegionMetrics',
+    'SceneMetrics',
+    'SceneScores',
     'confusion_scores',
     'region_table',
 )

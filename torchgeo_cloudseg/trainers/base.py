@@ -1,7 +1,6 @@
 """What teacher and student have in common: network, optimiser, metrics, evaluation."""
 
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any, cast
 
 import matplotlib.pyplot as plt
@@ -13,10 +12,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from .._compat import SemanticSegmentationTask
 from .._random import step_seed
-from ..inference import SceneSpec, plan_windows
-from ..inference.blend import Average
-from ..inference.network import WindowNetwork
-from ..inference.sliding import slide_images
+from ..inference import SceneSpec
+from ..inference.network import slide_scenes
 from ..losses import SegmentationLoss
 from ..metrics import REGIONS, RegionMetrics, SceneMetrics, SceneScores
 from ..models import CloudSegNet, CloudSegOutput
@@ -383,17 +380,15 @@ class CloudSegTask(SemanticSegmentationTask):
         Returns:
             logits (B, K, h, w) and, if asked for, cloud-free images (B, C, H, W).
         """
-        optical, sar = self.inputs(batch)
-        height, width = optical.shape[-2:]
-        plan = plan_windows(
-            (height, width),
-            self.hparams['window'],
-            self.hparams['stride'],
-            Fraction(output_size[0], height),
+        return slide_scenes(
+            self.model,
+            *self.inputs(batch),
+            output_size,
+            window=self.hparams['window'],
+            stride=self.hparams['stride'],
+            num_classes=self.hparams['num_classes'],
+            reconstruct=reconstruct,
         )
-        network = WindowNetwork(self.model, plan.scale, self.hparams['num_classes'], reconstruct)
-        plans = [plan, plan.at(1)] if reconstruct else [plan]
-        return slide_images(network, optical, sar, plans, Average())
 
     def _log_metrics(self, stage: str, metrics: RegionMetrics) -> None:
         """Log metrics under ``<stage>_<region>_<name>``, and mIoU of all pixels by its own name."""

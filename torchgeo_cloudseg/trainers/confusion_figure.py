@@ -29,9 +29,8 @@ def confusion_figure(confusion: Mapping[str, Tensor], labels: Sequence[str]) -> 
     figure = Figure(figsize=(len(confusion) * side, 1.6 * side), layout='constrained')
     # no pyplot: a process may test many networks
     FigureCanvasAgg(figure)
-    titles = list(confusion)
-    grid = figure.subplot_mosaic([titles, ['bars'] * len(titles)], height_ratios=(1.0, 0.55))
-    axes_row = [grid[title] for title in titles]
+    grid = figure.add_gridspec(2, len(confusion), height_ratios=(1.0, 0.55))
+    axes_row = [figure.add_subplot(grid[0, column]) for column in range(len(confusion))]
     for axes, (title, counts) in zip(axes_row, confusion.items(), strict=True):
         shares = counts.double() / counts.sum(dim=1, keepdim=True).clamp(min=1)
         axes.imshow(shares.numpy(), cmap='Blues', vmin=0, vmax=1)
@@ -44,7 +43,7 @@ def confusion_figure(confusion: Mapping[str, Tensor], labels: Sequence[str]) -> 
         axes.set_title(title)
         axes.set_xlabel('predicted')
     axes_row[0].set_ylabel('label')
-    axes = grid['bars']
+    axes = figure.add_subplot(grid[1, :])
     width = 0.8 / len(confusion)
     for number, (title, counts) in enumerate(confusion.items()):
         scores = confusion_scores(counts, labels)

@@ -1,17 +1,18 @@
-"""Test results as a table: on the screen, as JSON and as CSV."""
+"""Test results as tables, by region and by scene: on the screen, as JSON and as CSV."""
 
 import csv
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.table import Table
 
-from ..metrics import REGIONS, RegionMetrics, region_table
+from ..metrics import REGIONS, RegionMetrics, SceneScores, region_table
 from .confusion_figure import save_confusion
 
 #: Titles of the regions and of the scores that need one.
@@ -28,19 +29,23 @@ SCORE_TITLES = {
 #: Scores that are no shares, and are printed as they are.
 PLAIN_SCORES = ('PSNR', 'SSIM', 'MAE', 'SAM')
 
+#: Scenes printed, those with the lowest mean IoU; the file lists all of them.
+SCENES_SHOWN = 10
+
 
 class RegionReport(Callback):
-    """Print the test metrics by region, and write them as JSON, CSV and a figure.
+    """Print the test metrics, and write them as JSON, CSV and a figure.
 
-    The figure shows the confusion matrix and the IoU of each class, by region.
+    ``test.json`` and ``test.csv`` hold the metrics by region, ``test_scenes.csv`` those of every
+    scene, and ``test.png`` the confusion matrix and the IoU of each class, by region.
     """
 
     def __init__(self, dirpath: str | Path | None = None) -> None:
         """Initialize a new RegionReport instance.
 
         Args:
-            dirpath: folder for ``test.json``, ``test.csv`` and ``test.png`` (defaults to the folder
-                of the logger, else to the current one).
+            dirpath: folder for the files (defaults to the folder of the logger, else to the
+                current one).
         """
         super().__init__()
         self.dirpath = dirpath
@@ -71,6 +76,13 @@ class RegionReport(Callback):
             save_confusion(written[-1], titled, metrics.labels)
         console = Console()
         console.print(score_table(scores, title=type(pl_module).__name__))
+        scenes: Sequence[SceneScores] = getattr(pl_module, 'test_scenes', ())
+        if scenes:
+            names = getattr(getattr(trainer.test_dataloaders, 'dataset', None), 'scene_names', None)
+            rows = scene_rows(scenes, names)
+            written.append(folder / 'test_scenes.csv')
+            write_scene_csv(written[-1], rows)
+            console.print(scene_table(rows))
         console.print(f'Written: {", ".join(str(path) for path in written)}.')
 
 
@@ -117,6 +129,67 @@ def write_csv(path: Path, scores: Mapping[str, float]) -> None:
     writer.writeheader()
     writer.writerows(region_table(scores))
     _write_whole(path, text.getvalue())
+
+
+def scene_rows(
+    scenes: Iterable[SceneScores], names: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """Scores of scenes as the rows of a table.
+
+    Args:
+        scenes: scores of each scene.
+        names: names of all scenes of the data set, by position (defaults to the positions).
+
+    Returns:
+        one dict per scene: ``scene``, ``epsg``, ``pixels`` (labelled ones), ``cloud_cover`` (0..1)
+        and its scores.
+    """
+    return [
+        {
+            'scene': names[scene.scene] if names is not None else str(scene.scene),
+            'epsg': scene.epsg or '',
+            'pixels': scene.pixels,
+            'cloud_cover': scene.cloud_cover,
+            **scene.scores,
+        }
+        for scene in scenes
+    ]
+
+
+def write_scene_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the scores of scenes as CSV: one line per scene, empty where it has no such score.
+
+    Args:
+        path: the file; complete or absent, never half written.
+        rows: see :func:`scene_rows`.
+    """
+    text = io.StringIO()
+    columns = dict.fromkeys(name for row in rows for name in row)
+    writer = csv.DictWriter(text, list(columns))
+    writer.writeheader()
+    writer.writerows(rows)
+    _write_whole(path, text.getvalue())
+
+
+def scene_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The scenes with the lowest mean IoU, for the terminal.
+
+    Args:
+        rows: see :func:`scene_rows`.
+
+    Returns:
+        the table.
+    """
+    scored = sorted((row for row in rows if 'all_mIoU' in row), key=lambda row: row['all_mIoU'])
+    shown = scored[:SCENES_SHOWN]
+    table = Table(title=f'Lowest mean IoU, {len(shown)} of {len(rows)} scenes')
+    table.add_column('scene', overflow='fold')
+    for title in ('clouds, %', *(f'mean IoU, {REGION_TITLES[region]}, %' for region in REGIONS)):
+        table.add_column(title, justify='right')
+    for row in shown:
+        scores = (_cell('mIoU', row.get(f'{region}_mIoU')) for region in REGIONS)
+        table.add_row(row['scene'], f'{100 * row["cloud_cover"]:.0f}', *scores)
+    return table
 
 
 def _unit(score: str) -> str:
