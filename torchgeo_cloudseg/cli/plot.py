@@ -9,7 +9,7 @@ from jsonargparse import auto_cli
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from ..datamodules.base import collate
+from ..datamodules.batch_reader import collate
 from ..datasets import M3MCR, WHUOPTSAR, ZonedDataset
 from ..inference.quicklook import map_figure
 from ..samplers import CenterSceneSampler

@@ -8,9 +8,8 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchgeo.datamodules import GeoDataModule
-from torchgeo.datasets import GeoDataset, stack_samples
+from torchgeo.datasets import GeoDataset
 
-from .._compat import bounds_to_tensor
 from .._random import step_seed
 from ..samplers import SceneSampler
 from ..transforms import Rescale, StackModalities
@@ -72,7 +71,6 @@ class SceneDataModule(GeoDataModule):
             batch_size,
             self._position,
             num_workers=self.num_workers,
-            collate_fn=collate,
             # a last batch of one patch would spoil the batch norms
             drop_last=training,
             persistent_workers=self.num_workers > 0,
@@ -163,20 +161,3 @@ class SceneDataModule(GeoDataModule):
                 figure: Figure = dataset.plot(stored, *args, **kwargs)
                 return figure
         return None
-
-
-def collate(samples: list[dict[str, Any]]) -> Batch:
-    """Stack samples into a batch in which all metadata are tensors.
-
-    Args:
-        samples: samples of one dataset, of equal shape.
-
-    Returns:
-        the batch; ``bounds`` is float64 (B, 9), and ``crs`` is left to ``epsg``.
-    """
-    plain = [{key: value for key, value in sample.items() if key != 'crs'} for sample in samples]
-    for sample in plain:
-        if 'bounds' in sample:
-            sample['bounds'] = bounds_to_tensor(sample['bounds'])
-    batch: Batch = stack_samples(plain)
-    return batch

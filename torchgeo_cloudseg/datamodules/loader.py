@@ -1,4 +1,4 @@
-"""Data loader that carries on in the middle of an epoch."""
+"""Data loader that reads batches as a whole and carries on in the middle of an epoch."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,10 +7,14 @@ from torch.utils.data import DataLoader
 from torchgeo.datasets import GeoDataset
 
 from ..samplers import SceneSampler
+from .batch_reader import BatchReader
 
 
 class SceneDataLoader(DataLoader[dict[str, Any]]):
-    """DataLoader whose place in an epoch is kept in Lightning's checkpoints.
+    """DataLoader for patches of scenes, whose place in an epoch is kept in Lightning's checkpoints.
+
+    Batches are read by a :class:`~.batch_reader.BatchReader`: all metadata are tensors, and workers
+    hand batches over in memory that is used again.
 
     A training that was interrupted in the middle of an epoch goes on with the patches that were
     next, instead of with the first ones again.
@@ -20,8 +24,8 @@ class SceneDataLoader(DataLoader[dict[str, Any]]):
         self,
         dataset: GeoDataset,
         sampler: SceneSampler,
-        batch_size: int,
-        position: Callable[[], int],
+        batch_size: int = 1,
+        position: Callable[[], int] | None = None,
         **kwargs: Any,
     ) -> None:
         """Initialize a new SceneDataLoader instance.
@@ -30,10 +34,14 @@ class SceneDataLoader(DataLoader[dict[str, Any]]):
             dataset: dataset to load from.
             sampler: sampler of patches.
             batch_size: samples per batch.
-            position: number of batches of the current epoch that the training has used.
+            position: number of batches of the current epoch that the training has used, for
+                checkpoints (defaults to none).
             **kwargs: further arguments of :class:`torch.utils.data.DataLoader`.
         """
-        super().__init__(dataset, batch_size=batch_size, sampler=sampler, **kwargs)
+        reader = BatchReader(dataset, kwargs.get('num_workers', 0))
+        super().__init__(
+            reader, batch_size=batch_size, sampler=sampler, collate_fn=_as_it_is, **kwargs
+        )
         self._sampler = sampler
         self._samples_per_batch = batch_size
         self._position = position
@@ -50,7 +58,7 @@ class SceneDataLoader(DataLoader[dict[str, Any]]):
 
     def state_dict(self) -> dict[str, int]:
         """Place in the epoch: batches that were used."""
-        return {'batches': self._position()}
+        return {'batches': self._position() if self._position is not None else 0}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Leave out the batches that were used, in the next epoch only.
@@ -59,3 +67,8 @@ class SceneDataLoader(DataLoader[dict[str, Any]]):
             state: what :meth:`state_dict` gave.
         """
         self._sampler.skip(state['batches'] * self._samples_per_batch)
+
+
+def _as_it_is(batch: Any) -> Any:
+    """What a :class:`~.batch_reader.BatchReader` has read is a batch already."""
+    return batch

@@ -78,7 +78,9 @@ class RegionReport(Callback):
         console.print(score_table(scores, title=type(pl_module).__name__))
         scenes: Sequence[SceneScores] = getattr(pl_module, 'test_scenes', ())
         if scenes:
-            names = getattr(getattr(trainer.test_dataloaders, 'dataset', None), 'scene_names', None)
+            dataset = getattr(trainer.test_dataloaders, 'dataset', None)
+            # our data loaders wrap theirs
+            names = getattr(getattr(dataset, 'dataset', dataset), 'scene_names', None)
             rows = scene_rows(scenes, names)
             written.append(folder / 'test_scenes.csv')
             write_scene_csv(written[-1], rows)
