@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from torchgeo_cloudseg.datamodules import SceneDataLoader
+from torchgeo_cloudseg.datamodules import M3MCRDataModule, SceneDataLoader
 from torchgeo_cloudseg.datamodules.batch_reader import collate
 from torchgeo_cloudseg.datamodules.shared_memory import BUFFERS_PER_WORKER, lay_out
 from torchgeo_cloudseg.datasets import M3MCR
@@ -26,7 +27,7 @@ def dataset(miniature: Path) -> M3MCR:
 def loader(dataset: M3MCR, **options: Any) -> SceneDataLoader:
     # a last batch of one sample
     sampler = RandomSceneSampler(dataset, 60, BATCHES * BATCH_SIZE - 1, seed=4)
-    return SceneDataLoader(dataset, sampler, BATCH_SIZE, **options)
+    return SceneDataLoader(dataset, batch_size=BATCH_SIZE, sampler=sampler, **options)
 
 
 def expected(dataset: M3MCR, epoch: int = 0) -> list[dict[str, Tensor]]:
@@ -116,6 +117,33 @@ def test_samples_of_different_size_are_named(miniature: Path) -> None:
     dataset.transforms = crop
     with pytest.raises(RuntimeError, match=r'image: found torch.float32 \(4, 60, 60\) in sample 1'):
         list(loader(dataset))
+
+
+class Echo(LightningModule):
+    """Gives back where patches lie."""
+
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        return batch['bounds'].clone()
+
+
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_lightning_can_make_it_anew_for_prediction(
+    dataset: M3MCR, miniature: Path, num_workers: int
+) -> None:
+    trainer = Trainer(accelerator='cpu', logger=False, enable_progress_bar=False)
+    found = trainer.predict(Echo(), loader(dataset, num_workers=num_workers))
+    wanted = [batch['bounds'] for batch in expected(dataset)]
+    assert found is not None
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+    data = M3MCRDataModule(root=miniature, batch_size=4, num_workers=num_workers)
+    places = trainer.predict(Echo(), data)
+    assert places is not None
+    assert len(torch.cat(places)) == len(M3MCR(miniature, 'test').scenes)
+
+
+def test_collate_functions_are_refused(dataset: M3MCR) -> None:
+    with pytest.raises(ValueError, match='transforms'):
+        loader(dataset, collate_fn=collate)
 
 
 def test_tensors_of_a_batch_do_not_overlap() -> None:

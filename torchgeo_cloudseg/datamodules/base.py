@@ -66,10 +66,10 @@ class SceneDataModule(GeoDataModule):
                 'processes. Use fewer devices.'
             )
         return SceneDataLoader(
-            dataset,
-            sampler,
-            batch_size,
-            self._position,
+            dataset=dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            position=self._position,
             num_workers=self.num_workers,
             # a last batch of one patch would spoil the batch norms
             drop_last=training,

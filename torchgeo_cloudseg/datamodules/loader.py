@@ -23,8 +23,8 @@ class SceneDataLoader(DataLoader[dict[str, Any]]):
     def __init__(
         self,
         dataset: GeoDataset,
-        sampler: SceneSampler,
         batch_size: int = 1,
+        sampler: SceneSampler | None = None,
         position: Callable[[], int] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -32,17 +32,30 @@ class SceneDataLoader(DataLoader[dict[str, Any]]):
 
         Args:
             dataset: dataset to load from.
-            sampler: sampler of patches.
             batch_size: samples per batch.
+            sampler: sampler of patches.
             position: number of batches of the current epoch that the training has used, for
                 checkpoints (defaults to none).
             **kwargs: further arguments of :class:`torch.utils.data.DataLoader`.
+
+        Raises:
+            ValueError: if *collate_fn* is given: batches are stacked as they are read.
         """
-        reader = BatchReader(dataset, kwargs.get('num_workers', 0))
+        # Lightning makes a loader anew for prediction, of this one's arguments and attributes
+        if kwargs.pop('collate_fn', _as_it_is) is not _as_it_is:
+            raise ValueError(
+                'collate_fn: batches are stacked as they are read. Change samples by the '
+                "dataset's `transforms`, or batches after they are loaded."
+            )
+        source = dataset.dataset if isinstance(dataset, BatchReader) else dataset
         super().__init__(
-            reader, batch_size=batch_size, sampler=sampler, collate_fn=_as_it_is, **kwargs
+            BatchReader(source, kwargs.get('num_workers', 0)),
+            batch_size=batch_size,
+            sampler=sampler,
+            collate_fn=_as_it_is,
+            **kwargs,
         )
-        self._sampler = sampler
+        self._scene_sampler = sampler
         self._samples_per_batch = batch_size
         self._position = position
 
@@ -66,7 +79,8 @@ class SceneDataLoader(DataLoader[dict[str, Any]]):
         Args:
             state: what :meth:`state_dict` gave.
         """
-        self._sampler.skip(state['batches'] * self._samples_per_batch)
+        if self._scene_sampler is not None:
+            self._scene_sampler.skip(state['batches'] * self._samples_per_batch)
 
 
 def _as_it_is(batch: Any) -> Any:
