@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -153,14 +153,14 @@ class CloudField:
         """
         device = torch.device(device)
         if device.type == 'cpu' and len(self) > 1:
-            return CloudLayers(*_joined([sky.layers(grid) for sky in self]))
+            return CloudLayers(*_joined((sky.layers(grid) for sky in self), len(self)))
         if self.drawn is not None and grid in (None, self.grid):
             thickness = self.drawn.to(device)
         else:
             thickness = self.noise.render(self.seeds, grid or self.grid, device=device)
         # the sun is a disc, and air scatters: shadows lack the finest detail
         shaded = self.noise.render(
-            self.seeds, grid or self.grid, self.shadow_shift, smoothing=1, device=device
+            self.seeds, grid or self.grid, self.shadow_shift, smoothing=2, device=device
         )
         shadow = self.curve.alpha(shaded)
         shadow *= per_sample(self.parameters['shadow_strength'], shadow)
@@ -231,11 +231,11 @@ class CloudField:
             # one by one: vectorized functions may differ in the last bit at the end of a row, and
             # a single image stays in the cache
             skies = list(self) * (len(batch) // len(self))
-            alone = [
+            alone = (
                 sky.apply(part, data_range, nodata, cloud_reflectance)
                 for sky, part in zip(skies, torch.split(batch, 1), strict=True)
-            ]
-            return CloudyImage(*_joined(alone))
+            )
+            return CloudyImage(*_joined(alone, len(batch)))
         layers = self.layers(self.grid.resampled(*batch.shape[-2:]), batch.device)
         if len(self) < len(batch):
             layers = CloudLayers(*(layer.expand(len(batch), -1, -1) for layer in layers))
@@ -247,9 +247,14 @@ class CloudField:
         return result if image.ndim == 4 else CloudyImage(*(layer[0] for layer in result))
 
 
-def _joined(parts: Sequence[tuple[Tensor, ...]]) -> list[Tensor]:
-    """Tensors of several samples, kind by kind."""
-    return [torch.cat(kind) for kind in zip(*parts, strict=True)]
+def _joined(parts: Iterable[tuple[Tensor, ...]], count: int) -> list[Tensor]:
+    """Tensors of several samples, kind by kind; every sample is let go once it is copied."""
+    joined: list[Tensor] = []
+    for index, part in enumerate(parts):
+        joined = joined or [kind.new_empty(count, *kind.shape[1:]) for kind in part]
+        for all_samples, kind in zip(joined, part, strict=True):
+            all_samples[index] = kind[0]
+    return joined
 
 
 def plane_noise(recipe: CloudRecipe, pixel_size: float) -> PlaneNoise:
@@ -264,7 +269,7 @@ def plane_noise(recipe: CloudRecipe, pixel_size: float) -> PlaneNoise:
     """
     exponent = recipe.spectral_exponent
     exponents = exponent if isinstance(exponent, tuple) else (exponent, exponent)
-    return PlaneNoise(recipe.feature_size, exponents, recipe.break_scale, 2 * pixel_size)
+    return PlaneNoise(recipe.feature_size, exponents, recipe.break_scale, pixel_size)
 
 
 def draw_parameters(recipe: CloudRecipe, seeds: Sequence[int]) -> dict[str, Array]:

@@ -20,8 +20,11 @@ SUBDIVISION = np.array([1, 4, 6, 4, 1]) / 8
 #: barely carry; with them, edges of clouds would tend to follow its rows and columns.
 FILTER = np.array([1, 4, 1]) / 6
 
-#: Points whose spline matrix is multiplied at once: it is zero off a narrow band.
-CHUNK = 64
+#: Rows of a matrix that are multiplied at once: it is zero off a narrow band.
+CHUNK = 96
+
+#: Width of that band where splines are interpolated, and where they are refined.
+INTERPOLATED, REFINED = 7, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,11 @@ class Points:
         """Row and column of the first node (B, 2)."""
         return np.floor(self.first).astype(np.int64) - 2
 
+    @property
+    def on_nodes(self) -> bool:
+        """Whether every point is a node, where only three splines per axis are not zero."""
+        return self.step == (1, 1) and not self.smooth and not (self.first % 1).any()
+
     def interpolate(self, coefficients: Tensor) -> Tensor:
         """Values of the spline at the points.
 
@@ -62,6 +70,11 @@ class Points:
         Returns:
             tensor (B, rows, columns) of points, likewise.
         """
+        if self.on_nodes:
+            for axis, count in ((-1, self.count[1]), (-2, self.count[0])):
+                left, middle, right = (coefficients.narrow(axis, i, count) for i in (1, 2, 3))
+                coefficients = (left + right).add_(middle, alpha=4).mul_(1 / 6)
+            return coefficients
         offsets = (self.first - self.start).T.tolist()
         rows, columns = (
             _stacked(
@@ -71,16 +84,8 @@ class Points:
                 self.count, self.nodes, self.step, offsets, strict=True
             )
         )
-        parts = [
-            coefficients[..., low:high] @ columns[..., begin:end, low:high].mT
-            for begin, end, low, high in _bands(self.count[1], self.step[1])
-        ]
-        across = torch.cat(parts, -1)
-        parts = [
-            rows[..., begin:end, low:high] @ across[..., low:high, :]
-            for begin, end, low, high in _bands(self.count[0], self.step[0])
-        ]
-        return torch.cat(parts, -2)
+        across = _banded_product(columns, coefficients.mT, self.step[1], INTERPOLATED)
+        return _banded_product(rows, across.mT, self.step[0], INTERPOLATED)
 
 
 def spline_coefficients(
@@ -116,7 +121,8 @@ def spline_coefficients(
             _stacked([_refinement(count, offset, level <= filtered) for offset in along]).to(device)
             for count, along in zip(counts[level], odd, strict=True)
         )
-        finer = down @ coefficients @ across.mT
+        half = _banded_product(across, coefficients.mT, 0.5, REFINED)
+        finer = _banded_product(down, half.mT, 0.5, REFINED)
         coefficients = finer.add_(noise[level], alpha=weights[level])
     return coefficients
 
@@ -160,13 +166,28 @@ def _numbering(
     return np.repeat(np.arange(len(along)), along), index
 
 
-def _bands(count: int, step: float) -> list[tuple[int, int, int, int]]:
-    """Ranges of points, and of the nodes on which these depend."""
-    bands = []
+def _banded_product(matrix: Tensor, values: Tensor, step: float, reach: int) -> Tensor:
+    """Product with a matrix of which row *i* is zero before column *i* step and *reach* beyond it.
+
+    Args:
+        matrix: tensor (..., n, m).
+        values: tensor (..., m, k).
+        step: columns per row.
+        reach: number of columns that can be other than zero, from the one at *i* step, rounded
+            down.
+
+    Returns:
+        tensor (..., n, k).
+    """
+    count = matrix.shape[-2]
+    if count <= CHUNK:
+        return matrix @ values
+    parts = []
     for begin in range(0, count, CHUNK):
         end = min(begin + CHUNK, count)
-        bands.append((begin, end, int(begin * step), int((end - 1) * step) + 7))
-    return bands
+        low, high = int(begin * step), int((end - 1) * step) + reach
+        parts.append(matrix[..., begin:end, low:high] @ values[..., low:high, :])
+    return torch.cat(parts, -2)
 
 
 def _stacked(matrices: list[Tensor]) -> Tensor:

@@ -146,10 +146,8 @@ class PlaneNoise:
         Returns:
             integers, the last one negative for grids finer than that of the draw; at least one.
         """
-        # finer than a pixel would alias, coarser than two pixels would leave detail out
-        last = math.floor(math.log2(2.0001 * pixel_size / self.finest))
-        if last > 0:
-            last = math.ceil(math.log2(0.9999 * pixel_size / self.finest))
+        # finer than half a pixel would alias, coarser than a pixel would leave detail out
+        last = math.floor(math.log2(1.0001 * pixel_size / self.finest))
         return tuple(range(self.coarsest, min(last, self.coarsest) - 1, -1))
 
     @lru_cache(maxsize=64)  # noqa: B019  # keeps a few instances of four numbers alive
@@ -202,7 +200,9 @@ class PlaneNoise:
         lattices = lattices[: max(1, len(lattices) - smoothing)]
         spacing = self.finest * 2.0 ** lattices[-1]
         step = np.array(grid.pixel_size) / spacing
-        first = (np.array([grid.top, grid.left]) - shift) / spacing + 0.5 * step
+        # nodes of the finest lattice are pixel centres of the draw, where splines keep most detail
+        origin = np.array([grid.top, grid.left]) - 0.5 * self.finest
+        first = (origin - shift) / spacing + 0.5 * step
         points = Points(
             np.round(first * PHASES) / PHASES,
             (float(step[0]), float(step[1])),
