@@ -203,7 +203,7 @@ def refresh_scene_table(
         if partial:
             kept = np.flatnonzero(~known['scene'].isin(listing['scene'][~fresh]))
         outdated |= len(kept) < len(known)
-        parts.append(known.iloc[kept] if outdated else known)
+        parts.append(known.iloc[kept].reset_index(drop=True) if outdated else known)
     problems: list[SceneError] = []
     if not fresh.all():
         stale = scene_files(listing[~fresh], layers, cache.root)
