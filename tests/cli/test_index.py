@@ -47,8 +47,8 @@ def damage(tree: Path) -> dict[Path, str]:
     """Break a file of each modality in six ways, two of which only its pixels tell."""
     found = {
         file(tree, 'image', 'fall_1_p_1'): 'no such file',
-        file(tree, 'image_clear', 'fall_1_p_2'): 'unreadable',
-        file(tree, 'mask_cloud', 'spring_2_p_1'): 'unreadable',
+        file(tree, 'image_clear', 'fall_1_p_2'): 'an empty file',
+        file(tree, 'mask_cloud', 'spring_2_p_1'): 'an empty file',
         file(tree, 'image_sar', 'spring_2_p_2'): '1 band(s)',
         file(tree, 'mask', 'summer_3_p_1'): 'label code(s) [33]',
         file(tree, 'image_sar', 'fall_1_p_2').with_name('S1_fall_1_p_2 (1).tif'): 'this name',
@@ -57,7 +57,7 @@ def damage(tree: Path) -> dict[Path, str]:
     for path, what in found.items():
         if what == 'no such file':
             path.unlink()
-        elif what == 'unreadable' or what == 'this name':
+        elif what in ('an empty file', 'this name'):
             path.write_bytes(b'')
         elif 'band' in what:
             profile = {'crs': 'EPSG:32646', 'transform': rasterio.Affine(10, 0, 0, 0, -10, 0)}
@@ -173,7 +173,8 @@ def test_report_that_cannot_be_written(tree: Path, capsys: pytest.CaptureFixture
 
 def test_as_a_program(tree: Path) -> None:
     file(tree, 'image', 'fall_1_p_1').write_bytes(b'')
-    command = [sys.executable, '-m', 'torchgeo_cloudseg.cli', 'index', str(tree)]
+    program = 'from torchgeo_cloudseg.cli import main; main()'
+    command = [sys.executable, '-c', program, 'index', str(tree)]
     script = Path(sys.executable).with_name('cloudseg')
     if script.exists():
         command[:3] = [str(script)]

@@ -17,7 +17,7 @@ from torchgeo.datasets import stack_samples
 
 from torchgeo_cloudseg.datasets import M3MCR, SceneError, ScenesError
 from torchgeo_cloudseg.datasets.validation import validate_scenes
-from torchgeo_cloudseg.samplers import CenterSceneSampler
+from torchgeo_cloudseg.samplers import CenterSceneSampler, GridSceneSampler
 
 if TYPE_CHECKING:
     from conftest import Find, OrdinaryUser
@@ -78,7 +78,8 @@ def test_cut_off_file(tree: Path, find: Find, key: str, size: float) -> None:
     os.truncate(path, int(size if size > 1 else size * whole))
     found = problem(tree)
     assert found.path == str(path)
-    assert found.found.startswith(('an unreadable file', 'a file cut off'))
+    assert found.found.startswith(('an unreadable file', 'a file cut off', 'an empty file'))
+    assert (found.found == 'an empty file') == (size == 0)
 
 
 def test_cut_off_compressed_file_is_found_by_reading(tree: Path, find: Find) -> None:
@@ -117,19 +118,42 @@ def test_permission_denied(ordinary_user: OrdinaryUser, find: Find, key: str) ->
     assert 'ermission denied' in found.found
 
 
-def test_folder_that_may_not_be_listed(ordinary_user: OrdinaryUser, find: Find) -> None:
-    folder = find(ordinary_user.tree, 'image').parent
+@pytest.mark.parametrize('level', ['area', 'season'])
+def test_folder_that_may_not_be_listed(ordinary_user: OrdinaryUser, find: Find, level: str) -> None:
+    root, folder = ordinary_user.tree, find(ordinary_user.tree, 'image').parent
+    folder = folder if level == 'area' else folder.parent
     folder.chmod(0)
     with ordinary_user.acting():
-        found = problem(ordinary_user.tree, index_dir=False)
-    assert found.path == str(folder)
+        found = problem(root, index_dir=False)
+        report = validate_scenes(root, index_dir=False)
+    # the folder, and not each file that is said to be missing in it
+    assert [entry.path for entry in report.problems] == [found.path] == [str(folder)]
     assert found.found == 'an unreadable folder (Permission denied)'
+    assert report.scenes == 6
 
 
 def test_root_that_may_not_be_listed(ordinary_user: OrdinaryUser) -> None:
     ordinary_user.tree.chmod(0)
-    with ordinary_user.acting(), pytest.raises(PermissionError, match=str(ordinary_user.tree)):
-        M3MCR(ordinary_user.tree, index_dir=False)
+    with ordinary_user.acting():
+        found = problem(ordinary_user.tree, index_dir=False)
+    assert found.path == str(ordinary_user.tree / 'train')
+    assert found.found == 'an unreadable folder (Permission denied)'
+
+
+@pytest.mark.parametrize('quick', [True, False])
+def test_rights_taken_away_after_indexing(
+    ordinary_user: OrdinaryUser, find: Find, quick: bool
+) -> None:
+    root = ordinary_user.tree
+    assert validate_scenes(root, quick=quick).ok
+    path = find(root, 'image_sar')
+    path.chmod(0)
+    with ordinary_user.acting():
+        report = validate_scenes(root, quick=quick)
+    assert [(entry.path, entry.found) for entry in report.problems] == [
+        (str(path), 'an unreadable file (Permission denied)')
+    ]
+    assert report.scenes == 7
 
 
 @pytest.mark.parametrize('key', M3MCR.layers)
@@ -184,6 +208,21 @@ def test_folder_that_links_to_its_parent_is_not_followed(tree: Path, find: Find)
     folder = find(tree, 'image').parent
     (folder / 'loop').symlink_to(folder.parent)
     assert len(M3MCR(tree, val_share=0)) == 6
+
+
+@pytest.mark.parametrize('level', ['area', 'season'])
+def test_folder_that_links_to_itself(tree: Path, find: Find, level: str) -> None:
+    folder = find(tree, 'image').parent
+    link = folder.with_name('planet_cloudy_fall_77')
+    if level == 'season':
+        link = folder.parent.with_name('planet_cloudy_winter')
+    link.symlink_to(link.name)
+    found = problem(tree)
+    assert found.path == str(link)
+    assert 'symbolic links' in found.found
+    report = validate_scenes(tree, quick=True)
+    assert [entry.path for entry in report.problems] == [str(link)]
+    assert report.scenes == 8
 
 
 def test_folder_in_place_of_a_file(tree: Path, find: Find) -> None:
@@ -322,13 +361,27 @@ def test_sar_of_nothing_but_nan(tree: Path, find: Find) -> None:
     assert error.value.path == str(find(tree, 'image_sar'))
 
 
-def test_optical_of_nothing_but_nodata_stays_zero(tree: Path, find: Find) -> None:
-    rewrite(find(tree, 'image'), np.zeros((4, 300, 300), np.uint16))
-    assert (sample_of(M3MCR(tree, val_share=0))['image'] == 0).all()
-    # whoever checks the data is told of it
+@pytest.mark.parametrize('key', ['image', 'image_clear'])
+def test_optical_of_nothing_but_nodata(tree: Path, find: Find, key: str) -> None:
+    path = find(tree, key)
+    rewrite(path, np.zeros((4, 300, 300), np.uint16))
+    with pytest.raises(SceneError, match=r'no data \(0\) in every pixel') as error:
+        sample_of(M3MCR(tree, val_share=0))
     (found,) = validate_scenes(tree).problems
-    assert found.path == str(find(tree, 'image'))
+    assert error.value.path == found.path == str(path)
     assert found.found == 'no data (0) in every pixel'
+
+
+def test_optical_window_without_data_stays_zero(tree: Path, find: Find) -> None:
+    values = np.zeros((4, 300, 300), np.uint16)
+    values[:, 250:] = 7
+    rewrite(find(tree, 'image'), values)
+    dataset = M3MCR(tree, val_share=0)
+    for _ in range(2):
+        (empty, *_) = (q for q in GridSceneSampler(dataset, 100) if q.scene == 'fall_1_p_1')
+        assert (dataset[empty]['image'] == 0).all()
+    assert (sample_of(dataset)['image'][:, 250:] == 7).all()
+    assert validate_scenes(tree).ok
 
 
 @pytest.mark.parametrize('name', ['landcover_fall_1_p_x.tif', 'landcover_fall_2_p_1.tif', 'a.tif'])

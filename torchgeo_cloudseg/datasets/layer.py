@@ -26,6 +26,8 @@ class Layer:
     suffix: str = '.tif'
     #: True for labels and masks: returned as int64 without a band axis.
     categorical: bool = False
+    #: Stored value that stands for no data, in all bands of a pixel.
+    nodata: int | None = None
     #: True where NaN stands for a missing measurement.
     may_be_nan: bool = False
 

@@ -96,9 +96,11 @@ def scan_scenes(
     """
     problems: list[SceneError] = []
     areas: list[_Area] = []
-    folders = {layer.key: _area_folders(str(root), folder, layer) for layer in layers}
+    folders = {layer.key: _area_folders(str(root), folder, layer, problems) for layer in layers}
+    problems = list({problem.path: problem for problem in problems}.values())
     names = sorted(set(chain.from_iterable(folders.values())))
-    scan = partial(_scan_area, str(root), layers, folders)
+    closed = frozenset(str(Path(problem.path)) for problem in problems)
+    scan = partial(_scan_area, str(root), folder, layers, folders, closed)
     with ThreadPoolExecutor(_SCAN_THREADS) as pool:
         for area, broken in tqdm(pool.map(scan, names), 'Looking for scenes', len(names), delay=2):
             areas.append(area)
@@ -107,19 +109,39 @@ def scan_scenes(
 
 
 def _scan_area(
-    root: str, layers: Sequence[Layer], folders: Mapping[str, Mapping[str, str]], name: str
+    root: str,
+    split: str,
+    layers: Sequence[Layer],
+    folders: Mapping[str, Mapping[str, str]],
+    closed: frozenset[str],
+    name: str,
 ) -> tuple[_Area, list[SceneError]]:
-    """Files of all modalities in one area, and those that are missing or misnamed."""
+    """Files of all modalities in one area, and those that are missing or misnamed.
+
+    Args:
+        root: folder of the data set.
+        split: folder of the split.
+        layers: the modalities.
+        folders: folder of each area by modality.
+        closed: folders that cannot be read, of which it is not known what they hold.
+        name: the area.
+
+    Returns:
+        the patches that have all modalities, and the problems of the others.
+    """
     problems: list[SceneError] = []
     found: dict[str, _Folder] = {}
     for layer in layers:
         path = folders[layer.key].get(name)
+        season = Path(root, split, f'{layer.folder}_{name.partition("_")[0]}')
+        area_folder = season / f'{layer.folder}_{name}'
+        if path is None and not closed.isdisjoint((str(season), str(area_folder))):
+            return _Area(name, [], {}), problems
         try:
             found[layer.key] = _scan_folder(root, path, name, layer) if path else _EMPTY
         except OSError as error:
-            reason = f'an unreadable folder ({error.strerror})'
-            folder = Path(root, path or '')
-            return _Area(name, [], {}), [SceneError(folder, reason, 'a readable folder')]
+            problems.append(_unreadable_folder(f'{root}{os.sep}{path}', error))
+            return _Area(name, [], {}), problems
         for stray in found[layer.key].strays:
             file = Path(root, found[layer.key].path, stray)
             expected = f'{layer.folder}_{name}_p_<n>{layer.suffix}, after the folder'
@@ -135,7 +157,6 @@ def _scan_area(
         for layer in layers:
             if patch not in sets[layer.key]:
                 kind = layer.folder
-                split = next(part.path for part in found.values() if part.path).partition('/')[0]
                 season = Path(root, split, f'{kind}_{name.partition("_")[0]}')
                 file = season / f'{kind}_{name}' / f'{kind}_{name}_p_{patch}{layer.suffix}'
                 expected = f'one: the scene has {others}'
@@ -238,22 +259,55 @@ def _listing(areas: Sequence[_Area], layers: Sequence[Layer]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _area_folders(root: str, folder: str, layer: Layer) -> dict[str, str]:
-    """Folders of a modality, ``<kind>_<season>/<kind>_<season>_<aoi>``, by area."""
+def _area_folders(
+    root: str, folder: str, layer: Layer, problems: list[SceneError]
+) -> dict[str, str]:
+    """Folders of a modality, ``<kind>_<season>/<kind>_<season>_<aoi>``, by area.
+
+    Args:
+        root: folder of the data set.
+        folder: folder of the split.
+        layer: the modality.
+        problems: takes what is wrong with folders.
+
+    Returns:
+        folders as seen from the root.
+    """
     start = f'{layer.folder}_'
     return {
         area.removeprefix(start): f'{folder}/{season}/{area}'
-        for season in _subfolders(f'{root}{os.sep}{folder}', start)
-        for area in _subfolders(f'{root}{os.sep}{folder}{os.sep}{season}', start)
+        for season in _subfolders(f'{root}{os.sep}{folder}', start, problems)
+        for area in _subfolders(f'{root}{os.sep}{folder}{os.sep}{season}', start, problems)
     }
 
 
-def _subfolders(folder: str, start: str) -> list[str]:
+def _subfolders(folder: str, start: str, problems: list[SceneError]) -> list[str]:
+    """Names of the folders in a folder, of those that begin as they should."""
+    names = []
     try:
         with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if e.name.startswith(start) and e.is_dir())
+            for entry in entries:
+                if entry.name.startswith(start) and _is_folder(entry, problems):
+                    names.append(entry.name)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        problems.append(_unreadable_folder(folder, error))
+    return sorted(names)
+
+
+def _is_folder(entry: os.DirEntry[str], problems: list[SceneError]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:  # a link to itself
+        problems.append(_unreadable_folder(entry.path, error))
+        return False
+
+
+def _unreadable_folder(path: str, error: OSError) -> SceneError:
+    reason = f'an unreadable folder ({error.strerror})'
+    remedy = 'Make it readable, or remove it.'
+    return SceneError(path, reason, 'a readable folder', remedy)
 
 
 def read_file_list(

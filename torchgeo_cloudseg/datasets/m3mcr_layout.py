@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 from .layer import Layer
 from .legend import LandCoverClass
@@ -14,14 +14,19 @@ Classes = Literal['level1', 'level2']
 Split = Literal['train', 'val', 'test']
 
 _TEN_METRES = Fraction(3, 10)
-_PLANET = ('Blue', 'Green', 'Red', 'NIR')
+_PLANET: Mapping[str, Any] = {
+    'bands': ('Blue', 'Green', 'Red', 'NIR'),
+    'dtypes': ('uint16',),
+    'size_px': (300, 300),
+    'nodata': 0,
+}
 
 #: The five modalities by sample key. Sizes, types and units were read off real patches.
 LAYERS: Mapping[str, Layer] = {
     layer.key: layer
     for layer in (
-        Layer('image', 'planet_cloudy', _PLANET, ('uint16',), size_px=(300, 300)),
-        Layer('image_clear', 'planet_cloudfree', _PLANET, ('uint16',), size_px=(300, 300)),
+        Layer('image', 'planet_cloudy', **_PLANET),
+        Layer('image_clear', 'planet_cloudfree', **_PLANET),
         Layer(
             'image_sar',
             'S1',

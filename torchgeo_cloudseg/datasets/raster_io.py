@@ -148,6 +148,8 @@ def unreadable(path: str, error: Exception) -> SceneError:
         found = 'a link to nowhere' if link else 'no such file'
         remedy = 'If it was there before, restore it, or leave its scene out.'
         return SceneError(path, found, 'a file', remedy)
+    if os.path.getsize(path) == 0:  # noqa: PTH202
+        return SceneError(path, 'an empty file', 'a complete file')
     cause = str(error.__cause__ or error).removeprefix(f"'{path}' ")
     return SceneError(path, f'an unreadable file ({cause})', 'a complete file')
 

@@ -87,6 +87,8 @@ class SceneReader:
     #: Selections of pixels already worked out: few, since corners lie on a grid.
     _takes: dict[tuple[str, int, int, int], Take | None] = field(default_factory=dict, repr=False)
     _sizes: dict[tuple[str, int], int] = field(default_factory=dict, repr=False)
+    #: Files of which an empty window was read that are known to hold data elsewhere.
+    _with_data: set[str] = field(default_factory=set, repr=False)
 
     def read(self, key: str, scenes: Sequence[Scene], target: Target) -> Tensor:
         """Read one modality and merge the scenes, the first one on top.
@@ -212,14 +214,33 @@ class SceneReader:
             return np.asarray(labels)
         if layer.may_be_nan and np.isnan(values).any():
             return np.where(np.isnan(values), self._mean(layer, scene), values)
+        if layer.nodata is not None and (values[:, 0, 0] == layer.nodata).all():
+            self._require_data(layer, scene, values)
         return values
+
+    def _whole(self, layer: Layer, scene: Scene) -> Pixels:
+        """All pixels of a file."""
+        height, width = scene.sizes[layer.key]
+        stored = scene.stored.get(layer.key)
+        return read_window(scene.paths[layer.key], (0, height), (0, width), self.cache, stored)
+
+    def _require_data(self, layer: Layer, scene: Scene, values: Pixels) -> None:
+        """Refuse a file without a single pixel of data, of which some pixels have been read.
+
+        A window without data is none of our business: scenes may have an empty border.
+        """
+        path = scene.paths[layer.key]
+        if path in self._with_data or (values != layer.nodata).any():
+            return
+        if (self._whole(layer, scene) == layer.nodata).all():
+            raise no_data(path, layer)
+        self._with_data.add(path)
 
     def _mean(self, layer: Layer, scene: Scene) -> float:
         """Mean of a layer over all its bands on the scene's grid, as in the authors' code."""
         path = scene.paths[layer.key]
         height, width = scene.sizes[layer.key]
-        stored = scene.stored.get(layer.key)
-        values = read_window(path, (0, height), (0, width), self.cache, stored)
+        values = self._whole(layer, scene)
         if np.isnan(values).all():
             raise SceneError(path, 'NaN in every pixel', 'at least one measurement')
         rows = nearest(0, scene.height, height, layer.ratio, Fraction(1))
@@ -227,6 +248,19 @@ class SceneReader:
         if rows is not None and cols is not None:
             values = values[:, rows.source][:, :, cols.source]
         return float(np.nanmean(values))
+
+
+def no_data(path: str, layer: Layer) -> SceneError:
+    """The error for a file without a single pixel of data.
+
+    Args:
+        path: the file.
+        layer: its modality.
+
+    Returns:
+        an error that names the file.
+    """
+    return SceneError(path, f'no data ({layer.nodata}) in every pixel', 'an image')
 
 
 def _is_native(scene: Scene, target: Target) -> bool:

@@ -23,7 +23,7 @@ from .m3mcr_files import scan_scenes
 from .raster_io import read_window
 from .scene_cache import IndexDir, SceneCache, list_files, refresh_scene_table
 from .scene_list import SceneList
-from .scene_reader import Scene
+from .scene_reader import Scene, no_data
 from .whuoptsar import WHUOPTSAR
 
 #: Data sets that can be checked.
@@ -115,8 +115,8 @@ def validate_scenes(
     table, problems = inventory.table, list(inventory.problems)
     if table.empty and not problems:
         raise ValueError(f'{root}: found no scene of {kind}, expected its folders. Check the root.')
-    if not quick and len(table):
-        broken = _check_all_pixels(inventory, progress)
+    if len(table):
+        broken = _check_access(inventory) if quick else _check_all_pixels(inventory, progress)
         table = table[[not found for found in broken]]
         problems += [problem for found in broken for problem in found]
     counts = {
@@ -200,9 +200,25 @@ def _oddity(
         if np.isinf(values).any():
             return SceneError(path, 'infinite values', 'measurements, or NaN where there is none')
         return None
-    if not values.any():
-        return SceneError(path, 'no data (0) in every pixel', 'an image')
+    if layer.nodata is not None and (values == layer.nodata).all():
+        return no_data(path, layer)
     return None
+
+
+def _check_access(inventory: _Inventory) -> list[list[SceneError]]:
+    """Files of each scene of an inventory that may not be read, which no header in the index tells.
+
+    Rights can be taken away without a trace in a file's size and time of change.
+    """
+    effective = os.access in os.supports_effective_ids
+    return [
+        [
+            SceneError(path, 'an unreadable file (Permission denied)', 'a readable file')
+            for path in scene.paths.values()
+            if not os.access(path, os.R_OK, effective_ids=effective)
+        ]
+        for scene in SceneList(inventory.table, inventory.layers)
+    ]
 
 
 def _check_all_pixels(inventory: _Inventory, progress: bool) -> list[list[SceneError]]:

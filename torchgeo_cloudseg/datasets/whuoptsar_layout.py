@@ -29,8 +29,8 @@ BAND_ORDERS: Mapping[str, tuple[str, str, str, str]] = {
 LAYERS: Mapping[str, Layer] = {
     layer.key: layer
     for layer in (
-        Layer('image', 'optical', BAND_ORDERS['BGRN'], ('uint8',)),
-        Layer('image_sar', 'sar', ('backscatter',), ('uint8',)),
+        Layer('image', 'optical', BAND_ORDERS['BGRN'], ('uint8',), nodata=0),
+        Layer('image_sar', 'sar', ('backscatter',), ('uint8',), nodata=0),
         Layer('mask', 'lbl', ('class',), ('uint8',), categorical=True),
     )
 }
