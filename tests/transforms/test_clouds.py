@@ -1,5 +1,6 @@
 """Clouds as a transform of samples and batches: seeds, keys, independence."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -113,6 +114,7 @@ def test_bounds_in_all_forms_of_torchgeo():
     stacked = {'image': image['image'][None].repeat(2, 1, 1, 1)}
     for bounds in (slices, BOUNDS[None]):
         assert torch.equal(clouds({**image, 'bounds': bounds})['mask_cloud'], expected)
+    assert torch.equal(clouds({**image, 'bounds': BOUNDS.float()})['mask_cloud'], expected)
     for bounds in ([slices, slices], BOUNDS.repeat(2, 1), [BOUNDS, BOUNDS]):
         masks = clouds({**stacked, 'bounds': bounds})['mask_cloud']
         assert torch.equal(masks[1], expected)
@@ -145,14 +147,20 @@ def test_pixels_in_degrees_are_told_apart():
     step = 0.25 / 5556
     clouds = SyntheticClouds('broken', seed_from='bounds', pixel_size=5)
     masks = []
-    for shift in (0.0, step, 1e-12):
+    for shift, dtype in (
+        (0.0, torch.float64),
+        (step, torch.float64),
+        (1e-12, torch.float64),
+        (0.0, torch.float32),
+    ):
         west = 114 + shift
         bounds = (west, west + 32 * step, step, 30.0, 30 + 32 * step, step, 0.0, 1.0, 1.0)
         sample = {'image': torch.full((1, 32, 32), 0.1)}
-        sample['bounds'] = torch.tensor(bounds, dtype=torch.float64)
+        sample['bounds'] = torch.tensor(bounds, dtype=dtype)
         masks.append(clouds(sample)['mask_cloud'])
     assert not torch.equal(masks[0], masks[1])
     assert torch.equal(masks[0], masks[2])
+    assert torch.equal(masks[0], masks[3])
 
 
 def test_zone_and_seed_make_other_clouds():
@@ -173,6 +181,15 @@ def test_draw_and_apply_equal_the_transform():
     functional = add_clouds(batch['image'], clouds.recipe, [1, 2], pixel_size=3)
     assert torch.equal(functional.mask, expected['mask_cloud'])
     assert len(clouds.draw((8, 8))) == 1
+
+
+@pytest.mark.parametrize('seeds', [torch.tensor([3, 5]), np.array([3, 5]), (3, 5), iter([3, 5])])
+def test_seeds_in_all_forms(seeds):
+    clouds, batch = SyntheticClouds('broken'), batch_of(2, 32)
+    expected = clouds(batch, seeds=[3, 5])['mask_cloud']
+    assert torch.equal(clouds(batch, seeds=seeds)['mask_cloud'], expected)
+    alone = clouds(sample_of(batch, 1), seeds=np.int64(5))['mask_cloud']
+    assert torch.equal(alone, expected[1])
 
 
 def test_arguments_change_the_preset():
@@ -211,6 +228,7 @@ def test_kornia_moves_all_keys_together():
         ({'image': torch.rand(1, 8, 8), 'bounds': BOUNDS[:4]}, ValueError, 'bounds have shape'),
         ({'image': torch.rand(8, 8), 'bounds': BOUNDS}, ValueError, r'\(8, 8\)'),
         ({'image': [1, 2], 'bounds': BOUNDS}, ValueError, 'list'),
+        ({'image': torch.rand(0, 4, 8, 8), 'bounds': BOUNDS}, ValueError, r'\(0, 4, 8, 8\)'),
     ],
 )
 def test_samples_are_checked(sample, error, message):

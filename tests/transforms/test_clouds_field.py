@@ -205,6 +205,15 @@ def test_nan_and_nodata_stay():
     assert draw([2]).apply(torch.full((1, 8, 8), torch.nan)).image.isnan().all()
 
 
+def test_dark_ground_in_a_shadow_is_still_data():
+    image = torch.ones(3, 64, 64, dtype=torch.uint8)
+    image[:, :8] = 0
+    field = draw([2], (64, 64), cover=0.5, shadow_strength=1.0)
+    cloudy = field.apply(image, (0, 255), nodata=0).image
+    assert (field.apply(image, (0, 255)).image[:, 8:] == 0).all(0).any()
+    assert torch.equal((cloudy == 0).all(0), (image == 0).all(0))
+
+
 def test_zero_in_one_band_is_not_nodata():
     image = GROUND.clone()
     image[0] = 0
@@ -223,6 +232,14 @@ def test_same_clouds_at_other_resolutions_and_on_other_sensors():
     finer = field.apply(torch.full((4, 600, 600), 0.1))
     alpha = torch.nn.functional.interpolate(finer.alpha[None], size=(300, 300), mode='area')[0]
     assert (fine.alpha - alpha).abs().mean() < 0.02
+
+
+def test_skies_one_by_one():
+    field = draw([4, 5], (32, 32))
+    assert [sky.seeds for sky in field] == [(4,), (5,)]
+    assert field[-1].seeds == (5,)
+    with pytest.raises(IndexError):
+        field[2]
 
 
 def test_one_sky_on_many_images():
@@ -348,6 +365,8 @@ def test_presets():
         (torch.randn(4, 32, 32) * 2, {}, 'Pass the data_range'),
         (torch.rand(4, 32, 32), {'data_range': (0, 255)}, 'scaled to 0..1 already'),
         (torch.ones(4, 32, 32, dtype=torch.uint8), {}, 'this one has integers'),
+        (torch.arange(4.0).expand(4, 32, 4), {}, 'whole numbers up to 3'),
+        (torch.ones(4, 32, 32, dtype=torch.bool), {}, 'torch.bool'),
         (torch.rand(4, 32, 32), {'data_range': (1, 0)}, 'black < white'),
         (torch.rand(4, 32, 32), {'data_range': (0, float('nan'))}, 'black < white'),
         (torch.full((4, 32, 32), float('inf')), {}, 'cannot be reflectances'),

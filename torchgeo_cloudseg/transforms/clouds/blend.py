@@ -50,8 +50,10 @@ def blend(
         image of the same shape and dtype; integers are rounded and clipped to their range.
 
     Raises:
-        ValueError: if the data range does not fit the image.
+        ValueError: if the data range does not fit the image, or its values are no brightness.
     """
+    if image.is_complex() or image.dtype == torch.bool:
+        raise ValueError(f'The image is {image.dtype}: expected integers or real numbers.')
     integer = not image.is_floating_point()
     # products of half precision lose the cloud's texture; long integers need more than float32
     wide = image.dtype == torch.float64 or (integer and image.element_size() > 2)
@@ -66,6 +68,10 @@ def blend(
     if integer:
         limits = torch.iinfo(image.dtype)
         cloudy.round_().clamp_(limits.min, limits.max)
+        if nodata is not None:
+            # dark ground in a shadow is still data
+            nearest = nodata + 1 if nodata < limits.max else nodata - 1
+            cloudy = torch.where((cloudy == nodata).all(1, keepdim=True), nearest, cloudy)
     if nodata is not None:
         cloudy = torch.where((ground == nodata).all(1, keepdim=True), ground, cloudy)
     return cloudy.to(image.dtype)
@@ -110,6 +116,12 @@ def check_data_range(
             f'with data_range={data_range} (values of reflectance 0 and 1). Pass the data_range '
             'of the image, such as (0, 255) or (0, 10000), or nodata= if it marks missing pixels '
             'by a number.'
+        )
+    if width < 2 <= highest and not bool((valid.nan_to_num() % 1).any()):
+        raise ValueError(
+            f'The image has whole numbers up to {highest:g}, which do not look like reflectances '
+            f'with data_range={data_range}. Pass the values of reflectance 0 and 1, such as '
+            '(0, 255) or (0, 10000).'
         )
     if 0 < highest <= 1 and white >= 100 and bool((image != image.round()).any()):
         raise ValueError(

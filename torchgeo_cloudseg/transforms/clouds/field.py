@@ -121,8 +121,12 @@ class CloudField:
 
         Returns:
             a field of one sample.
+
+        Raises:
+            IndexError: if there are not as many.
         """
-        one = slice(index, index + 1 or None)
+        position = range(len(self))[index]
+        one = slice(position, position + 1)
         return replace(
             self,
             seeds=self.seeds[one],

@@ -59,7 +59,7 @@ class Points:
     @property
     def on_nodes(self) -> bool:
         """Whether every point is a node, where only three splines per axis are not zero."""
-        return self.step == (1, 1) and not self.smooth and not (self.first % 1).any()
+        return self.step == (1.0, 1.0) and not self.smooth and not (self.first % 1).any()
 
     def interpolate(self, coefficients: Tensor) -> Tensor:
         """Values of the spline at the points.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .field import CloudField, CloudyImage
 from .recipe import CloudRecipe, Span
-from .seeds import seeds_from_bounds
+from .seeds import Seeds, as_seeds, seeds_from_bounds
 
 #: Extra layers that a sample can get, by name.
 LAYERS = ('alpha', 'shadow')
@@ -126,7 +126,7 @@ class SyntheticClouds(nn.Module):
     def draw(
         self,
         size: tuple[int, int],
-        seeds: int | Sequence[int] | None = None,
+        seeds: Seeds | None = None,
         device: torch.device | str = 'cpu',
     ) -> CloudField:
         """Draw clouds without an image.
@@ -139,13 +139,9 @@ class SyntheticClouds(nn.Module):
         Returns:
             the clouds, to be put on images with :meth:`CloudField.apply`.
         """
-        seeds = random_seeds(1) if seeds is None else seeds
-        seeds = [seeds] if isinstance(seeds, int) else seeds
-        return CloudField.draw(self.recipe, seeds, size, self.pixel_size, device)
+        return CloudField.draw(self.recipe, as_seeds(seeds), size, self.pixel_size, device)
 
-    def forward(
-        self, sample: dict[str, Any], seeds: int | Sequence[int] | None = None
-    ) -> dict[str, Any]:
+    def forward(self, sample: dict[str, Any], seeds: Seeds | None = None) -> dict[str, Any]:
         """Put clouds on a sample or a batch.
 
         Args:
@@ -162,15 +158,10 @@ class SyntheticClouds(nn.Module):
         """
         clear = self._clear_image(sample)
         count = len(clear) if clear.ndim == 4 else 1
-        if seeds is None:
-            if self.seed_from == 'bounds':
-                seeds = seeds_from_bounds(sample, count, self.seed)
-            else:
-                seeds = random_seeds(count)
+        if seeds is None and self.seed_from == 'bounds':
+            seeds = seeds_from_bounds(sample, count, self.seed)
         height, width = clear.shape[-2:]
-        field = self.draw((height, width), seeds, clear.device)
-        if len(field) != count:
-            raise ValueError(f'{len(field)} seeds for {count} images: expected one per image.')
+        field = self.draw((height, width), as_seeds(seeds, count), clear.device)
         cloudy = field.apply(clear, self.data_range, self.nodata)
         extra = {f'image_{name}': getattr(cloudy, name) for name in self.layers}
         return {
@@ -193,7 +184,7 @@ class SyntheticClouds(nn.Module):
                 "source='image_clear' to put synthetic clouds in place of the real ones."
             )
         image = sample[self.source]
-        if not isinstance(image, Tensor) or image.ndim not in (3, 4):
+        if not isinstance(image, Tensor) or image.ndim not in (3, 4) or 0 in image.shape:
             found = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
             raise ValueError(
                 f'{self.source!r} is {found}: expected a tensor (C, H, W) or (B, C, H, W).'
@@ -211,7 +202,7 @@ class SyntheticClouds(nn.Module):
 def add_clouds(
     image: Tensor,
     recipe: CloudRecipe | str = 'broken',
-    seeds: int | Sequence[int] | None = None,
+    seeds: Seeds | None = None,
     pixel_size: float | tuple[float, float] = 10.0,
     data_range: tuple[float, float] = (0.0, 1.0),
     nodata: float | None = None,
@@ -233,30 +224,14 @@ def add_clouds(
     Raises:
         ValueError: if an argument does not fit.
     """
-    if image.ndim not in (3, 4):
+    if image.ndim not in (3, 4) or 0 in image.shape:
         raise ValueError(
             f'image has shape {tuple(image.shape)}: expected (C, H, W) or (B, C, H, W).'
         )
     count = len(image) if image.ndim == 4 else 1
-    seeds = random_seeds(count) if seeds is None else seeds
-    seeds = [seeds] if isinstance(seeds, int) else seeds
-    if len(seeds) != count:
-        raise ValueError(f'{len(seeds)} seeds for {count} images: expected one per image.')
     recipe = CloudRecipe.preset(recipe) if isinstance(recipe, str) else recipe
     height, width = image.shape[-2:]
-    field = CloudField.draw(recipe, seeds, (height, width), pixel_size, image.device)
+    field = CloudField.draw(
+        recipe, as_seeds(seeds, count), (height, width), pixel_size, image.device
+    )
     return field.apply(image, data_range, nodata)
-
-
-def random_seeds(count: int) -> list[int]:
-    """New seeds from PyTorch's global random number generator on the CPU.
-
-    Args:
-        count: how many.
-
-    Returns:
-        integers in [0, 2^62).
-    """
-    # on the CPU, so that no device has to be waited for
-    seeds: list[int] = torch.randint(1 << 62, (count,)).tolist()
-    return seeds

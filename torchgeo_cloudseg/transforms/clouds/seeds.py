@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, SupportsInt
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..._compat import bounds_to_tensor
 from .hashing import combine
 
+#: Seeds: a number for one sample, or several.
+Seeds = SupportsInt | Iterable[SupportsInt]
+
 #: Coordinates are rounded to this, in metres or, for pixels below 0.01 units, in degrees: far
-#: below a pixel, far above rounding errors.
+#: below a pixel, far above rounding errors. And then to 32 bits, in which others may pass them:
+#: to some decimetres in UTM, still below a pixel.
 ROUNDING = {'metres': 1e-3, 'degrees': 1e-8}
 
 
@@ -74,5 +79,33 @@ def _quantised(place: Sequence[float]) -> list[int]:
     """Where and when, without steps, which differ between resolutions."""
     west, east, step, south, north, _, begin, end, _ = place
     unit = ROUNDING['degrees' if abs(step) < 0.01 else 'metres']
-    sides = [round(side / unit) for side in (west, east, south, north)]
-    return [*sides, *(round(time) if math.isfinite(time) else 0 for time in (begin, end))]
+    sides = [round(side / unit) * unit for side in (west, east, south, north)]
+    times = [time if math.isfinite(time) else 0.0 for time in (begin, end)]
+    short = np.array([*sides, *times], np.float32).tolist()
+    return [*(round(side / unit) for side in short[:4]), *(round(time) for time in short[4:])]
+
+
+def as_seeds(seeds: Seeds | None, count: int | None = None) -> list[int]:
+    """Seeds as a list of plain integers.
+
+    Args:
+        seeds: one per sample; a number stands for one sample; None for new ones from PyTorch's
+            global random number generator on the CPU, in [0, 2^62).
+        count: how many there must be; None for any number, and one new one.
+
+    Returns:
+        the seeds.
+
+    Raises:
+        ValueError: if there are more or fewer.
+    """
+    if seeds is None:
+        # on the CPU, so that no device has to be waited for
+        drawn: list[int] = torch.randint(1 << 62, (1 if count is None else count,)).tolist()
+        return drawn
+    if isinstance(seeds, Tensor):
+        seeds = seeds.reshape(-1).tolist()
+    plain = [int(seed) for seed in (seeds if isinstance(seeds, Iterable) else [seeds])]
+    if count is not None and len(plain) != count:
+        raise ValueError(f'{len(plain)} seeds for {count} images: expected one per image.')
+    return plain
