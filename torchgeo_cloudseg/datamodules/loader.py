@@ -79,7 +79,8 @@ class SceneDataLoader(DataLoader[dict[str, Any]]):
         Args:
             state: what :meth:`state_dict` gave.
         """
-        if self._scene_sampler is not None:
+        # interrupted after its last batch, in validation, an epoch is over: the next one is whole
+        if self._scene_sampler is not None and state['batches'] < len(self):
             self._scene_sampler.skip(state['batches'] * self._samples_per_batch)
 
 

@@ -2,6 +2,7 @@
 
 from .base import CloudSegTask
 from .checkpoint import load_mapper, load_network
+from .interrupt import InterruptAfterStep
 from .report import RegionReport
 from .student import CloudSegStudentTask
 from .sync_batchnorm import SyncBatchNormPlugin
@@ -11,6 +12,7 @@ __all__ = (
     'CloudSegStudentTask',
     'CloudSegTask',
     'CloudSegTeacherTask',
+    'InterruptAfterStep',
     'RegionReport',
     'SyncBatchNormPlugin',
     'load_mapper',

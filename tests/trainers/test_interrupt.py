@@ -1,0 +1,106 @@
+"""Ctrl-C while Lightning trains."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from torchgeo_cloudseg.trainers import CloudSegTeacherTask, InterruptAfterStep
+
+
+class CtrlC(Callback):
+    """Presses Ctrl-C when the weights have changed and Lightning does not know of it yet."""
+
+    def __init__(self, step: int, times: int = 1) -> None:
+        self.step = step
+        self.times = times
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        def press(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+            if trainer.global_step + 1 == self.step:
+                for _ in range(self.times):
+                    os.kill(os.getpid(), signal.SIGINT)
+
+        trainer.optimizers[0].register_step_post_hook(press)
+
+
+def task() -> CloudSegTeacherTask:
+    torch.manual_seed(7)
+    return CloudSegTeacherTask(backbone='mit_b0', lr=1e-3, image_key='image')
+
+
+class CtrlCInValidation(Callback):
+    """Presses Ctrl-C when an epoch has been trained and is being validated."""
+
+    def on_validation_batch_start(self, *_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+# an epoch has four steps
+@pytest.mark.parametrize(
+    ('step', 'press'),
+    [(2, CtrlC(2)), (4, CtrlC(4)), (4, CtrlCInValidation())],
+    ids=['within an epoch', "in an epoch's last step", 'in validation'],
+)
+def test_step_is_finished_first_and_losses_go_on(
+    fit: Any, tmp_path: Path, step: int, press: Callback
+) -> None:
+    _, whole = fit(task(), max_epochs=2)
+    shutil.rmtree(tmp_path / 'checkpoints')
+    with pytest.raises(SystemExit):
+        fit(task(), max_epochs=2, callbacks=(InterruptAfterStep(), press))
+    last = torch.load(tmp_path / 'checkpoints/last.ckpt', weights_only=True)
+    assert last['global_step'] == step
+    assert {int(s['step']) for s in last['optimizer_states'][0]['state'].values()} == {step}
+    _, rest = fit(task(), max_epochs=2, ckpt_path=tmp_path / 'checkpoints/last.ckpt')
+    assert rest == pytest.approx(whole[step:], rel=1e-5)
+
+
+def test_second_one_does_not_wait(fit: Any, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        fit(task(), callbacks=(InterruptAfterStep(), CtrlC(2, times=2)))
+    last = torch.load(tmp_path / 'checkpoints/last.ckpt', weights_only=True)
+    assert last['global_step'] == 1
+
+
+def test_handlers_of_others_are_left_alone(fit: Any) -> None:
+    pressed = []
+    previous = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        _, losses = fit(task(), callbacks=(InterruptAfterStep(), CtrlC(2)))
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert pressed
+    assert len(losses) == 4
+
+
+def test_added_up_gradients_are_used_first(fit: Any, tmp_path: Path) -> None:
+    class Early(Callback):
+        def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+            if trainer.fit_loop.batch_idx == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(SystemExit):
+        fit(task(), accumulate_grad_batches=2, callbacks=(InterruptAfterStep(), Early()))
+    last = torch.load(tmp_path / 'checkpoints/last.ckpt', weights_only=True)
+    assert last['global_step'] == 1
+
+
+def test_nothing_is_left_behind(fit: Any, tmp_path: Path) -> None:
+    fit(task(), callbacks=(InterruptAfterStep(),))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    class Fault(Callback):
+        def on_before_backward(self, *_: Any) -> None:
+            raise RuntimeError('out of memory')
+
+    with pytest.raises(RuntimeError, match='out of memory'):
+        fit(task(), callbacks=(InterruptAfterStep(), Fault()))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
