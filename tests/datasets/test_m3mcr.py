@@ -17,7 +17,7 @@ from packaging.version import Version
 from torch.utils.data import DataLoader
 from torchgeo.datasets import DatasetNotFoundError, GeoDataset, stack_samples
 
-from torchgeo_cloudseg.datasets import M3MCR
+from torchgeo_cloudseg.datasets import M3MCR, EmptySplitError
 from torchgeo_cloudseg.datasets.miniature import write_miniature_m3mcr
 from torchgeo_cloudseg.samplers import CenterSceneSampler
 
@@ -144,6 +144,16 @@ def test_empty_folder(tmp_path: Path) -> None:
         M3MCR.zoned(tmp_path)
 
 
+@pytest.mark.parametrize(('split', 'share'), [('val', 0.0), ('val', 0.1)])
+def test_split_without_a_scene(tmp_path: Path, split: Any, share: float) -> None:
+    areas = 1 if share else 2
+    write_miniature_m3mcr(
+        tmp_path, train_areas=areas, test_areas=0, patches_per_area=1, progress=False
+    )
+    with pytest.raises(EmptySplitError, match=f'the {areas} area.*val_share={share}.*`file_list`'):
+        M3MCR(tmp_path, split, val_share=share)
+
+
 def test_several_zones_are_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     root = write_miniature_m3mcr(
         tmp_path, train_areas=2, test_areas=0, patches_per_area=1, zones=(32646, 32736),
@@ -258,6 +268,18 @@ def test_scene_says_where_a_sample_is_from(dataset: M3MCR) -> None:
         assert dataset.scenes[int(dataset[query]['scene'])].name == query.scene
     assert [scene.name for scene in dataset.scenes] == dataset.scenes.names
     assert [scene.name for scene in dataset.scenes[1:3]] == dataset.scenes.names[1:3]
+
+
+@pytest.mark.parametrize('modalities', [('mask',), ('image', 'image_clear', 'image_sar', 'mask')])
+def test_long_legend_stays_inside_the_figure(miniature: Path, modalities: Any) -> None:
+    dataset = M3MCR(miniature, classes='level2', modalities=modalities)
+    figure = dataset.plot(dataset[whole(dataset)])
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box, outer = legend.get_window_extent(), figure.bbox
+    assert outer.x0 <= box.x0
+    assert box.x1 <= outer.x1
+    plt.close(figure)
 
 
 def test_plot(dataset: M3MCR) -> None:

@@ -1,9 +1,27 @@
 """Data sets: M3M-CR and WHU-OPT-SAR as TorchGeo raster data sets."""
 
-from .errors import SceneError, ScenesError
+from .errors import EmptySplitError, SceneError, ScenesError
+from .legend import LandCoverClass
 from .m3mcr import M3MCR
 from .query import SceneSlice
+from .scene_dataset import SceneDataset
+from .sheets import sheet_bounds, sheet_name
+from .validation import ValidationReport, validate_scenes
 from .whuoptsar import WHUOPTSAR
 from .zoned import ZonedDataset
 
-__all__ = ('M3MCR', 'WHUOPTSAR', 'SceneError', 'SceneSlice', 'ScenesError', 'ZonedDataset')
+__all__ = (
+    'M3MCR',
+    'WHUOPTSAR',
+    'EmptySplitError',
+    'LandCoverClass',
+    'SceneDataset',
+    'SceneError',
+    'SceneSlice',
+    'ScenesError',
+    'ValidationReport',
+    'ZonedDataset',
+    'sheet_bounds',
+    'sheet_name',
+    'validate_scenes',
+)

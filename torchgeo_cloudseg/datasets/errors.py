@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from torchgeo.datasets import DatasetNotFoundError
+
 
 class SceneError(ValueError):
     """A file of a scene that cannot be used as it is."""
@@ -28,6 +30,18 @@ class SceneError(ValueError):
     def __reduce__(self) -> tuple[type[SceneError], tuple[str, str, str, str]]:
         """How it is made again in another process, to which it is sent pickled."""
         return type(self), (self.path, self.found, self.expected, self.remedy)
+
+
+class EmptySplitError(DatasetNotFoundError):
+    """A split without scenes, of a data set that is there."""
+
+    def __init__(self, message: str) -> None:
+        """Initialize a new EmptySplitError instance.
+
+        Args:
+            message: what was found, and what to do.
+        """
+        FileNotFoundError.__init__(self, message)
 
 
 class ScenesError(ValueError):

@@ -11,6 +11,7 @@ import pandas as pd
 import pyproj
 
 from . import m3mcr_layout as layout
+from .errors import EmptySplitError
 from .layer import Layer
 from .m3mcr_files import find_scenes, read_file_list
 from .scene_cache import IndexDir, SceneCache, load_scene_table
@@ -120,6 +121,7 @@ class M3MCR(SceneDataset):
 
         Raises:
             DatasetNotFoundError: If dataset is not found.
+            EmptySplitError: If all areas are in the other one of 'train' and 'val'.
             ScenesError: If files are missing, unreadable or hold something else than expected.
             ValueError: If an argument is none of its choices, or scenes lie in several zones and
                 neither *crs* nor *zone* is given.
@@ -167,4 +169,11 @@ class M3MCR(SceneDataset):
         if self.split != 'test':
             areas = layout.split_areas(listing['area'], self.split, self.val_share)
             wanted = listing['area'].isin(areas).to_numpy()
+            if len(listing) and not wanted.any():
+                count = listing['area'].nunique()
+                raise EmptySplitError(
+                    f'{root}: split={self.split!r} has no scene: of the {count} area(s) in the '
+                    f'folder {folder!r}, val_share={self.val_share} leaves none. '
+                    'Change `val_share`, add areas, or give a `file_list`.'
+                )
         return load_scene_table(listing, layers, cache, self.layers, wanted=wanted)

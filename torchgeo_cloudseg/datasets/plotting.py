@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,10 @@ OPTICAL_TITLES = {
     'reconstruction': 'Reconstruction',
 }
 LABEL_TITLES = {'mask': 'Label', 'prediction': 'Prediction'}
+
+#: Width of a panel and of a class in the legend, in inches.
+PANEL_WIDTH = 3.2
+ENTRY_WIDTH = 1.9
 
 
 def plot_sample(
@@ -61,7 +66,7 @@ def plot_sample(
     if not count:
         raise ValueError(f'nothing to plot: the sample has only {sorted(sample)}')
     figure, grid = plt.subplots(
-        1, count, figsize=(3.2 * count, 4.0), squeeze=False, layout='constrained'
+        1, count, figsize=(PANEL_WIDTH * count, 4.0), squeeze=False, layout='constrained'
     )
     axes = iter(grid[0])
     for key, title in optical.items():
@@ -77,8 +82,14 @@ def plot_sample(
     for key, title in labels.items():
         draw_labels(next(axes), sample[key], legend, title if show_titles else '')
     if labels:
+        patches = legend_patches(legend)
+        rows = math.ceil(len(patches) * ENTRY_WIDTH / (PANEL_WIDTH * count))
         figure.legend(
-            handles=legend_patches(legend), loc='outside lower center', ncols=len(legend) + 1
+            handles=patches,
+            loc='outside lower center',
+            ncols=math.ceil(len(patches) / rows),
+            columnspacing=1.2,
+            handlelength=1.2,
         )
     if suptitle is not None:
         figure.suptitle(suptitle)

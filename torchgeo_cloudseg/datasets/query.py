@@ -24,7 +24,7 @@ class SceneSlice(tuple[slice, slice, slice]):
         Args:
             slices: start, stop and step along x, y and t.
             scene: name of the scene; None to look it up by place.
-            zone: position of the data set in a :class:`~.zones.ZonedDataset`.
+            zone: position of the data set in a :class:`~.zoned.ZonedDataset`.
 
         Returns:
             the query.
