@@ -111,6 +111,7 @@ def test_config_from_yaml_lists() -> None:
     [
         ({'in_channels': (4, 0)}, 'in_channels='),
         ({'in_channels': (4,)}, 'in_channels='),
+        ({'in_channels': 4}, 'in_channels=4'),
         ({'num_classes': 0}, 'num_classes=0'),
     ],
 )

@@ -34,7 +34,7 @@ def kind_and_network(
 ) -> tuple[str, CloudSegNet]:
     path = tmp_path_factory.mktemp('released') / f'{request.param}.pth'
     torch.save({'network': released_network(request.param), 'optimizer': {}, 'epoch': 1}, path)
-    net = load_reference_checkpoint(path).eval()
+    net = load_reference_checkpoint(path)
     path.unlink()
     return request.param, net
 

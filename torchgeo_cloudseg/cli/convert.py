@@ -1,5 +1,6 @@
 """``cloudseg convert``: the authors' weights as a checkpoint of our tasks."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -18,6 +19,8 @@ def run(name: str, args: list[str]) -> None:
         name: 'convert'.
         args: its arguments.
     """
+    # of Lightning's hints none is about converting
+    logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
     auto_cli(convert, args=args, prog=f'cloudseg {name}')
 
 

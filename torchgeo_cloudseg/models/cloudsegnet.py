@@ -68,12 +68,13 @@ class CloudSegConfig:
         Raises:
             ValueError: if one of them makes no sense.
         """
-        object.__setattr__(self, 'in_channels', tuple(self.in_channels))
-        if len(self.in_channels) != 2 or min(self.in_channels) < 1:
+        pair = tuple(self.in_channels) if isinstance(self.in_channels, Sequence) else ()
+        if len(pair) != 2 or min(pair) < 1:
             raise ValueError(
                 f'in_channels={self.in_channels}: expected two positive numbers, '
                 'of optical and of SAR channels'
             )
+        object.__setattr__(self, 'in_channels', pair)
         if self.num_classes < 1:
             raise ValueError(f'num_classes={self.num_classes}: expected at least 1')
         if self.modalities not in get_args(Modalities):

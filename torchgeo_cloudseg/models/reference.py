@@ -97,7 +97,7 @@ def load_reference_checkpoint(path: str | os.PathLike[str]) -> CloudSegNet:
         path: ``TeacherNet.pth`` or ``StudentNet.pth``.
 
     Returns:
-        the network, on the CPU, in training mode as any new module.
+        the network, on the CPU, in evaluation mode.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -133,7 +133,7 @@ def load_reference_checkpoint(path: str | os.PathLike[str]) -> CloudSegNet:
             path, f'a state dict with parameters {found}', f"exactly the {kind}'s parameters"
         )
     model.load_state_dict({ours: state_dict[theirs] for theirs, ours in names.items()})
-    return model
+    return model.eval()
 
 
 def infer_config(state_dict: Mapping[str, Tensor], path: str | os.PathLike[str]) -> CloudSegConfig:

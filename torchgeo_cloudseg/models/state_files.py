@@ -50,7 +50,7 @@ def read_weights(path: str | os.PathLike[str]) -> object:
     """
     file = Path(path)
     if not file.is_file():
-        raise FileNotFoundError(f'{file}: no such file of weights')
+        raise FileNotFoundError(f'{file}: no such file of weights. Check the path.')
     try:
         if file.suffix == '.safetensors':
             from safetensors.torch import load_file
