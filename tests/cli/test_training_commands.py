@@ -129,7 +129,20 @@ def test_cloudseg_knows_classes_by_name(miniature: Path, tmp_path: Path) -> None
         cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert list(tmp_path.rglob('*.ckpt'))
+    assert {path.name for path in tmp_path.rglob('*.ckpt')} == {'best.ckpt', 'last.ckpt'}
+
+
+def test_checkpoints_may_be_left_out(
+    miniature: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    main([
+        'fit', '--model=CloudSegTeacherTask', '--model.backbone=mit_b0', '--data=M3MCRDataModule',
+        f'--data.root={miniature}', '--data.batch_size=1', '--data.patch_size=40',
+        '--data.length=1', '--trainer.max_epochs=1', '--trainer.accelerator=cpu',
+        '--trainer.enable_checkpointing=false', '--trainer.logger=false',
+    ])  # fmt: skip
+    assert not list(tmp_path.rglob('*.ckpt'))
 
 
 def test_errors_are_for_people(

@@ -4,7 +4,7 @@ import os
 import warnings
 from typing import Any
 
-from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from torchgeo.datamodules import BaseDataModule
 
 # imported for their classes: jsonargparse finds by name only what is loaded
@@ -13,6 +13,44 @@ from .._compat import BaseTask
 
 #: Listing a folder of thousands of files at every open costs more than the read itself.
 RASTERIO_DEFAULTS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR'}
+
+
+#: What a configuration without callbacks gets: the best checkpoint, and one to carry on from.
+CHECKPOINTS = 'lightning.pytorch.callbacks.ModelCheckpoint'
+TRAINING_CALLBACKS: list[dict[str, Any]] = [
+    {
+        'class_path': CHECKPOINTS,
+        'init_args': {'filename': 'best', 'monitor': 'val_mIoU', 'mode': 'max'},
+    },
+    {
+        'class_path': CHECKPOINTS,
+        'init_args': {
+            'filename': 'last',
+            'enable_version_counter': False,
+            'save_on_exception': True,
+        },
+    },
+    {'class_path': 'torchgeo_cloudseg.trainers.InterruptAfterStep'},
+]
+
+
+class TrainingCLI(LightningCLI):
+    """Lightning's command line, with checkpoints even where the configuration names none."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Declare the callbacks, which a configuration or the command line may replace.
+
+        Args:
+            parser: the parser of a subcommand.
+        """
+        parser.set_defaults({'trainer.callbacks': TRAINING_CALLBACKS})
+
+    def before_instantiate_classes(self) -> None:
+        """Leave checkpoints out where the trainer is told to."""
+        trainer = self.config[self.subcommand].trainer
+        if trainer.enable_checkpointing is False or trainer.barebones:
+            callbacks = trainer.callbacks or []
+            trainer.callbacks = [c for c in callbacks if c.class_path != CHECKPOINTS] or None
 
 
 def run(name: str, args: list[str]) -> None:
@@ -30,7 +68,8 @@ def run(name: str, args: list[str]) -> None:
         args = [*args, '--verbose=false']
     # it suspects a mistake where a process has arguments of its own, as ours has
     warnings.filterwarnings('ignore', message="LightningCLI's args parameter")
-    LightningCLI(
+    cli = TrainingCLI if name == 'fit' else LightningCLI
+    cli(
         model_class=BaseTask,
         datamodule_class=BaseDataModule,
         seed_everything_default=0,
