@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 from ..transforms.rescale import Range
 from .blend import BlendName
@@ -98,6 +98,30 @@ class SceneSpec:
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+
+def spec_to_dict(spec: SceneSpec) -> dict[str, Any]:
+    """Facts as plain values, for a checkpoint or for JSON.
+
+    Args:
+        spec: the facts.
+
+    Returns:
+        a dict that :func:`spec_from_dict` understands.
+    """
+    return asdict(spec) | {'label_scale': str(spec.label_scale)}
+
+
+def spec_from_dict(values: Mapping[str, Any]) -> SceneSpec:
+    """Facts from plain values.
+
+    Args:
+        values: what :func:`spec_to_dict` gave.
+
+    Returns:
+        the facts.
+    """
+    return SceneSpec(**{**values, 'label_scale': Fraction(values['label_scale'])})
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,9 @@ Source: CloudSeg (Xu et al., 2024), the fusion block of its multi-modal trunk.
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,6 +26,10 @@ def halve(x: Tensor) -> Tensor:
         maps of shape (B, C, max(H // 2, 1), max(W // 2, 1)).
     """
     height, width = x.shape[-2:]
+    if type(height) is not int or type(width) is not int:
+        # symbols: torch.export records one graph for maps of all sizes
+        padding: Any = (0, torch.sym_max(2 - width, 0), 0, torch.sym_max(2 - height, 0))
+        return F.max_pool2d(F.pad(x, padding, value=-math.inf), 2)
     return F.max_pool2d(x, (min(height, 2), min(width, 2)))
 
 

@@ -14,10 +14,11 @@ from .._compat import SemanticSegmentationTask
 from .._random import step_seed
 from ..inference import SceneSpec
 from ..inference.network import slide_scenes
+from ..inference.spec import spec_from_dict, spec_to_dict
 from ..losses import SegmentationLoss
 from ..metrics import REGIONS, RegionMetrics, SceneMetrics, SceneScores
 from ..models import CloudSegNet, CloudSegOutput
-from .facts import scene_spec, spec_from_dict, spec_to_dict
+from .facts import scene_spec
 from .schedules import Schedule, lr_factor
 
 Batch = dict[str, Any]

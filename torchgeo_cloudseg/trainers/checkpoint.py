@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from ..inference import SceneSpec
+from ..inference.spec import spec_from_dict
 from ..models import CloudSegNet
-from .facts import scene_spec, spec_from_dict
+from .facts import scene_spec
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

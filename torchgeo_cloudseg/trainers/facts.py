@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -72,30 +71,6 @@ def scene_spec(hparams: Mapping[str, Any], dataset: GeoDataset | None = None) ->
         window=hparams['window'],
         rgb=source.rgb if source else (0, 0, 0),
     )
-
-
-def spec_to_dict(spec: SceneSpec) -> dict[str, Any]:
-    """Facts as plain values, for a checkpoint.
-
-    Args:
-        spec: the facts.
-
-    Returns:
-        a dict that :func:`spec_from_dict` understands.
-    """
-    return asdict(spec) | {'label_scale': str(spec.label_scale)}
-
-
-def spec_from_dict(values: Mapping[str, Any]) -> SceneSpec:
-    """Facts from a checkpoint.
-
-    Args:
-        values: what :func:`spec_to_dict` gave.
-
-    Returns:
-        the facts.
-    """
-    return SceneSpec(**{**values, 'label_scale': Fraction(values['label_scale'])})
 
 
 def _source(dataset: GeoDataset | None) -> _Source | None:
