@@ -30,6 +30,7 @@ def clouds(
     seed: int = 0,
     cover: Span | None = None,
     thickness: Span | None = None,
+    thin: Span | None = None,
     haze: Span | None = None,
     cloud_reflectance: float | list[float] | None = None,
     feature_size: float | None = None,
@@ -55,6 +56,7 @@ def clouds(
         seed: clouds follow from it and from the place; another number gives other clouds.
         cover: share of the pixels under cloud, 0 to 1.
         thickness: optical thickness of the thickest parts.
+        thin: share of the cloudy pixels less than half as opaque as these.
         haze: opacity at the edge of the mask, fading outside.
         cloud_reflectance: reflectance of an opaque cloud, one number or one per band.
         feature_size: largest structures, in metres.
@@ -73,6 +75,7 @@ def clouds(
     changes = {
         'cover': cover,
         'thickness': thickness,
+        'thin': thin,
         'haze': haze,
         'cloud_reflectance': cloud_reflectance,
         'feature_size': feature_size,

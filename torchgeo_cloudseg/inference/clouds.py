@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..transforms.clouds import CloudField, CloudRecipe, Grid
-from ..transforms.clouds.blend import blend
+from ..transforms.clouds.blend import blend, check_data_range
 from ..transforms.clouds.curve import OpacityCurve, plane_quantiles, shares_above
 from ..transforms.clouds.field import draw_parameters, plane_noise
 from ..transforms.clouds.hashing import combine
@@ -30,6 +31,9 @@ DATA_RANGES = {
     'float32': (0.0, 1.0),
     'float64': (0.0, 1.0),
 }
+
+#: Blocks of files that are kept in memory. Without a limit it would be a share of the machine's.
+CACHE_BYTES = 1 << 28
 
 #: Range and number of bins of the histogram that finds quantiles; the field has unit variance.
 FIELD_RANGE, BINS = 8.0, 1 << 16
@@ -101,7 +105,8 @@ def add_clouds_to_raster(
         raise ValueError(f'block_size={block_size}: expected at least 16 pixels.')
     recipe = CloudRecipe.preset(recipe) if isinstance(recipe, str) else recipe
     # a mask of the image goes into the file, not beside it
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), open_clear(Path(input)) as source:
+    options = {'GDAL_TIFF_INTERNAL_MASK': True, 'GDAL_CACHEMAX': CACHE_BYTES}
+    with rasterio.Env(**options), open_clear(Path(input)) as source:
         dtype = source.dtypes[0]
         if data_range is None and dtype not in DATA_RANGES:
             raise ValueError(
@@ -111,12 +116,14 @@ def add_clouds_to_raster(
         values = data_range or DATA_RANGES[dtype]
         place, bounds = place_of(source, pixel_size)
         windows = list(_windows(source, block_size))
+        # before the long work: it checks the paths
+        writer = CloudWriter(source, files, block_size, overwrite)
         passes = 1 if recipe.cover is None else 2
         with tqdm(
             total=passes * len(windows), desc=output.name, unit='block', disable=not progress
         ) as bar:
-            field = _draw(source, recipe, combine([seed, *bounds]), place, windows, bar)
-            with CloudWriter(source, files, block_size, overwrite) as writer:
+            field = _draw(source, recipe, combine([seed, *bounds]), place, windows, values, bar)
+            with writer:
                 for window in windows:
                     _write_block(source, writer, field, window, values)
                     bar.update()
@@ -137,6 +144,7 @@ def _draw(
     seed: int,
     place: Grid,
     windows: list[Window],
+    data_range: tuple[float, float],
     bar: tqdm[None],
 ) -> CloudField:
     """Clouds over a scene, with the cover that the recipe asks for over pixels with data."""
@@ -145,6 +153,7 @@ def _draw(
     if recipe.cover is not None:
         histogram = np.zeros(BINS, np.int64)
         for window in windows:
+            _check_values(source, window, data_range)
             values = noise.render([seed], _part(place, window))[0].numpy()
             cells = (values + FIELD_RANGE) * (BINS / (2 * FIELD_RANGE))
             cells = cells.clip(0, BINS - 1).astype(np.int64)
@@ -171,6 +180,29 @@ def _valid(source: DatasetReader, window: Window) -> npt.NDArray[np.bool_]:
     return valid
 
 
+def _check_values(source: DatasetReader, window: Window, data_range: tuple[float, float]) -> None:
+    """Refuse a block that does not fit the data range, before anything is written."""
+    image = _tensor(source.read(colour_bands(source), window=window))
+    integer = not image.is_floating_point()
+    with _named(source, window):
+        check_data_range(image.to(torch.float64), data_range, _nodata(source), integer)
+
+
+@contextmanager
+def _named(source: DatasetReader, window: Window) -> Iterator[None]:
+    """Errors about an image say which file and block it comes from."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f'{source.name}, {window}: {error}') from error
+
+
+def _nodata(source: DatasetReader) -> float | None:
+    """Number that marks missing pixels; NaN is always missing."""
+    nodata: float | None = source.nodata
+    return None if nodata is None or np.isnan(nodata) else nodata
+
+
 def _exceeded_by(
     histogram: npt.NDArray[np.int64], share: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
@@ -194,17 +226,9 @@ def _write_block(
     image = source.read(window=window)
     chosen = [band - 1 for band in bands]
     layers = field.layers(_part(field.grid, window))
-    nodata = source.nodata
-    try:
-        cloudy = blend(
-            _tensor(image[chosen]),
-            layers,
-            field.reflectance(len(bands)),
-            data_range,
-            None if nodata is None or np.isnan(nodata) else nodata,
-        )
-    except ValueError as error:
-        raise ValueError(f'{source.name}, {window}: {error}') from error
+    with _named(source, window):
+        reflectance = field.reflectance(len(bands))
+        cloudy = blend(_tensor(image[chosen]), layers, reflectance, data_range, _nodata(source))
     image[chosen] = cloudy[0].numpy().astype(image.dtype, copy=False)
     valid = _valid(source, window)
     cover = np.where(valid, layers.mask[0].numpy(), 255).astype(np.uint8)

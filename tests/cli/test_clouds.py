@@ -1,0 +1,90 @@
+"""``cloudseg clouds`` as typed: files, options, errors, interruption."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+
+from torchgeo_cloudseg.cli import main
+
+
+@pytest.fixture
+def clear(tmp_path):
+    image = np.random.default_rng(0).integers(300, 3000, (4, 200, 300)).astype(np.uint16)
+    profile = {'driver': 'GTiff', 'width': 300, 'height': 200, 'count': 4, 'dtype': 'uint16'}
+    place = {'crs': 'EPSG:32650', 'transform': from_origin(500000, 3400000, 10, 10)}
+    with rasterio.open(tmp_path / 'clear.tif', 'w', **profile, **place) as file:
+        file.write(image)
+    return tmp_path / 'clear.tif'
+
+
+def read(path):
+    with rasterio.open(path) as file:
+        return file.read()
+
+
+def test_image_mask_and_alpha(clear, capsys):
+    output = clear.with_name('cloudy.tif')
+    options = ('--preset', 'm3mcr', '--cover', '0.4', '--sun_azimuth', '[120, 150]', '--thin', '.5')
+    main(['clouds', str(clear), str(output), *options])
+    out, err = capsys.readouterr()
+    assert 'cloudy_mask.tif' in out.replace('\n', '')
+    assert '100%' in err
+    mask, alpha = (
+        read(clear.with_name('cloudy_mask.tif')),
+        read(clear.with_name('cloudy_alpha.tif')),
+    )
+    assert mask.mean() == pytest.approx(0.4, abs=0.001)
+    assert alpha[mask == 1].min() > alpha[mask == 0].max() - 1e-3
+    image, ground = read(output), read(clear)
+    assert image.dtype == ground.dtype
+    thick = alpha[0] > 0.6
+    assert image[:, thick].mean() > 2 * ground[:, thick].mean()
+
+
+def test_errors_are_short_and_leave_nothing_behind(clear, capsys):
+    output = clear.with_name('cloudy.tif')
+    faults = {
+        'expected different files': (str(clear), '--overwrite'),
+        'a share, not a percentage': (str(output), '--cover', '40'),
+        'Pass the data_range': (str(output), '--data_range', '[0, 255]'),
+    }
+    for message, arguments in faults.items():
+        with pytest.raises(SystemExit) as stop:
+            main(['clouds', str(clear), *arguments])
+        assert stop.value.code == 1
+        error = capsys.readouterr().err.replace('\n', ' ')
+        assert message in error
+        assert 'Traceback' not in error
+    assert [path.name for path in clear.parent.iterdir()] == ['clear.tif']
+
+
+def test_an_existing_file_is_noticed_before_the_work(clear, capsys):
+    clear.with_name('cloudy_mask.tif').touch()
+    with pytest.raises(SystemExit):
+        main(['clouds', str(clear), str(clear.with_name('cloudy.tif'))])
+    error = capsys.readouterr().err
+    assert 'cloudy_mask.tif: exists already' in error.replace('\n', '')
+    assert '50%' not in error
+
+
+@pytest.mark.parametrize('name', ['SIGINT', 'SIGKILL'])
+def test_a_killed_run_leaves_no_half_file(clear, name):
+    script = Path(sys.executable).with_name('cloudseg')
+    command = [script, 'clouds', clear, clear.with_name('cloudy.tif'), '--block_size', '16']
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(clear.parent.glob('.cloudy*')) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(process.pid, getattr(signal, name))
+    assert process.wait(60) != 0
+    assert not list(clear.parent.glob('cloudy*'))
+    if name == 'SIGINT':
+        assert not list(clear.parent.glob('.cloudy*'))
