@@ -343,7 +343,10 @@ def read_file_list(
             if len(columns) != len(LIST_COLUMNS) or not _is_scene(stem):
                 kinds = ', '.join(LAYERS[key].folder for key in LIST_COLUMNS)
                 found = f'{row} in line {number}'
-                problems.append(SceneError(file_list, found, f'five paths: {kinds}'))
+                expected = f'five paths: {kinds}'
+                problems.append(
+                    SceneError(file_list, found, expected, 'Correct the line, or remove it.')
+                )
             elif stem in scenes:
                 found = f'{stem} again in line {number}'
                 problems.append(SceneError(file_list, found, 'each scene once', 'Remove the line.'))
