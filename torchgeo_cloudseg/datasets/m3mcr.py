@@ -12,9 +12,10 @@ import pyproj
 
 from . import m3mcr_layout as layout
 from .errors import EmptySplitError
+from .index_store import IndexDir
 from .layer import Layer
 from .m3mcr_files import find_scenes, read_file_list
-from .scene_cache import IndexDir, SceneCache, load_scene_table
+from .scene_cache import SceneCache, load_scene_table
 from .scene_dataset import Sample, SceneDataset, check_choice
 
 

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
 from .errors import SceneError, ScenesError
 from .footprints import project
+from .index_store import IndexDir, IndexStore, absolute_path, file_state, relative_path
 from .layer import Layer
 from .scene_table import Georeference, SceneFiles, read_scenes
-
-logger = logging.getLogger(__name__)
-
-#: Where the index is kept: a folder, False for nowhere, None for the default places.
-IndexDir = str | Path | Literal[False] | None
-
-#: Environment variable that names a folder for the indices of all data sets.
-FOLDER_VARIABLE = 'CLOUDSEG_CACHE'
-
-#: Folder below the root of a data set that holds its index.
-FOLDER = '.cloudseg'
 
 #: Version of the table's columns; tables of another one are made anew.
 VERSION = 1
@@ -43,13 +28,7 @@ _STATE = ('', '_size', '_mtime_ns')
 
 @dataclass(frozen=True)
 class SceneCache:
-    """Where the table of some scenes is kept between runs.
-
-    Tables are looked for in *index_dir* if it is given, else in the folder that the environment
-    variable ``CLOUDSEG_CACHE`` names, in ``<root>/.cloudseg``, and in the user's cache folder.
-    They are written to the first of these that can be written to. Several processes may do so at
-    once: a table appears as a whole or not at all, and the last one wins.
-    """
+    """Where the table of some scenes is kept (see :class:`~.index_store.IndexStore`)."""
 
     #: Root of the data set.
     root: str
@@ -60,18 +39,10 @@ class SceneCache:
     #: Where to keep the table.
     index_dir: IndexDir = None
 
-    def folders(self) -> list[Path]:
-        """Folders in which the table may be, the preferred one first."""
-        if self.index_dir is False:
-            return []
-        if self.index_dir is not None:
-            return [Path(self.index_dir)]
-        user = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'cloudseg'
-        absolute = str(Path(self.root).absolute())
-        mark = hashlib.sha256(absolute.encode()).hexdigest()[:16]
-        named = os.environ.get(FOLDER_VARIABLE)
-        first = [Path(named) / mark] if named else []
-        return [*first, Path(self.root) / FOLDER, user / mark]
+    @property
+    def store(self) -> IndexStore:
+        """Where the tables of the data set are kept."""
+        return IndexStore(self.root, self.index_dir)
 
     def file_name(self, layers: Mapping[str, Layer]) -> str:
         """Name of the file for some modalities; another one when their facts change."""
@@ -89,54 +60,19 @@ class SceneCache:
             the table, with paths relative to the root; None where there is no sound one.
         """
         for layers in choices:
-            for folder in self.folders():
-                path = folder / self.file_name(layers)
-                try:
-                    if not path.exists():
-                        continue
-                    table = gpd.read_parquet(path)
-                    _check_columns(table, layers)
-                except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-                    logger.warning('%s: unusable index (%s); it is made anew.', path, error)
-                else:
-                    return table
+            table = self.store.read(self.file_name(layers), _columns(layers), 'scene')
+            if table is not None:
+                return table
         return None
 
-    def write(self, table: gpd.GeoDataFrame, layers: Mapping[str, Layer]) -> Path | None:
+    def write(self, table: gpd.GeoDataFrame, layers: Mapping[str, Layer]) -> None:
         """Write the table to the first folder that takes it.
 
         Args:
             table: the table, with paths relative to the root.
             layers: its modalities.
-
-        Returns:
-            the file; None where no folder can be written to.
         """
-        folders = self.folders()
-        for folder in folders:
-            path = folder / self.file_name(layers)
-            temporary = folder / f'.{path.name}.{uuid.uuid4().hex}'
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                try:
-                    table.to_parquet(temporary)
-                    temporary.replace(path)
-                finally:
-                    temporary.unlink(missing_ok=True)
-            except OSError as error:
-                logger.info('%s cannot be written: %s', path, error)
-            else:
-                return path
-        if folders:
-            places = ', '.join(map(str, folders))
-            logger.warning(
-                'The index of %s is not kept, and made anew each time: none of %s can be written '
-                'to. Set %s to a folder.',
-                self.root,
-                places,
-                FOLDER_VARIABLE,
-            )
-        return None
+        self.store.write(self.file_name(layers), table)
 
 
 def list_files(scenes: Sequence[SceneFiles], root: str) -> pd.DataFrame:
@@ -159,8 +95,8 @@ def list_files(scenes: Sequence[SceneFiles], root: str) -> pd.DataFrame:
     }
     for key in scenes[0].paths if scenes else ():
         paths = [scene.paths[key] for scene in scenes]
-        states = np.array([_state(path) for path in paths], np.int64)
-        columns[key] = [_relative(path, root) for path in paths]
+        states = np.array([file_state(path) for path in paths], np.int64)
+        columns[key] = [relative_path(path, root) for path in paths]
         columns[f'{key}_size'], columns[f'{key}_mtime_ns'] = states.T
     return pd.DataFrame(columns)
 
@@ -257,7 +193,7 @@ def load_scene_table(
         wanted = np.ones(len(listing), bool)
     if problems:
         chosen = listing[wanted]
-        paths = {_absolute(path, cache.root) for key in layers for path in chosen[key]}
+        paths = {absolute_path(path, cache.root) for key in layers for path in chosen[key]}
         problems = [problem for problem in problems if problem.path in paths]
         if problems:
             raise ScenesError(problems)
@@ -277,7 +213,7 @@ def scene_files(listing: pd.DataFrame, layers: Mapping[str, Layer], root: str) -
     Returns:
         one entry per scene.
     """
-    paths = [[_absolute(path, root) for path in listing[key]] for key in layers]
+    paths = [[absolute_path(path, root) for path in listing[key]] for key in layers]
     scenes = zip(listing['scene'], listing['area'], listing['mint'], listing['maxt'], strict=True)
     return [
         SceneFiles(scene, area, mint, maxt, dict(zip(layers, files, strict=True)))
@@ -307,7 +243,7 @@ def _located(rows: pd.DataFrame, layers: Mapping[str, Layer], root: str) -> gpd.
         return None
     rows = rows.copy()
     for key in layers:
-        rows[key] = [_relative(path, root) for path in rows[key]]
+        rows[key] = [relative_path(path, root) for path in rows[key]]
     right = rows['left'] + rows['xres'] * rows['width']
     bottom = rows['top'] - rows['yres'] * rows['height']
     boxes = gpd.GeoSeries(shapely.box(rows['left'], bottom, right, rows['top']))
@@ -325,34 +261,3 @@ def _columns(layers: Mapping[str, Layer]) -> list[str]:
         *('scene', 'area', 'mint', 'maxt', *grid),
         *(f'{key}{name}' for key in layers for name in files),
     ]
-
-
-def _check_columns(table: gpd.GeoDataFrame, layers: Mapping[str, Layer]) -> None:
-    """Refuse a table that is not of this module's making.
-
-    Raises:
-        ValueError: if columns are missing, or a scene is there twice.
-    """
-    missing = [name for name in _columns(layers) if name not in table]
-    if missing:
-        raise ValueError(f'without the columns {missing}')
-    if table['scene'].duplicated().any():
-        raise ValueError('with a scene in two rows')
-
-
-def _state(path: str) -> tuple[int, int]:
-    """Size and time of change of a file; -1 where there is none."""
-    try:
-        state = os.stat(path)  # noqa: PTH116 - faster, for every one of many files
-    except OSError:
-        return -1, -1
-    return state.st_size, state.st_mtime_ns
-
-
-def _relative(path: str, root: str) -> str:
-    """A path as seen from the root; unchanged where it is not below it."""
-    return path.removeprefix(f'{root}{os.sep}')
-
-
-def _absolute(path: str, root: str) -> str:
-    return path if os.path.isabs(path) else f'{root}{os.sep}{path}'  # noqa: PTH117

@@ -16,12 +16,13 @@ from tqdm.auto import tqdm
 
 from . import m3mcr_layout, whuoptsar_layout
 from .errors import SceneError
+from .index_store import IndexDir
 from .layer import Layer
 from .legend import code_lookup
 from .m3mcr import M3MCR
 from .m3mcr_files import scan_scenes
 from .raster_io import read_window
-from .scene_cache import IndexDir, SceneCache, list_files, refresh_scene_table
+from .scene_cache import SceneCache, list_files, refresh_scene_table
 from .scene_list import SceneList
 from .scene_reader import Scene, no_data
 from .whuoptsar import WHUOPTSAR

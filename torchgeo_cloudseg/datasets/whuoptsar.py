@@ -10,9 +10,10 @@ from typing import ClassVar, Literal
 import pyproj
 
 from . import whuoptsar_layout as layout
+from .index_store import IndexDir
 from .layer import Layer
 from .legend import LandCoverClass
-from .scene_cache import IndexDir, SceneCache, list_files, load_scene_table
+from .scene_cache import SceneCache, list_files, load_scene_table
 from .scene_dataset import Sample, SceneDataset, check_choice
 
 

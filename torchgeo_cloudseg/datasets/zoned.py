@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, reduce
 from operator import or_
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import geopandas as gpd
 import numpy as np
@@ -14,10 +15,12 @@ import pandas as pd
 import pyproj
 import torch
 from matplotlib.figure import Figure
-from torchgeo.datasets import GeoDataset
+from torchgeo.datasets import GeoDataset, RasterDataset
 
 from .footprints import project
+from .index_store import IndexDir
 from .query import SceneSlice
+from .raster_index import datasets_by_crs
 
 #: Equal-area CRS of the whole globe, in metres (EASE-Grid 2.0).
 GLOBAL_CRS = 'EPSG:6933'
@@ -31,7 +34,12 @@ class ZonedDataset(GeoDataset):
     the container and is answered by warping, as TorchGeo does.
 
     Works with any GeoDataset. :meth:`~.scene_dataset.SceneDataset.zoned` makes one of a whole
-    data set in one call.
+    data set of this package in one call, :meth:`from_files` of any RasterDataset.
+
+    TorchGeo's own samplers look at the index in the CRS of the container, and so get warped
+    samples; those that draw from the bounding box of all scenes hardly ever hit one where scenes
+    lie far apart. Files of other data sets that lie across the antimeridian can be sampled, but
+    not warped, which is beyond GDAL.
     """
 
     def __init__(
@@ -59,6 +67,36 @@ class ZonedDataset(GeoDataset):
         self._res = self.zone_datasets[0].res if whole is None else whole.res
         counts = [len(getattr(dataset, 'scenes', dataset.index)) for dataset in datasets]
         self._first_scene = np.concatenate([[0], np.cumsum(counts)])
+
+    @classmethod
+    def from_files(
+        cls,
+        kind: type[RasterDataset],
+        paths: str | Path | Iterable[str | Path],
+        crs: pyproj.CRS | str = GLOBAL_CRS,
+        index_dir: IndexDir = None,
+        **kwargs: Any,
+    ) -> Self:
+        """All files of any RasterDataset, however many CRS they are in, from a cached index.
+
+        Args:
+            kind: the class, whose first argument is ``paths``.
+            paths: one or more root directories to search or files to load.
+            crs: CRS of the common index; nothing is warped to it unless asked for.
+            index_dir: folder in which the index of the files is kept between runs; False to make
+                it anew each time. Defaults to the folder that the environment variable
+                ``CLOUDSEG_CACHE`` names, else ``.cloudseg`` beside the files, or the user's cache
+                folder where that cannot be written to.
+            **kwargs: further arguments of *kind*.
+
+        Returns:
+            a container that the samplers of this package draw from.
+
+        Raises:
+            DatasetNotFoundError: If there is no file.
+            ScenesError: If files cannot be opened; all of them are named.
+        """
+        return cls(datasets_by_crs(kind, paths, index_dir, **kwargs), crs)
 
     def _common_index(self, crs: pyproj.CRS | str) -> gpd.GeoDataFrame:
         """Indices of all zones in one CRS."""
@@ -94,10 +132,13 @@ class ZonedDataset(GeoDataset):
         """One data set over all zones, in the CRS of the container."""
         if self._given_whole is not None:
             return self._given_whole
-        warped = [copy.copy(dataset) for dataset in self.zone_datasets]
+        # with all within them: joined data sets pass their CRS on
+        warped = [copy.deepcopy(dataset) for dataset in self.zone_datasets]
         for dataset in warped:
-            dataset.index = dataset.index.copy()
+            outlines = project(dataset.index.geometry, self.crs)
             dataset.crs = self.crs
+            # TorchGeo makes those across the antimeridian span the globe
+            dataset.index = dataset.index.set_geometry(outlines)
             dataset.res = self.res
         whole: GeoDataset = reduce(or_, warped)
         return whole
