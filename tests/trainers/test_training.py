@@ -181,8 +181,13 @@ def test_unsuitable_teachers_are_refused(teacher_file: Path, tmp_path: Path) -> 
 
     pickled = tmp_path / 'pickled.ckpt'
     torch.save({'state_dict': Path('code')}, pickled)
-    with pytest.raises(ValueError, match='no checkpoint that can be read safely'):
+    with pytest.raises(ValueError, match='pickle that holds more than tensors'):
         CloudSegStudentTask(teacher=str(pickled), **SMALL).setup('fit')
+
+    text = tmp_path / 'text.ckpt'
+    text.write_text('hello world')
+    with pytest.raises(ValueError, match=r'text\.ckpt: found a file that cannot be read'):
+        CloudSegStudentTask(teacher=str(text), **SMALL).setup('fit')
 
     released = tmp_path / 'TeacherNet.pth'
     torch.save({'network': {}}, released)

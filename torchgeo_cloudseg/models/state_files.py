@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,9 +61,12 @@ def read_weights(path: str | os.PathLike[str]) -> object:
             file, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(file)
         )
     except pickle.UnpicklingError as error:
+        # torch's own message advises to load the file all the same, and so to run what is in it
+        foreign = re.search(r'GLOBAL (\S+)', str(error))
         raise WeightsFileError(
             file,
-            f'a pickle that holds more than tensors and plain values ({summary(error)})',
+            'a pickle that holds more than tensors and plain values'
+            + (f' ({foreign[1]})' if foreign else ''),
             'a file made by torch.save from a dict of tensors (nothing in it was run)',
         ) from error
     except Exception as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from ..inference import SceneSpec
 from ..inference.spec import spec_from_dict
 from ..models import CloudSegNet
+from ..models.state_files import read_weights
 from .facts import scene_spec
 
 
@@ -29,13 +29,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'{path}: no such checkpoint. Check the path.')
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(
-            f'{path}: found no checkpoint that can be read safely ({error}), expected one written '
-            'by Lightning for a task of this package.'
-        ) from error
+    content: Any = read_weights(path)
     keys = set(content) if isinstance(content, dict) else set()
     if 'network' in keys:
         raise ValueError(
