@@ -1,6 +1,7 @@
 """``cloudseg clouds`` as typed: files, options, errors, interruption."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import rasterio
 from rasterio.transform import from_origin
 
 from torchgeo_cloudseg.cli import main
+
+SCRIPT = Path(sys.executable).with_name('cloudseg')
 
 
 @pytest.fixture
@@ -72,13 +75,25 @@ def test_an_existing_file_is_noticed_before_the_work(clear, capsys):
         main(['clouds', str(clear), str(clear.with_name('cloudy.tif'))])
     error = capsys.readouterr().err
     assert 'cloudy_mask.tif: exists already' in error.replace('\n', '')
-    assert '50%' not in error
+    assert '33%' not in error
+
+
+@pytest.mark.parametrize(('limit', 'block_size'), [(20_000, '1024'), (400_000, '100')])
+def test_a_full_disk_leaves_nothing_behind(clear, limit, block_size):
+    def no_room():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    command = [SCRIPT, 'clouds', clear, clear.with_name('cloudy.tif'), '--block_size', block_size]
+    ended = subprocess.run(command, capture_output=True, text=True, preexec_fn=no_room)
+    assert ended.returncode == 1
+    assert 'could not be written in full' in ended.stderr.replace('\n', ' ')
+    assert [path.name for path in clear.parent.iterdir()] == ['clear.tif']
 
 
 @pytest.mark.parametrize('name', ['SIGINT', 'SIGKILL'])
 def test_a_killed_run_leaves_no_half_file(clear, name):
-    script = Path(sys.executable).with_name('cloudseg')
-    command = [script, 'clouds', clear, clear.with_name('cloudy.tif'), '--block_size', '16']
+    command = [SCRIPT, 'clouds', clear, clear.with_name('cloudy.tif'), '--block_size', '16']
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not list(clear.parent.glob('.cloudy*')) and time.monotonic() < deadline:

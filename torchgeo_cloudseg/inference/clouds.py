@@ -93,6 +93,7 @@ def add_clouds_to_raster(
     Raises:
         FileExistsError: if an output exists and *overwrite* is False.
         FileNotFoundError: if the input, or the folder of an output, does not exist.
+        OSError: if a file cannot be written in full, as on a full disk.
         ValueError: if the image cannot be used as it is; the message names file and remedy.
     """
     output = Path(output)
@@ -118,7 +119,7 @@ def add_clouds_to_raster(
         windows = list(_windows(source, block_size))
         # before the long work: it checks the paths
         writer = CloudWriter(source, files, block_size, overwrite)
-        passes = 1 if recipe.cover is None else 2
+        passes = 2 if recipe.cover is None else 3
         with tqdm(
             total=passes * len(windows), desc=output.name, unit='block', disable=not progress
         ) as bar:
@@ -127,6 +128,7 @@ def add_clouds_to_raster(
                 for window in windows:
                     _write_block(source, writer, field, window, values)
                     bar.update()
+                writer.commit(bar.update)
     return files
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+import shutil
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioIOError
+from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.io import DatasetReader, DatasetWriter
 from rasterio.windows import Window
 
@@ -118,7 +121,7 @@ def place_of(source: DatasetReader, pixel_size: float | None) -> tuple[Grid, lis
 class CloudWriter:
     """Cloudy image, mask and opacity, which appear together when all are complete.
 
-    Until then they are hidden files beside their places; on an error they are removed.
+    Until then they are hidden files beside their places; what is not committed is removed.
     """
 
     def __init__(
@@ -155,6 +158,7 @@ class CloudWriter:
         )
         self.block_size = block_size
         self.writers: list[DatasetWriter] = []
+        self.checksums: list[tuple[Window, list[int]]] = []
 
     def __enter__(self) -> Self:
         """Create the files under their temporary names."""
@@ -216,12 +220,52 @@ class CloudWriter:
             image: array (C, H, W).
             mask: array (H, W).
             alpha: array (H, W).
+
+        Raises:
+            OSError: if it cannot be written, as on a full disk.
         """
-        self.writers[0].write(image, window=window)
-        self.writers[1].write(mask, 1, window=window)
-        self.writers[2].write(alpha, 1, window=window)
-        if MaskFlags.per_dataset in self.source.mask_flag_enums[0] and not self._has_alpha():
-            self.writers[0].write_mask(self.source.dataset_mask(window=window), window=window)
+        parts = image, mask[None], alpha[None]
+        try:
+            for writer, part in zip(self.writers, parts, strict=True):
+                writer.write(part, window=window)
+            if MaskFlags.per_dataset in self.source.mask_flag_enums[0] and not self._has_alpha():
+                self.writers[0].write_mask(self.source.dataset_mask(window=window), window=window)
+        except RasterioError as error:
+            raise self._unwritten(self.files[0], error.__cause__ or error) from error
+        self.checksums.append((window, [_checksum(part) for part in parts]))
+
+    def commit(self, advance: Callable[[], object]) -> None:
+        """Close the files, read them back, and give them their names.
+
+        Args:
+            advance: called after each block that was read back.
+
+        Raises:
+            OSError: if they do not hold what was written.
+        """
+        for writer in self.writers:
+            writer.close()
+        # GDAL writes the last blocks when it closes a file, and keeps errors then to itself
+        try:
+            with ExitStack() as stack:
+                readers = [stack.enter_context(rasterio.open(draft)) for draft in self.drafts]
+                for window, expected in self.checksums:
+                    for reader, path, number in zip(readers, self.files, expected, strict=True):
+                        if _checksum(reader.read(window=window)) != number:
+                            raise self._unwritten(path, 'it reads back differently')
+                    advance()
+        except RasterioError as error:
+            raise self._unwritten(self.files[0], error.__cause__ or error) from error
+        # the image comes last: where it is, the others are
+        for draft, path in reversed(list(zip(self.drafts, self.files, strict=True))):
+            draft.replace(path)
+
+    def _unwritten(self, path: Path, reason: object) -> OSError:
+        free = shutil.disk_usage(path.parent).free >> 20
+        return OSError(
+            f'{path}: could not be written in full ({reason}); {free} MiB are free. Make room, or '
+            'write to another disk.'
+        )
 
     def _has_alpha(self) -> bool:
         return ColorInterp.alpha in self.source.colorinterp
@@ -232,22 +276,16 @@ class CloudWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the files their names, or remove them after an error."""
-        if kind is not None:
-            self._discard()
-            return
-        try:
-            for writer in self.writers:
-                writer.close()
-            # the image comes last: where it is, the others are
-            for draft, path in reversed(list(zip(self.drafts, self.files, strict=True))):
-                draft.replace(path)
-        except BaseException:
-            self._discard()
-            raise
+        """Remove what has not got its name."""
+        self._discard()
 
     def _discard(self) -> None:
         for writer in self.writers:
-            writer.close()
+            with suppress(RasterioError):
+                writer.close()
         for draft in self.drafts:
             draft.unlink(missing_ok=True)
+
+
+def _checksum(values: npt.NDArray[Any]) -> int:
+    return zlib.crc32(values.tobytes())
