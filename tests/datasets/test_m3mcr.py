@@ -152,6 +152,8 @@ def test_split_without_a_scene(tmp_path: Path, split: Any, share: float) -> None
     )
     with pytest.raises(EmptySplitError, match=f'the {areas} area.*val_share={share}.*`file_list`'):
         M3MCR(tmp_path, split, val_share=share)
+    with pytest.raises(EmptySplitError, match='found no test/planet_cloudfree_<season>'):
+        M3MCR(tmp_path, 'test')
 
 
 def test_several_zones_are_an_error_that_says_what_to_do(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ class M3MCR(SceneDataset):
 
         Raises:
             DatasetNotFoundError: If dataset is not found.
-            EmptySplitError: If all areas are in the other one of 'train' and 'val'.
+            EmptySplitError: If there is another split, but no scene in this one.
             ScenesError: If files are missing, unreadable or hold something else than expected.
             ValueError: If an argument is none of its choices, or scenes lie in several zones and
                 neither *crs* nor *zone* is given.
@@ -166,6 +166,12 @@ class M3MCR(SceneDataset):
             listing = read_file_list(files, root, folder, list(layers.values()))
             return load_scene_table(listing, layers, cache, self.layers, partial=True)
         listing = find_scenes(root, folder, list(layers.values()))
+        if listing.empty and any((root / other).is_dir() for other in layout.FOLDERS.values()):
+            expected = f'{folder}/{self.layers[self.reference].folder}_<season>/...'
+            raise EmptySplitError(
+                f'{root}: split={self.split!r} has no scene: found no {expected}, though there is '
+                'another split. Unpack this one too, or give a `file_list` or another `split`.'
+            )
         wanted = None
         if self.split != 'test':
             areas = layout.split_areas(listing['area'], self.split, self.val_share)
