@@ -59,7 +59,7 @@ def plot_sample(
         ValueError: if there is nothing to plot.
     """
     optical = {key: title for key, title in OPTICAL_TITLES.items() if key in sample}
-    if set(optical) == {'image'} and 'mask_cloud' not in sample:
+    if 'image' in optical and not {'image_clear', 'mask_cloud'} & set(sample):
         optical['image'] = 'Optical'  # nothing says that there are clouds
     labels = {key: title for key, title in LABEL_TITLES.items() if key in sample}
     count = len(optical) + len(labels) + ('image_sar' in sample) + ('mask_cloud' in sample)
