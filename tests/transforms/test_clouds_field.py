@@ -234,6 +234,19 @@ def test_same_clouds_at_other_resolutions_and_on_other_sensors():
     assert (fine.alpha - alpha).abs().mean() < 0.02
 
 
+@pytest.mark.parametrize('preset', ['broken', 'm3mcr'])
+def test_large_pixels_show_the_mean_of_the_clouds_that_they_cover(preset):
+    field = draw([7], (300, 300), preset=preset, cover=0.3)
+    fine, coarse = (field.apply(torch.full((2, size, size), 0.1)) for size in (300, 30))
+    for name in ('alpha', 'shadow', 'image'):
+        mean = torch.nn.functional.avg_pool2d(getattr(fine, name), 10)
+        if name == 'image':  # the product of shadow and opacity is averaged, too
+            assert (coarse.image - mean).abs().max() < 0.02
+        else:
+            torch.testing.assert_close(getattr(coarse, name), mean, atol=1e-4, rtol=0)
+    assert coarse.mask.float().mean() == pytest.approx(0.3, abs=0.05)
+
+
 def test_skies_one_by_one():
     field = draw([4, 5], (32, 32))
     assert [sky.seeds for sky in field] == [(4,), (5,)]

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from .blend import CloudLayers, blend
 from .curve import NATURAL_COVER, OpacityCurve, image_quantiles, per_sample, plane_quantiles
@@ -148,6 +149,9 @@ class CloudField:
     def layers(self, grid: Grid | None = None, device: torch.device | str = 'cpu') -> CloudLayers:
         """Evaluate mask, opacity and shadow.
 
+        Pixels larger than those of the draw show the mean of what they cover; they count as cloudy
+        where half of it is.
+
         Args:
             grid: pixels; by default, those of the draw.
             device: where to compute.
@@ -158,6 +162,12 @@ class CloudField:
         device = torch.device(device)
         if device.type == 'cpu' and len(self) > 1:
             return CloudLayers(*_joined((sky.layers(grid) for sky in self), len(self)))
+        if grid is not None and max(parts := self._parts(grid)) > 1:
+            finer = grid.resampled(grid.height * parts[0], grid.width * parts[1])
+            mask, alpha, shadow = (
+                avg_pool2d(layer.float(), parts) for layer in self.layers(finer, device)
+            )
+            return CloudLayers(mask >= 0.5, alpha, shadow)
         if self.drawn is not None and grid in (None, self.grid):
             thickness = self.drawn.to(device)
         else:
@@ -169,6 +179,14 @@ class CloudField:
         shadow = self.curve.alpha(shaded)
         shadow *= per_sample(self.parameters['shadow_strength'], shadow)
         return CloudLayers(self.curve.mask(thickness), self.curve.alpha(thickness), shadow)
+
+    def _parts(self, grid: Grid) -> tuple[int, int]:
+        """Pixels of the draw along each side of a pixel of another grid, at least one."""
+        rows, columns = (
+            max(1, round(side / own))
+            for side, own in zip(grid.pixel_size, self.grid.pixel_size, strict=True)
+        )
+        return rows, columns
 
     def reflectance(
         self, bands: int, cloud_reflectance: float | Sequence[float] | None = None
