@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
 import statistics
 import sys
 import time
@@ -72,9 +71,17 @@ def _grow(name: str, batch: int, peer: Path | None, queue: multiprocessing.Queue
     torch.set_num_threads(1)
     small, large = candidates(1, peer)[name], candidates(batch, peer)[name]
     small()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # the peak so far is that of importing the packages: start anew
+    Path('/proc/self/clear_refs').write_text('5')
+    before = peak_mib()
     large()
-    queue.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    queue.put(peak_mib() - before)
+
+
+def peak_mib() -> float:
+    """Peak memory of this process (Linux), in MiB."""
+    lines = Path('/proc/self/status').read_text().splitlines()
+    return int(next(line for line in lines if line.startswith('VmHWM:')).split()[1]) / 1024
 
 
 def memory(name: str, batch: int, peer: Path | None) -> float:
