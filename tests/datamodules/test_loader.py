@@ -79,6 +79,16 @@ def test_memory_of_batches_that_are_gone_is_used_again(dataset: M3MCR) -> None:
     assert len(set(places)) <= BUFFERS_PER_WORKER < BATCHES
 
 
+def test_buffers_are_given_back_while_the_worker_looks_for_one(dataset: M3MCR) -> None:
+    sampler = RandomSceneSampler(dataset, 20, 4000, seed=1)
+    batches = SceneDataLoader(dataset, batch_size=1, sampler=sampler, num_workers=2)
+    queries = list(sampler)
+    for number, batch in enumerate(batches):
+        if number % 100 == 0:
+            assert torch.equal(batch['image'][0], dataset[queries[number]]['image'])
+    assert number == 3999
+
+
 def test_a_view_keeps_its_batch(dataset: M3MCR) -> None:
     corners = []
     for batch in loader(dataset, num_workers=1):

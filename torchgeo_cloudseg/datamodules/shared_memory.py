@@ -124,10 +124,11 @@ class SharedBuffers:
         Returns:
             the batch, to be sent; None if no buffer is free, and nothing was written.
         """
-        free: list[int] = self._free[worker].nonzero().flatten().tolist()
-        if not free:
+        # each is looked at once: the training process may give one back at any time
+        free: list[bool] = self._free[worker].tolist()
+        if True not in free:
             return None
-        position, size = free[0], parts[-1].stop
+        position, size = free.index(True), parts[-1].stop
         buffer, new = self._own.get(position), None
         if buffer is None or len(buffer) < size:
             buffer = new = _shared(torch.empty(size, dtype=torch.uint8))
