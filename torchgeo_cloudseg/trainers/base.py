@@ -86,6 +86,8 @@ class CloudSegTask(SemanticSegmentationTask):
         # where it has made the task
         name = f'{type(self).__module__}.{type(self).__qualname__}'
         checkpoint['hyper_parameters'].setdefault('_class_path', name)
+        # nor must it fetch initial weights for a network whose own are in the checkpoint
+        checkpoint['hyper_parameters'].setdefault('weights', None)
         checkpoint['scene_spec'] = spec_to_dict(self.scene_spec)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
