@@ -54,16 +54,18 @@ def write_cog(
         _sidecar(raw).write_text(_attribute_xml(layer))
     options = {'PREDICTOR': 'YES'} if np.issubdtype(layer.dtype, np.floating) else {}
     try:
-        rasterio.shutil.copy(
-            raw,
-            path,
-            driver='COG',
-            COMPRESS='DEFLATE',
-            BIGTIFF='IF_SAFER',
-            BLOCKSIZE=BLOCK_PX,
-            OVERVIEW_RESAMPLING=layer.overviews.upper(),
-            **options,
-        )
+        # TorchGeo's command line tells GDAL not to list folders; it would miss the sidecar
+        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN='FALSE'):
+            rasterio.shutil.copy(
+                raw,
+                path,
+                driver='COG',
+                COMPRESS='DEFLATE',
+                BIGTIFF='IF_SAFER',
+                BLOCKSIZE=BLOCK_PX,
+                OVERVIEW_RESAMPLING=layer.overviews.upper(),
+                **options,
+            )
     except Exception as error:
         # rasterio hands on GDAL's errors here, whose classes are not public
         raise OSError(f'{name}: {error}') from error
