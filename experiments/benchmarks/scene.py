@@ -32,7 +32,8 @@ from torch import Tensor, nn
 from torchgeo_cloudseg.datasets import M3MCR
 from torchgeo_cloudseg.datasets.m3mcr_layout import LEGENDS
 from torchgeo_cloudseg.datasets.miniature import write_miniature_m3mcr
-from torchgeo_cloudseg.inference import MapOptions, SceneSpec, predict_scene, sliding_window
+from torchgeo_cloudseg.inference import SceneSpec, predict_scene, sliding_window
+from torchgeo_cloudseg.inference.spec import DEFAULT_BLEND
 from torchgeo_cloudseg.metrics import RegionMetrics
 from torchgeo_cloudseg.models import CloudSegNet
 from torchgeo_cloudseg.trainers.checkpoint import load_network
@@ -47,7 +48,7 @@ WINDOW, STRIDE, LABEL_WINDOW, LABEL_STRIDE = 160, 80, 48, 24
 
 #: Plans that are compared: the test protocol of the paper, and the default for scenes.
 FULL = {'stride': STRIDE, 'blend': 'average'}
-DEFAULT = {'stride': MapOptions().stride, 'blend': MapOptions().blend}
+DEFAULT = {'stride': 3 * WINDOW // 4, 'blend': DEFAULT_BLEND}
 
 #: Rows and columns of the scenes whose memory is compared.
 SHORT, LONG, WIDTH = 2_000, 20_000, 2_000

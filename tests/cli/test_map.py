@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +15,7 @@ import rasterio
 import torch
 from lightning.pytorch import Trainer
 from matplotlib.image import imread
+from rasterio.transform import Affine
 
 from torchgeo_cloudseg.cli import main
 from torchgeo_cloudseg.datamodules import M3MCRDataModule
@@ -65,6 +70,13 @@ def test_map_lies_on_the_grid_of_the_labels(
     output = tmp_path / 'map.tif'
     inputs = [f'--optical={scenes["planet_cloudy"][0]}', f'--sar={scenes["S1"][0]}']
     products = '--products=[confidence,quicklook]'
+    # one product needs no brackets; a picture is not a folder
+    command = ['map', *inputs, f'--checkpoint={student_file}', '--products=confidence']
+    with pytest.raises(SystemExit):
+        main([*command, f'--output={tmp_path / "map.png"}'])
+    assert not list(tmp_path.iterdir())
+    main([*command, f'--output={output}'])
+    assert len(list(tmp_path.glob('*.tif'))) == 2
     main(['map', *inputs, f'--checkpoint={student_file}', f'--output={output}', products])
     with rasterio.open(output) as written, rasterio.open(scenes['landcover'][0]) as label:
         assert written.crs == label.crs
@@ -81,6 +93,37 @@ def test_map_lies_on_the_grid_of_the_labels(
         assert imread(tmp_path / picture).std() > 0.05
 
 
+def test_interrupted_as_typed(student_file: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    place = {'driver': 'GTiff', 'crs': 'EPSG:32646', 'width': 200}
+    optical, sar = tmp_path / 'optical.tif', tmp_path / 'sar.tif'
+    for path, pixels in (
+        (optical, rng.integers(1, 9000, (4, 6000, 200), dtype=np.uint16)),
+        (sar, rng.uniform(-30, 0, (2, 6000, 200)).astype(np.float32)),
+    ):
+        with rasterio.open(
+            path, 'w', count=len(pixels), height=6000, dtype=pixels.dtype,
+            transform=Affine(3, 0, 3e5, 0, -3, 2e6), **place,
+        ) as raster:  # fmt: skip
+            raster.write(pixels)
+    output = tmp_path / 'map.tif'
+    command = ['map', f'--optical={optical}', f'--sar={sar}', f'--output={output}']
+    command.append(f'--checkpoint={student_file}')
+    process = subprocess.Popen(
+        [sys.executable, '-c', 'from torchgeo_cloudseg.cli import main; main()', *command],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not list(tmp_path.glob('map.tif.parts/band-*.npz')):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert 'interrupted. Finished rows are kept' in errors
+    assert 'Traceback' not in errors
+    assert not output.exists()
+
+
 def test_several_scenes_in_one_call(
     student_file: Path, scenes: dict[str, list[Path]], tmp_path: Path
 ) -> None:
@@ -90,6 +133,9 @@ def test_several_scenes_in_one_call(
     # finished maps are kept
     first = tmp_path / 'maps' / f'{scenes["planet_cloudy"][0].stem}_map.tif'
     stamp = first.stat().st_mtime_ns
+    # a list in brackets is the same as a pattern
+    optical = ','.join(map(str, scenes['planet_cloudy']))
+    command = ['map', f'--optical=[{optical}]', f'--sar={scenes["S1"][0].parent}']
     main([*command, f'--checkpoint={student_file}', f'--output={first.parent}', '--resume'])
     assert first.stat().st_mtime_ns == stamp
     names = {path.name for path in (tmp_path / 'maps').glob('*.tif')}
@@ -137,6 +183,9 @@ def test_errors_leave_no_half_file(
         ([f'--optical={optical}', f'--sar={sar}', '--sar_bands=[1]'], 'for 2'),
         ([f'--optical={optical}', f'--sar={sar}', '--sar_bands=[1,7]'], 'S1'),
         ([f'--optical={optical.parent}', f'--sar={sar.parent}'], 'Give a folder'),
+        ([f'--optical={optical}', f'--sar={sar}', '--device=nowhere'], 'another device'),
+        # four bands, where two were learnt
+        ([f'--optical={optical}', f'--sar={optical}'], 'SAR bands'),
     ):
         with pytest.raises(SystemExit) as stopped:
             main(['map', *arguments, f'--checkpoint={student_file}', f'--output={output}'])

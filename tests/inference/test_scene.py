@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 from rasterio.warp import transform as transform_points
 from scene_process import start
@@ -58,7 +60,9 @@ def scaled(scene) -> tuple[Tensor, Tensor]:
     return optical[None], torch.from_numpy(sar[:, rows][:, :, cols])[None]
 
 
-@pytest.mark.parametrize('options', [PAPER, MapOptions(), MapOptions(stride=120, blend='crop')])
+@pytest.mark.parametrize(
+    'options', [PAPER, MapOptions(120, None, 'hann'), MapOptions(120, None, 'crop')]
+)
 def test_map_equals_the_sliding_window_on_tensors(
     make_scene: Callable, network: nn.Module, wobbly, spec, tmp_path: Path, options: MapOptions
 ) -> None:
@@ -115,6 +119,17 @@ def test_georeference_colours_names_and_overviews(
     assert [cell.text for cell in rows[2]] == ['2', 'town', '250', '0', '0']
 
 
+def test_class_names_where_gdal_must_not_list_folders(
+    make_scene, spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as TorchGeo's command line and ours have it
+    monkeypatch.setenv('GDAL_DISABLE_READDIR_ON_OPEN', 'EMPTY_DIR')
+    scene = make_scene()
+    predict_scene(Constant(), scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec)
+    band = ElementTree.parse(tmp_path / 'map.tif.aux.xml').find('PAMRasterBand')
+    assert [c.text for c in band.findall('CategoryNames/Category')] == list(spec.class_names)
+
+
 def test_grid_without_a_matching_sar_grid_follows_the_optical_image(
     make_scene: Callable, network: nn.Module, spec: SceneSpec, tmp_path: Path, write_raster
 ) -> None:
@@ -145,6 +160,22 @@ def test_resolution_of_the_map(
         assert raster.transform == Affine(pixel, 0, 760299, 0, -pixel, 1898412)
         assert raster.shape == (size, size)
         assert (raster.read() == 1).all()
+
+
+@pytest.mark.parametrize(
+    ('resolution', 'window', 'size'), [(12.5, None, 72), (7.0, None, 129), ('label', 60, 90)]
+)
+def test_windows_that_are_not_given_fit_the_resolution(
+    make_scene, spec, tmp_path: Path, resolution, window: int | None, size: int
+) -> None:
+    scene = make_scene()
+    options = MapOptions(resolution=resolution, window=window)
+    out = predict_scene(
+        Constant(), scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec, options=options
+    )
+    classes = read(out['classes'])
+    assert classes.shape == (1, size, size)
+    assert (classes == 1).all()
 
 
 def test_constant_network_gives_a_seamless_map(make_scene, spec, tmp_path: Path) -> None:
@@ -217,6 +248,23 @@ def test_undeclared_nodata_and_nan(write_raster, make_scene, network, spec, tmp_
     assert (classes[:30] == 255).all()
     assert (classes[-30:] == 255).all()
     assert (classes[30:-30] != 255).all()
+
+
+def test_fourth_band_of_8_bit_images_is_no_mask(write_raster, make_scene, tmp_path: Path) -> None:
+    scene = make_scene()
+    pixels = (scene.optical_pixels // 40).clip(1).astype(np.uint8)
+    pixels[3, :100] = 0  # water in the near infrared
+    pixels[:, 200:] = 0  # nothing
+    write_raster(scene.optical, pixels)
+    with rasterio.open(scene.optical) as raster:
+        assert raster.colorinterp[3].name == 'alpha'
+    spec = SceneSpec(
+        ('a', 'b', 'c'), ((0, 0, 0), (1, 1, 1), (2, 2, 2)), optical_range=((0,), (255,))
+    )
+    out = predict_scene(Constant(), scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec)
+    classes = read(out['classes'])[0]
+    assert (classes[:60] == 1).all()
+    assert (classes[60:] == 255).all()
 
 
 def test_missing_sar_measurements_are_filled_as_in_training(
@@ -307,6 +355,28 @@ def test_reconstruction_in_stored_units(write_raster, make_scene, spec, tmp_path
         assert raster.nodata == 0
         np.testing.assert_allclose(raster.read(), pixels, atol=1)
         assert (raster.read()[:, :, 280:] == 0).all()
+
+
+def test_dark_reconstruction_is_not_missing(write_raster, make_scene, spec, tmp_path: Path) -> None:
+    scene = make_scene()
+    pixels = scene.optical_pixels.astype(np.float32)
+    pixels[:, :, 150:] = 0
+    write_raster(scene.optical, pixels, nodata=0)
+
+    class Dark(Constant):
+        def forward(self, optical: Tensor, sar: Tensor) -> Tensor:
+            outer = super().forward(optical, sar)
+            return type('Output', (), {'logits': outer, 'reconstruction': 0 * optical - 1})()
+
+    out = predict_scene(
+        Dark(), scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec,
+        options=MapOptions(products=['reconstruction']),
+    )  # fmt: skip
+    with rasterio.open(out['reconstruction']) as raster:
+        mask = raster.read_masks(1) > 0
+        assert raster.read(1).max() < 1e-6
+    assert mask[:, :150].all()
+    assert not mask[:, 150:].any()
 
 
 def test_cloudsegnet_on_the_real_sample(real_root: Path, spec, tmp_path: Path) -> None:
@@ -446,7 +516,11 @@ def test_truncated_input_is_named(make_scene, network, spec, tmp_path: Path) -> 
         predict_scene(network, scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec)
     assert not (tmp_path / 'map.tif').exists()
     assert list(tmp_path.glob('map.tif.parts/band-*.npz'))
-    scene.optical.write_bytes(content)
+    # nothing to be carried on with: nothing is left behind
+    scene.optical.write_bytes(content[:2000])
+    with pytest.raises(SceneError, match='unreadable'):
+        predict_scene(network, scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec)
+    assert not list(tmp_path.glob('map*'))
 
 
 def test_inputs_that_do_not_fit(write_raster, make_scene, network, spec, tmp_path: Path) -> None:
@@ -470,6 +544,22 @@ def test_inputs_that_do_not_fit(write_raster, make_scene, network, spec, tmp_pat
     assert not list(tmp_path.glob('map*'))
 
 
+def test_more_bands_than_expected_are_not_guessed(
+    write_raster, make_scene, spec, tmp_path: Path
+) -> None:
+    scene = make_scene()
+    output, exact = tmp_path / 'map.tif', replace(spec, exact=('optical', 'sar'))
+    five = np.concatenate([scene.optical_pixels, np.full((1, 300, 300), 1000, np.uint16)])
+    write_raster(scene.optical, five)
+    with pytest.raises(SceneError, match=r'found 5 band\(s\), expected the optical bands'):
+        predict_scene(Constant(), scene.optical, scene.sar, output, spec=exact)
+    # a mask is not one of them
+    with rasterio.open(scene.optical, 'r+') as raster:
+        raster.colorinterp = (*raster.colorinterp[:4], ColorInterp.alpha)
+    for expected in (exact, spec):
+        predict_scene(Constant(), scene.optical, scene.sar, output, spec=expected)
+
+
 def test_arguments_that_do_not_fit(make_scene, network, spec, tmp_path: Path) -> None:
     scene = make_scene()
     args = (network, scene.optical, scene.sar)
@@ -485,6 +575,12 @@ def test_arguments_that_do_not_fit(make_scene, network, spec, tmp_path: Path) ->
         predict_scene(
             *args, tmp_path / 'm.tif', spec=spec, options=MapOptions(products=['reconstruction'])
         )
+    with pytest.raises(ValueError, match="device='nowhere': cannot be used here"):
+        predict_scene(*args, tmp_path / 'm.tif', spec=spec, device='nowhere')
+    dot = make_scene(1, 1, 'dot')
+    with pytest.raises(ValueError, match='1 x 1 pixels are less than a pixel of the map'):
+        predict_scene(network, dot.optical, dot.sar, tmp_path / 'm.tif', spec=spec)
+    assert not list(tmp_path.glob('m*'))
     two = SceneSpec(('a', 'b'), ((0, 0, 0), (1, 1, 1)))
     with pytest.raises(ValueError, match=r'distinguishes 3 classes, .* names for 2'):
         predict_scene(*args, tmp_path / 'm.tif', spec=two)

@@ -66,6 +66,13 @@ def test_lists(folders: Path) -> None:
     assert names(pairs) == [('x.tif', 'anything.tif'), ('y.tif', 'z.tif')]
     assert pairs[0].optical_path == str(folders / 'planet_cloudy/x.tif')
     assert pairs[1].optical_path == '/abs/y.tif'
+    both.write_text('optical,sar\r\na.tif,b.tif\r\n', encoding='utf-8-sig')
+    assert names(find_scenes(both)) == [('a.tif', 'b.tif')]
+    both.write_text('a.tif,b.tif\r\n', encoding='utf-8-sig')
+    assert names(find_scenes(both)) == [('a.tif', 'b.tif')]
+    both.write_text('# nothing\n')
+    with pytest.raises(FileNotFoundError, match='expected a pair of paths'):
+        find_scenes(both)
     both.write_text('x.tif\n')
     with pytest.raises(ValueError, match='expected two columns'):
         find_scenes(both)

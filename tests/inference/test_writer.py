@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import lightning_run
@@ -140,6 +142,16 @@ def test_arguments_that_do_not_fit(inputs, tmp_path: Path) -> None:
     folder = str(tmp_path / 'maps')
     with pytest.raises(ValueError, match=r"otherwise .*'stride': \(80, 120\)"):
         run(MapDataModule(*inputs, folder, options=MapOptions(stride=120, blend='average')))
+    with pytest.raises(ValueError, match=r"'blend': \('average', 'gaussian'\)"):
+        run(MapDataModule(*inputs, folder, options=MapOptions(blend='gaussian')))
+    for resolution in ('optical', 20):
+        options = MapOptions(80, blend='average', resolution=resolution)
+        with pytest.raises(ValueError, match='label grid only'):
+            run(MapDataModule(*inputs, folder, options=options))
+    # a task that has another grid than the maps are planned for
+    spec = replace(lightning_run.SPEC, label_scale=Fraction(1, 2))
+    with pytest.raises(ValueError, match='pixels for a strip'):
+        run(MapDataModule(*inputs, folder, spec=spec))
     options = MapOptions(80, blend='average', products=['reconstruction'])
     with pytest.raises(ValueError, match='predict_scene only'):
         run(MapDataModule(*inputs, folder, options=options))

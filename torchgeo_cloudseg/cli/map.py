@@ -10,10 +10,13 @@ from rich.console import Console
 from ..inference import MapOptions, find_scenes, predict_scene, predict_scenes
 from ..inference.blend import BlendName
 from ..inference.sliding import BATCH_SIZE
-from ..inference.spec import Product, Resampling, SceneSpec
+from ..inference.spec import DEFAULT_BLEND, Product, Resampling, SceneSpec
 from ..trainers import load_mapper
 from ..transforms.rescale import Range
 from .arguments import call
+
+#: Exit status after Ctrl-C, as shells have it.
+INTERRUPTED = 130
 
 
 def run(name: str, args: list[str]) -> None:
@@ -24,7 +27,7 @@ def run(name: str, args: list[str]) -> None:
         args: its arguments.
 
     Raises:
-        SystemExit: with 1 if a scene could not be mapped.
+        SystemExit: with 1 if a scene could not be mapped, 130 after Ctrl-C.
     """
     try:
         call(
@@ -34,6 +37,11 @@ def run(name: str, args: list[str]) -> None:
             flags={'resume': 'carry on where an interrupted run stopped'},
             as_positional=False,
         )
+    except KeyboardInterrupt as stop:
+        sys.stderr.write(
+            f'cloudseg {name}: interrupted. Finished rows are kept; --resume goes on from there.\n'
+        )
+        raise SystemExit(INTERRUPTED) from stop
     except ExceptionGroup as group:
         sys.stderr.write(f'cloudseg {name}: {group.message}:\n')
         for problem in group.exceptions:
@@ -42,13 +50,13 @@ def run(name: str, args: list[str]) -> None:
 
 
 def map_scenes(
-    optical: str,
+    optical: list[str] | str,
     checkpoint: Path,
     output: Path,
-    sar: str | None = None,
-    products: list[Product] | None = None,
+    sar: list[str] | str | None = None,
+    products: list[Product] | Product | None = None,
     resolution: Literal['label', 'optical'] | float = 'label',
-    blend: BlendName = 'hann',
+    blend: BlendName = DEFAULT_BLEND,
     stride: int | None = None,
     window: int | None = None,
     optical_bands: list[int] | None = None,
@@ -65,16 +73,16 @@ def map_scenes(
     """Map land cover from optical and SAR images, through clouds.
 
     Args:
-        optical: optical image; or a glob, a folder, a list of files (.txt, .csv), or a STAC item
-            (.json), for several scenes.
+        optical: optical image; for several scenes a glob, a folder, a list of files (.txt, .csv),
+            a STAC item (.json), or some of these in brackets, such as '[a.tif,b.tif]'.
         checkpoint: teacher or student, from training or from `cloudseg convert`.
-        output: GeoTIFF to write; for several scenes, a folder for <name>_map.tif.
+        output: GeoTIFF to write (.tif); for several scenes, a folder for <name>_map.tif.
         sar: SAR image, or several, paired with the optical ones by name. It may lie on another
             grid or in another CRS. Not needed where *optical* is a list or STAC item naming both.
-        products: what to write beside the class map: confidence, probabilities, reconstruction,
-            quicklook.
-        resolution: pixels of the map: those of the labels in training, those of the optical
-            image, or a size in units of its CRS.
+        products: what to write beside the class map: confidence, probabilities, reconstruction
+            or quicklook; several in brackets, such as '[confidence,quicklook]'.
+        resolution: pixels of the map: those of the labels in training (label), those of the
+            optical image (optical), or a size in units of its CRS, such as 20.
         blend: how windows are put together: average, hann, gaussian or crop.
         stride: distance between windows in optical pixels (defaults to three quarters of the
             window); half the window with --blend average is the test protocol of the paper.
@@ -92,13 +100,12 @@ def map_scenes(
     """
     network, spec = load_mapper(checkpoint)
     spec = _changed(spec, optical_bands, sar_bands, optical_range, sar_range, optical_nodata)
-    side = window or spec.window
     options = MapOptions(
-        stride=stride or 3 * side // 4,
+        stride=stride,
         window=window,
         blend=blend,
         resolution=resolution,
-        products=products or ('classes',),
+        products=(products,) if isinstance(products, str) else products or ('classes',),
         sar_resampling=sar_resampling,
     )
     scenes = find_scenes(optical, sar, assets)
@@ -109,9 +116,13 @@ def map_scenes(
         'device': device,
         'resume': resume,
     }
-    if output.suffix.lower() in ('.tif', '.tiff'):
+    # a name with an ending is a file, except for folders that are there
+    if output.suffix and not output.is_dir():
         if len(scenes) > 1:
-            raise ValueError(f'{output} is one file, for {len(scenes)} scenes. Give a folder.')
+            raise ValueError(
+                f'{output} is one file, for {len(scenes)} scenes. Give a folder: one that is '
+                'there, or a name without an ending.'
+            )
         (scene,) = scenes
         files = predict_scene(network, scene.optical_path, scene.sar_path, output, **settings)
         written = {scene.name: files}
@@ -120,7 +131,11 @@ def map_scenes(
         written = predict_scenes(network, scenes, output, **settings)
     console = Console()
     for name, files in written.items():
-        console.print(f'{name}: {", ".join(str(path) for path in files.values())}')
+        # paths as they are: neither broken into lines nor read as markup
+        console.print(
+            f'{name}: {", ".join(str(path) for path in files.values())}',
+            soft_wrap=True, markup=False, highlight=False,
+        )  # fmt: skip
 
 
 def _changed(
@@ -132,16 +147,16 @@ def _changed(
     optical_nodata: float | None,
 ) -> SceneSpec:
     """What the checkpoint says, except for what is said on the command line."""
-    for kind, bands, known in (
-        ('optical', optical_bands, spec.optical_bands),
-        ('sar', sar_bands, spec.sar_bands),
-    ):
+    named = {'optical': optical_bands, 'sar': sar_bands}
+    for kind, bands in named.items():
+        known = getattr(spec, f'{kind}_bands')
         if bands is not None and len(bands) != len(known):
             raise ValueError(
                 f'--{kind}_bands names {len(bands)} bands, but the checkpoint is for {len(known)}. '
                 'Name as many, in the order of the training data.'
             )
     changes = {
+        'exact': [kind for kind in spec.exact if named[kind] is None],
         'optical_bands': optical_bands,
         'sar_bands': sar_bands,
         'optical_range': _range(optical_range),

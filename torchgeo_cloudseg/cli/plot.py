@@ -59,7 +59,7 @@ def plot(
     else:
         figure = map_figure(source)
     save_figure(figure, output)
-    Console().print(f'Written to {output}.')
+    Console().print(f'Written to {output}.', soft_wrap=True, markup=False, highlight=False)
 
 
 def _dataset(

@@ -31,7 +31,7 @@ from .products import (
 )
 from .quicklook import save_quicklook
 from .raster_io import SceneReader
-from .spec import MapOptions, Product, SceneSpec
+from .spec import DEFAULT_BLEND, MapOptions, Product, SceneSpec
 
 #: Tag of a map that tells how it was made.
 RUN_TAG = 'CLOUDSEG_RUN'
@@ -46,7 +46,7 @@ class MapJob:
         sar_path: SAR raster.
         output_path: class map; other products are named after it.
         spec: what the network expects.
-        options: how to map, and what to write.
+        options: how to map, and what to write; nothing is left to defaults.
         plan: the windows and the size of the map.
         grid: the grid of the map.
         optical_grid: the grid of the optical image.
@@ -76,8 +76,8 @@ class MapJob:
             the plan.
 
         Raises:
-            ValueError: if the output is no GeoTIFF or one of the inputs, or windows and
-                resolution do not fit.
+            ValueError: if the output is no GeoTIFF or one of the inputs, windows and resolution
+                do not fit, or the scene is smaller than a pixel of the map.
         """
         output = Path(output_path)
         if output.suffix.lower() not in ('.tif', '.tiff'):
@@ -85,12 +85,17 @@ class MapJob:
         for path in (scene.optical_path, scene.sar_path):
             if Path(path).resolve() == output.resolve():
                 raise ValueError(f'{output}: the map would replace its own input.')
-        spec = scene.spec
-        plan = plan_windows(
-            (scene.grid.height, scene.grid.width),
-            options.window or spec.window,
-            options.stride,
-            _scale(scene.grid, spec, options),
+        spec, size_px = scene.spec, (scene.grid.height, scene.grid.width)
+        scale = _scale(scene.grid, spec, options)
+        window, stride = _windows(spec, options, scale.denominator)
+        plan = plan_windows(size_px, window, stride, scale)
+        if 0 in plan.output_size_px:
+            raise ValueError(
+                f'{scene.optical_path}: {size_px[0]} x {size_px[1]} pixels are less than a pixel '
+                f'of the map, {scale} times as many. Give a larger scene, or another resolution.'
+            )
+        options = replace(
+            options, window=window, stride=stride, blend=options.blend or DEFAULT_BLEND
         )
         layers = raster_layers(spec, options.products, scene.optical_dtype, scene.optical_nodata)
         return cls(
@@ -253,6 +258,17 @@ def _scale(grid: Grid, spec: SceneSpec, options: MapOptions) -> Fraction:
     return exact_scale(size / options.resolution)
 
 
+def _windows(spec: SceneSpec, options: MapOptions, step_px: int) -> tuple[int, int]:
+    """Window and stride; those that are not given begin and end on whole pixels of the map."""
+    window = options.window
+    if window is None:
+        # where no size near that of the training fits, the plan says so
+        fitting = round(spec.window / step_px) * step_px
+        window = fitting if 3 * abs(fitting - spec.window) <= spec.window else spec.window
+    stride = options.stride
+    return window, max(step_px, 3 * window // 4 // step_px * step_px) if stride is None else stride
+
+
 def _map_grid(scene: SceneReader, plan: WindowPlan) -> Grid:
     """Grid of the map: the optical one with other pixels, or that of SAR where it is the same.
 
@@ -281,11 +297,11 @@ def digest(manifest: dict[str, Any]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _file_facts(path: str) -> list[Any]:
+def _file_facts(path: str) -> dict[str, Any]:
     """What tells that a file has changed."""
     file = Path(path)
     if not file.exists():
         # not a plain file: a URL, or a part of an archive
-        return [path]
+        return {'path': path}
     facts = file.stat()
-    return [str(file.resolve()), facts.st_size, facts.st_mtime_ns]
+    return {'path': str(file.resolve()), 'bytes': facts.st_size, 'changed_ns': facts.st_mtime_ns}

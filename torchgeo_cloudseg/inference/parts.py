@@ -11,7 +11,8 @@ import logging
 import os
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,16 @@ class PartStore:
             _replace(path, lambda file: file.write(json.dumps(wanted, indent=1).encode()))
         except OSError as error:
             raise self.cannot_write(error) from error
+
+    @contextmanager
+    def unless_nothing_is_done(self) -> Iterator[None]:
+        """Remove the folder if an error comes before the first band: nothing is to be resumed."""
+        try:
+            yield
+        except Exception:
+            if not self.finished():
+                self.remove()
+            raise
 
     def manifest(self) -> dict[str, Any]:
         """What decides the pixels of the output, as the run that began it said.

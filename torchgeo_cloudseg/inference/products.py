@@ -114,13 +114,19 @@ def reconstruction_array(stored: Tensor, valid: Tensor, layer: RasterLayer) -> N
     if np.issubdtype(layer.dtype, np.integer):
         ends = np.iinfo(layer.dtype)
         values = np.clip(np.rint(values), ends.min, ends.max)
-        if layer.nodata is not None:
-            # a dark pixel is not a missing one
-            spare = layer.nodata - 1 if layer.nodata == ends.max else layer.nodata + 1
-            values[values == layer.nodata] = spare
     if layer.nodata is not None:
+        # a dark pixel is not a missing one
+        values[values == layer.nodata] = _beside(layer.nodata, layer.dtype)
         values[:, ~valid.cpu().numpy()] = layer.nodata
     return values.astype(layer.dtype)
+
+
+def _beside(value: float, dtype: str) -> float:
+    """The next value that a data type can hold."""
+    if np.issubdtype(dtype, np.integer):
+        return value - 1 if value == np.iinfo(dtype).max else value + 1
+    kind = np.dtype(dtype).type
+    return float(np.nextafter(kind(value), kind(np.inf)))
 
 
 def valid_on_map(valid: Tensor, size_px: tuple[int, int]) -> Tensor:

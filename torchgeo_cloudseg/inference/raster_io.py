@@ -14,7 +14,7 @@ import rasterio
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, Resampling
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
@@ -75,8 +75,8 @@ class SceneReader:
             sar_resampling: name of the resampling where SAR must be warped.
 
         Raises:
-            SceneError: if a file cannot be opened, has too few bands or no place, or if the two
-                do not overlap.
+            SceneError: if a file cannot be opened, has other bands or no place, or if the two do
+                not overlap.
         """
         self.spec = spec
         self.optical_path, self.sar_path = str(optical_path), str(sar_path)
@@ -84,8 +84,8 @@ class SceneReader:
         with ExitStack() as files:
             self._optical = files.enter_context(_open(self.optical_path))
             self._sar = files.enter_context(_open(self.sar_path))
-            _check_bands(self._optical, spec.optical_bands, 'optical')
-            _check_bands(self._sar, spec.sar_bands, 'SAR')
+            _check_bands(self._optical, spec.optical_bands, 'optical', 'optical' in spec.exact)
+            _check_bands(self._sar, spec.sar_bands, 'SAR', 'sar' in spec.exact)
             self.grid, self.sar_grid = grid_of(self._optical), grid_of(self._sar)
             self.coextensive = coextensive(self.grid, self.sar_grid)
             self._warped: WarpedVRT | None = None
@@ -186,7 +186,7 @@ class SceneReader:
         try:
             stored = self._optical.read(bands, window=window)
             # a pixel of which one band is 0 is dark, not missing
-            has_data = self._optical.read_masks(bands, window=window).any(axis=0)
+            has_data = np.any(_mask(self._optical, bands, window), axis=0)
         except RasterioError as error:
             raise _unreadable(self.optical_path, top, rows, error) from error
         values = stored.astype(np.float32)
@@ -222,7 +222,7 @@ class SceneReader:
             raise ValueError(f'Rows {top} to {top + rows} lie outside the scene.')
         window = Window(0, take_rows.low, self.sar_grid.width, take_rows.high - take_rows.low)
         values = self._sar.read(bands, window=window)
-        has_data = self._sar.read_masks(bands, window=window).any(axis=0)
+        has_data = np.any(_mask(self._sar, bands, window), axis=0)
         places = np.ix_(take_rows.source, take_cols.source)
         return values[:, places[0], places[1]], has_data[places]
 
@@ -291,8 +291,12 @@ def _open(path: str) -> DatasetReader:
         raise SceneError(path, found, 'a raster', 'Check the path.') from error
 
 
-def _check_bands(raster: DatasetReader, bands: tuple[int, ...], kind: str) -> None:
-    if max(bands) > raster.count:
+def _check_bands(raster: DatasetReader, bands: tuple[int, ...], kind: str, exact: bool) -> None:
+    masks = sum(
+        colour == ColorInterp.alpha and number not in bands
+        for number, colour in enumerate(raster.colorinterp, start=1)
+    )
+    if max(bands) > raster.count or (exact and raster.count - masks != len(bands)):
         raise SceneError(
             raster.name,
             f'{raster.count} band(s)',
@@ -300,6 +304,19 @@ def _check_bands(raster: DatasetReader, bands: tuple[int, ...], kind: str) -> No
             f'Give the file that has them, or say which of its bands they are '
             f'(`{kind.lower()}_bands`, {len(bands)} of them).',
         )
+
+
+def _mask(raster: DatasetReader, bands: list[int], window: Window) -> NDArray[np.bool_]:
+    """Where a file says that there is data (C, rows, W).
+
+    The fourth band of 8-bit files is often marked as alpha though it is a measurement. A band that
+    the network looks at is no mask.
+    """
+    masks: NDArray[Any] = raster.read_masks(bands, window=window)
+    if any(raster.colorinterp[band - 1] == ColorInterp.alpha for band in bands):
+        by_alpha = [MaskFlags.alpha in raster.mask_flag_enums[band - 1] for band in bands]
+        masks[by_alpha] = 255
+    return masks > 0
 
 
 def _text(bounds: tuple[float, ...]) -> str:
@@ -318,7 +335,10 @@ def _pad(image: Tensor, padding: tuple[int, int, int, int]) -> Tensor:
 def _unreadable(path: str, top: int, rows: int, error: Exception) -> SceneError:
     return SceneError(
         path,
-        f'unreadable pixels under rows {top} to {top + rows} of the scene ({error})',
+        # the error itself only says that there is another one
+        f'unreadable pixels under rows {top} to {top + rows} of the scene '
+        f'({error.__cause__ or error})',
         'a complete raster',
-        'Restore the file from its source, then run again with resume: finished rows are kept.',
+        'Restore the file from its source and map it anew; if it is unharmed, and only the '
+        'connection was lost, run again with resume: finished rows are kept.',
     )

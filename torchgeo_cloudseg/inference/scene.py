@@ -20,7 +20,7 @@ from .network import WindowNetwork, fingerprint
 from .products import Arrays
 from .raster_io import SceneReader, Strip
 from .sliding import BATCH_SIZE, Images, stream_bands
-from .spec import MapOptions, Product, SceneSpec
+from .spec import DEFAULT_BLEND, MapOptions, Product, SceneSpec
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def predict_scene(
             return job.outputs()
         store.prepare(job.manifest(identity), resume)
         count, finished = len(job.plan.rows), store.finished()
-        with tqdm(
+        with store.unless_nothing_is_done(), tqdm(
             total=count, initial=len(finished), unit='row', desc=job.output_path.name,
             disable=not progress,
         ) as bar:  # fmt: skip
@@ -120,7 +120,7 @@ def _map_bands(
             optical, sar = strip.optical.to(device), strip.sar.to(device)
             return Images(optical[None], sar[None], strip.valid[None])
 
-        blend = make_blend(job.options.blend)
+        blend = make_blend(job.options.blend or DEFAULT_BLEND)
         for row, outputs in stream_bands(network, read, plans, blend, batch_size, bands):
             under = valid.pop(row)[: plan.image_rows(row)]
             if not outputs:
@@ -142,7 +142,14 @@ def _runs(bands: set[int]) -> Iterator[range]:
 def _evaluating(model: nn.Module, device: torch.device | str | None) -> Iterator[torch.device]:
     """The network in evaluation mode on a device; afterwards in the mode it was in."""
     if device is not None:
-        model.to(device)
+        try:
+            model.to(device)
+        except (RuntimeError, AssertionError) as error:
+            # which of the two depends on how PyTorch was built
+            raise ValueError(
+                f'device={str(device)!r}: cannot be used here ({str(error).partition(".")[0]}). '
+                'Give another device, or none for the CPU.'
+            ) from error
     value = next(itertools.chain(model.parameters(), model.buffers()), torch.empty(0))
     training = [module for module in model.modules() if module.training]
     model.eval()

@@ -42,7 +42,7 @@ def find_scenes(
 
     A source is a raster (a VRT too, or a URL), a glob, a folder of rasters, a list, or a
     sequence of these. A list is a ``.txt`` or ``.csv`` file with a path per line, relative to
-    its own folder.
+    its own folder; a first line of column names is passed over.
 
     Optical and SAR images belong together if their names do, apart from words that only occur on
     one side: ``planet_cloudy_fall_1_p_457`` and ``S1_fall_1_p_457``. A single image on each side
@@ -167,11 +167,23 @@ def _some(found: list[str], path: str, expected: str) -> list[str]:
 
 def _rows(path: Path) -> Iterator[list[str]]:
     """Rows of a list, with paths that are relative to it made absolute."""
-    with path.open(newline='') as lines:
-        for row in csv.reader(lines):
-            cells = [cell.strip() for cell in row if cell.strip()]
-            if cells and not cells[0].startswith('#'):
-                yield [_beside(path, cell) for cell in cells]
+    # spreadsheets put a mark before the first character
+    with path.open(newline='', encoding='utf-8-sig') as lines:
+        rows = [[cell.strip() for cell in row if cell.strip()] for row in csv.reader(lines)]
+    rows = [row for row in rows if row and not row[0].startswith('#')]
+    for number, row in enumerate(rows):
+        cells = [_beside(path, cell) for cell in row]
+        if number > 0 or not _names_columns(row, cells):
+            yield cells
+
+
+def _names_columns(row: list[str], cells: list[str]) -> bool:
+    """Whether a row is plain words, none of which is a file."""
+    return all(word.isidentifier() for word in row) and not any(map(_exists, cells))
+
+
+def _exists(path: str) -> bool:
+    return Path(path).exists()
 
 
 def _beside(path: Path, reference: str) -> str:
@@ -195,7 +207,10 @@ def _named_pairs(path: str, assets: tuple[str, str]) -> Iterator[ScenePair]:
             continue
         if file.suffix.lower() not in ('.txt', '.csv'):
             raise ValueError(f'{file}: there is no SAR image to it. Give the SAR images too.')
-        for row in _rows(file):
+        rows = list(_rows(file))
+        if not rows:
+            raise FileNotFoundError(f'{file}: found nothing, expected a pair of paths per line.')
+        for row in rows:
             if len(row) != 2:
                 raise ValueError(
                     f'{file}: found {row}, expected two columns, the optical and the SAR image.'

@@ -11,6 +11,9 @@ from ..transforms.rescale import Range
 from .blend import BlendName
 from .plan import exact_scale
 
+#: How windows are put together by default.
+DEFAULT_BLEND: BlendName = 'hann'
+
 #: What can be written. Classes are always written.
 Product = Literal['classes', 'confidence', 'probabilities', 'reconstruction', 'quicklook']
 PRODUCTS: tuple[Product, ...] = (
@@ -49,6 +52,8 @@ class SceneSpec:
         label_scale: pixels of the label grid per optical pixel.
         window: side of the windows in optical pixels, as in training.
         rgb: positions in *optical_bands* of red, green and blue, counted from 0, for quick looks.
+        exact: images ('optical', 'sar') whose files must have these bands and no others, because
+            nobody said which of more bands they are.
     """
 
     class_names: tuple[str, ...]
@@ -61,6 +66,7 @@ class SceneSpec:
     label_scale: Fraction = Fraction(3, 10)
     window: int = 160
     rgb: tuple[int, int, int] = (2, 1, 0)
+    exact: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the facts against each other; sequences may come from YAML or JSON, as lists.
@@ -68,7 +74,7 @@ class SceneSpec:
         Raises:
             ValueError: if they contradict each other.
         """
-        for name in ('class_names', 'optical_bands', 'sar_bands', 'rgb'):
+        for name in ('class_names', 'optical_bands', 'sar_bands', 'rgb', 'exact'):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         colours = tuple((int(r), int(g), int(b)) for r, g, b in self.class_colours)
         object.__setattr__(self, 'class_colours', colours)
@@ -130,12 +136,14 @@ class MapOptions:
 
     The default plan overlaps windows by a quarter and lets the weight of a window fall off to its
     edges: 2.25 times fewer windows than the test protocol of Xu et al. 2024, which is
-    ``stride=80, blend='average'``.
+    ``stride=80, blend='average'``. Windows that are not given are adapted to the resolution, so
+    that they begin and end on whole pixels of the map.
 
     Attributes:
-        stride: distance between windows, in optical pixels.
+        stride: distance between windows, in optical pixels (defaults to three quarters of a
+            window).
         window: side of the windows in optical pixels (defaults to that of the training).
-        blend: how windows are put together.
+        blend: how windows are put together (defaults to 'hann').
         resolution: pixel size of the map: 'label' for the grid of the training labels, 'optical'
             for that of the optical image, or a number in units of its CRS.
         products: what to write beside the class map.
@@ -143,9 +151,9 @@ class MapOptions:
             used the nearest neighbour.
     """
 
-    stride: int = 120
+    stride: int | None = None
     window: int | None = None
-    blend: BlendName = 'hann'
+    blend: BlendName | None = None
     resolution: Literal['label', 'optical'] | float = 'label'
     products: Sequence[Product] = ('classes',)
     sar_resampling: Resampling = 'nearest'

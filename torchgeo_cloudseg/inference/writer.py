@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,7 @@ class PredictionWriter(BasePredictionWriter):
 
         Raises:
             OutputError: If they cannot be written.
+            ValueError: If the task gives pixels of another size than the map has.
         """
         index, start, stop = batch['place'][0].tolist()
         job = _strips(trainer).jobs[index]
@@ -176,6 +178,12 @@ class PredictionWriter(BasePredictionWriter):
         origin = plan.rows.starts_px[plan.first_row_reaching(start)]
         key = 'logits' if 'logits' in prediction else 'probabilities'
         scores, valid = prediction[key][0], batch['mask_valid'][0].cpu()
+        expected = plan.to_output(valid.shape[0]), plan.to_output(valid.shape[1])
+        if scores.shape[-2:] != expected:
+            raise ValueError(
+                f'{job.output_path}: the task gave {tuple(scores.shape[-2:])} pixels for a strip, '
+                f'expected {expected}. Give the resolution and the `label_scale` that it has.'
+            )
         for band in range(start, stop):
             top = plan.rows.starts_px[band] - origin
             low, high = plan.band_px(band)
@@ -224,15 +232,22 @@ def _plan(
             'probabilities.'
         )
     with SceneReader(optical_path, sar_path, spec, options.sar_resampling) as scene:
-        return MapJob.of_scene(scene, output, options)
+        job = MapJob.of_scene(scene, output, options)
+    if job.plan.scale != spec.label_scale:
+        raise ValueError(
+            f'resolution={options.resolution}: predict_step gives pixels of the label grid only. '
+            "Give 'label', or use predict_scene."
+        )
+    return job
 
 
 def _options(given: MapOptions | None, task: LightningModule | None) -> MapOptions:
     """Options with the windows over which the task slides."""
     hparams = dict(task.hparams) if task is not None else {}
-    slides = {key: hparams[key] for key in ('window', 'stride', 'blend') if key in hparams}
-    if given is None:
-        return MapOptions(**{'blend': 'average', **slides})
+    slides: dict[str, Any] = {
+        key: hparams[key] for key in ('window', 'stride') if key in hparams
+    } | {'blend': hparams.get('blend', 'average')}
+    given = given or MapOptions()
     differing = {
         key: (value, getattr(given, key))
         for key, value in slides.items()
@@ -241,6 +256,6 @@ def _options(given: MapOptions | None, task: LightningModule | None) -> MapOptio
     if differing:
         raise ValueError(
             'The task slides over windows otherwise than `options` say (task, options): '
-            f'{differing}. Give both the same.'
+            f'{differing}. Leave them out of `options`.'
         )
-    return given
+    return replace(given, **slides)

@@ -70,6 +70,7 @@ def scene_spec(hparams: Mapping[str, Any], dataset: GeoDataset | None = None) ->
         label_scale=Fraction(str(hparams['label_scale'])),
         window=hparams['window'],
         rgb=source.rgb if source else (0, 0, 0),
+        exact=('optical', 'sar'),
     )
 
 
