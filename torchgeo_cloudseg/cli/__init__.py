@@ -31,6 +31,9 @@ COMMANDS: dict[str, Command] = {
     'map': Command('map land cover of scenes of any size (--optical, --sar, --checkpoint)', 'map'),
     'plot': Command('save a picture of a map, or of a sample of a data set', 'plot'),
     'clouds': Command('put synthetic clouds on a GeoTIFF', 'clouds'),
+    'export': Command(
+        'write a network as torch.export (.pt2) or ONNX file, for other programs', 'export'
+    ),
     'convert': Command("convert the authors' TeacherNet.pth or StudentNet.pth", 'convert'),
 }
 

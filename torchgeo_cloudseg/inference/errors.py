@@ -9,3 +9,7 @@ class OutputError(OSError):
 
 class ResumeError(ValueError):
     """Unfinished work of another run, which cannot be carried on."""
+
+
+class ExportError(ValueError):
+    """A network that cannot be written in the format that was asked for."""

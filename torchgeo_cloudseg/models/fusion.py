@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 #: The hidden layer of the squeeze-excitation is this much narrower than its input.
 REDUCTION = 16
@@ -26,11 +27,18 @@ def halve(x: Tensor) -> Tensor:
         maps of shape (B, C, max(H // 2, 1), max(W // 2, 1)).
     """
     height, width = x.shape[-2:]
-    if type(height) is not int or type(width) is not int:
-        # symbols: torch.export records one graph for maps of all sizes
-        padding: Any = (0, torch.sym_max(2 - width, 0), 0, torch.sym_max(2 - height, 0))
-        return F.max_pool2d(F.pad(x, padding, value=-math.inf), 2)
-    return F.max_pool2d(x, (min(height, 2), min(width, 2)))
+    if type(height) is int and type(width) is int:
+        return F.max_pool2d(x, (min(height, 2), min(width, 2)))
+    return F.max_pool2d(_at_least_two(x), 2)
+
+
+def _at_least_two(x: Tensor) -> Tensor:
+    """Fill up a side of one pixel, where torch.export records one graph for maps of all sizes."""
+    height, width = x.shape[-2:]
+    if statically_known_true(height >= 2) and statically_known_true(width >= 2):
+        return x
+    padding: Any = (0, torch.sym_max(2 - width, 0), 0, torch.sym_max(2 - height, 0))
+    return F.pad(x, padding, value=-math.inf)
 
 
 class MultiScale(nn.Module):

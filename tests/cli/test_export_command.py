@@ -1,0 +1,101 @@
+"""Networks as files for other programs, as typed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import onnxruntime
+import pytest
+import torch
+from lightning.pytorch import Trainer
+
+from torchgeo_cloudseg.cli import main
+from torchgeo_cloudseg.trainers import CloudSegStudentTask, load_network
+
+#: Runs a file where this package is unknown.
+ELSEWHERE = """
+import json, sys
+import torch
+files = {'cloudseg.json': ''}
+run = torch.export.load(sys.argv[1], extra_files=files).module()
+images = torch.load(sys.argv[2])
+torch.save({'outputs': run(*images), 'facts': files['cloudseg.json']}, sys.argv[3])
+assert not any(name.startswith('torchgeo') for name in sys.modules)
+"""
+
+
+@pytest.fixture(scope='module')
+def student_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of an untrained student."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp('student') / 'student.ckpt'
+    trainer = Trainer(
+        accelerator='cpu', logger=False, enable_progress_bar=False, enable_model_summary=False
+    )
+    trainer.strategy.connect(CloudSegStudentTask(backbone='resnet18', modalities='early'))
+    trainer.save_checkpoint(path, weights_only=True)
+    return path
+
+
+def test_torch_file_runs_elsewhere(
+    student_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / 'student.pt2'
+    main(['export', str(student_file), str(path), '--reconstruct'])
+    printed = capsys.readouterr()
+    assert 'logits and reconstruction from optical and sar' in ' '.join(printed.out.split())
+    assert printed.err == ''
+    images = torch.rand(2, 4, 75, 130), torch.rand(2, 2, 75, 130)
+    torch.save(images, tmp_path / 'images.pt')
+    command = [sys.executable, '-c', ELSEWHERE, path, tmp_path / 'images.pt', tmp_path / 'found.pt']
+    subprocess.run(command, check=True, cwd=tmp_path, timeout=300)
+    found = torch.load(tmp_path / 'found.pt')
+    with torch.no_grad():
+        expected = load_network(student_file)(*images)
+    torch.testing.assert_close(found['outputs']['logits'], expected.logits)
+    torch.testing.assert_close(found['outputs']['reconstruction'], expected.reconstruction)
+    facts = json.loads(found['facts'])
+    assert facts['class_names'][:2] == ['forest', 'rangeland']
+    assert facts['sar_range'] == [[-25.0, -32.5], [0.0, 0.0]]
+    assert (facts['label_scale'], facts['window']) == ('3/10', 160)
+
+
+def test_onnx_file(student_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / 'student.onnx'
+    main(['export', str(student_file), str(path), '--resolution', 'label'])
+    printed = capsys.readouterr()
+    assert 'logits from optical and sar, resnet18, 6 classes' in ' '.join(printed.out.split())
+    assert printed.err == ''
+    # weights and all in one file
+    assert [x.name for x in tmp_path.iterdir()] == ['student.onnx']
+    onnx.checker.check_model(path, full_check=True)
+    optical, sar = torch.rand(1, 4, 160, 200), torch.rand(1, 2, 160, 200)
+    session = onnxruntime.InferenceSession(path)
+    assert {x.name: x.shape for x in session.get_inputs()} == {
+        'optical': ['batch', 4, 'height', 'width'],
+        'sar': ['batch', 2, 'height', 'width'],
+    }
+    (logits,) = session.run(['logits'], {'optical': optical.numpy(), 'sar': sar.numpy()})
+    with torch.no_grad():
+        expected = load_network(student_file)(optical, sar, (48, 60)).logits
+    torch.testing.assert_close(torch.from_numpy(logits), expected, rtol=1e-4, atol=1e-5)
+    facts = json.loads(session.get_modelmeta().custom_metadata_map['cloudseg.json'])
+    assert facts['resolution'] == 'label'
+
+
+def test_what_cannot_be_is_said(
+    student_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for output, message in (
+        ('student.h5', 'found .h5, expected one of .pt2, .onnx'),
+        ('nowhere/student.pt2', 'no such folder'),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(['export', str(student_file), str(tmp_path / output)])
+        assert stopped.value.code == 1
+        assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

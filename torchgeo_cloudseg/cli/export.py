@@ -1,0 +1,47 @@
+"""``cloudseg export``: a network as a file that runs without this package."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from ..inference.export import Resolution, export_network
+from ..trainers import load_mapper
+from .arguments import call
+
+
+def run(name: str, args: list[str]) -> None:
+    """Run the subcommand.
+
+    Args:
+        name: 'export'.
+        args: its arguments.
+    """
+    call(
+        export,
+        f'cloudseg {name}',
+        args,
+        flags={'reconstruct': 'also give the cloud-free image (students)'},
+    )
+
+
+def export(
+    checkpoint: Path, output: Path, resolution: Resolution = 'optical', reconstruct: bool = False
+) -> None:
+    """Write a network as torch.export (.pt2) or ONNX file, for images of any number and size.
+
+    Args:
+        checkpoint: teacher or student, from training or from `cloudseg convert`.
+        output: file to write, .pt2 or .onnx.
+        resolution: pixels of the class scores: those of the optical image, or of the labels in
+            training.
+        reconstruct: also give the cloud-free image.
+    """
+    network, spec = load_mapper(checkpoint)
+    console = Console()
+    with console.status(f'Recording {network.config.encoder}; a large one takes minutes'):
+        facts = export_network(network, spec, output, reconstruct, resolution)
+    size = output.stat().st_size / 1e6
+    console.print(
+        f'{output}: {" and ".join(facts["outputs"])} from optical and sar, {facts["encoder"]}, '
+        f'{spec.num_classes} classes, {size:.0f} MB; compared with the network.'
+    )
