@@ -1,32 +1,38 @@
 """Training step and inference window: time, memory and operations, against the baseline.
 
     python experiments/benchmarks/step.py --output experiments/results/step.json
+    python experiments/benchmarks/step.py scaling --output experiments/results/step-scaling.json
+    python experiments/benchmarks/step.py --device cuda --batch 32 --windows 32 --amp --compile
 
 Both networks have the same weights and see the same inputs; they take turns, so that other work on
 the machine slows both alike. A step is the teacher's forward pass, the student's forward and
-backward pass with three losses, and Adam. Activation memory is what autograd keeps for the backward
-pass, counted by storage, without parameters; peak memory is that of a fresh process.
+backward pass with three losses, and Adam. Activation memory is the peak of a forward and backward
+pass, tensor by tensor, less weights and gradients; peak memory is that of a fresh process.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
-import platform
-import resource
 import statistics
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from baseline import with_weights_of
+from machine import describe
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from torchgeo_cloudseg.losses import ClearSkyHintLoss, CloudCharbonnierLoss, SegmentationLoss
@@ -63,6 +69,7 @@ class Step:
     def __init__(self, student: nn.Module, teacher: nn.Module, device: str, amp: bool) -> None:
         self.student, self.teacher = student.to(device).train(), teacher.to(device).eval()
         self.losses = SegmentationLoss(), CloudCharbonnierLoss(), ClearSkyHintLoss()
+        self.compute = self.loss
         fused = isinstance(student, CloudSegNet) and device == 'cpu'
         self.optimizer = torch.optim.Adam(student.parameters(), lr=1e-4, fused=fused or None)
         self.device, self.amp = device, amp
@@ -81,37 +88,90 @@ class Step:
                 + hint(features, taught, clouds)
             )
 
+    def compiled(self) -> Step:
+        """The same step as one graph."""
+        self.compute = torch.compile(self.loss, fullgraph=True)
+        return self
+
     def __call__(self, batch: Batch) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-        self.loss(batch).backward()
+        self.compute(batch).backward()
         self.optimizer.step()
+
+
+@torch.no_grad()
+def keep_activations_alive(network: nn.Module) -> None:
+    """Weights as large as those of a trained network.
+
+    With the small ones of an untrained one, activations in evaluation mode fade to denormal
+    numbers, with which processors are many times slower.
+    """
+    for weight in network.parameters():
+        if weight.ndim > 1:
+            weight.normal_(std=(2 / weight[0].numel()) ** 0.5)
 
 
 def make_step(kind: str, encoder: str, device: str, amp: bool, checkpointing: bool) -> Step:
     torch.manual_seed(0)
     student = CloudSegNet(encoder, drop_path=0.0, activation_checkpointing=checkpointing)
     teacher = CloudSegNet(encoder, spatial_gate=False, reconstruct=False, drop_path=0.0)
+    for network in (student, teacher):
+        keep_activations_alive(network)
     pair: tuple[nn.Module, nn.Module] = student, teacher
     if kind == 'baseline':
         pair = with_weights_of(student), with_weights_of(teacher)
     return Step(*pair, device, amp)
 
 
-def kept_bytes(step: Step, batch: Batch) -> int:
-    """What autograd keeps for the backward pass, beside the parameters."""
-    parameters = {p.untyped_storage().data_ptr() for p in step.student.parameters()}
-    kept: dict[int, int] = {}
+class LiveBytes(TorchDispatchMode):
+    """Counts the memory of tensors that are made while it is active, for as long as they live."""
 
-    def pack(tensor: Tensor) -> Tensor:
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = self.now = 0
+        self._known: dict[int, weakref.ref[torch.UntypedStorage]] = {}
+
+    def __torch_dispatch__(  # noqa: D105
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for value in tree_leaves(result):
+            if isinstance(value, Tensor):
+                self._count(value.untyped_storage())
+        return result
+
+    def know(self, tensor: Tensor) -> None:
+        """Leave a tensor out, which was there before."""
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in parameters:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        self._known[storage._cdata] = weakref.ref(storage)
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss = step.loss(batch)
-    del loss
-    return sum(kept.values())
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._known:
+            return
+
+        def gone(_: Any) -> None:
+            del self._known[key]
+            self.now -= size
+
+        self._known[key] = weakref.ref(storage, gone)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+
+
+def activation_bytes(step: Step, batch: Batch) -> int:
+    """Peak memory of a forward and backward pass, beside weights, gradients and the batch."""
+    for parameter in step.student.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    gc.collect()
+    with LiveBytes() as live:
+        known = [*step.student.parameters(), *step.teacher.parameters(), *batch.values()]
+        known += [*step.student.buffers(), *step.teacher.buffers()]
+        known += [p.grad for p in step.student.parameters() if p.grad is not None]
+        for tensor in known:
+            live.know(tensor)
+        step.loss(batch).backward()
+    return live.peak
 
 
 def alternate(
@@ -150,52 +210,120 @@ def matmul_flops_per_second(device: str) -> float:
     return float(2 * 2048**3 / best)
 
 
+def inference(
+    ours: nn.Module, theirs: nn.Module, options: argparse.Namespace, rounds: int
+) -> dict[str, dict[str, float]]:
+    """Seconds per window for maps: ours in batches, the baseline's one at a time."""
+    many = inputs(options.windows, options.crop, options.device)
+    one = inputs(1, options.crop, options.device)
+
+    @torch.inference_mode()
+    def in_batches() -> None:
+        with torch.autocast(options.device, torch.bfloat16, enabled=options.amp):
+            ours(many['image'], many['image_sar'], reconstruct=False)
+
+    @torch.inference_mode()
+    def one_by_one() -> None:
+        with torch.autocast(options.device, torch.bfloat16, enabled=options.amp):
+            theirs(one['image'], one['image_sar'])
+
+    times = alternate({'ours': in_batches, 'baseline': one_by_one}, rounds, options.device)
+    times['ours'] = {unit: value / options.windows for unit, value in times['ours'].items()}
+    return times
+
+
 def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Everything about one encoder, batch and crop."""
     device, amp = options.device, options.amp
     batch = inputs(options.batch, options.crop, device)
-    kinds = {name: make_step(name, options.encoder, device, amp, False) for name in NAMES}
-    ours, theirs = kinds['ours'].student.eval(), kinds['baseline'].student.eval()
+    steps = {name: make_step(name, options.encoder, device, amp, False) for name in NAMES}
+    ours, theirs = steps['ours'].student.eval(), steps['baseline'].student.eval()
     window = batch['image'][:1], batch['image_sar'][:1]
     with torch.inference_mode():
         same = outputs(ours, *window)[0].sub(outputs(theirs, *window)[0]).abs().max()
-    print(f'largest difference of the logits: {float(same):.2e}')
-    result: dict[str, Any] = {'largest_logit_difference': float(same)}
-
-    @torch.inference_mode()
-    def ours_windows() -> None:
-        ours(batch8['image'], batch8['image_sar'], reconstruct=False)
-
-    @torch.inference_mode()
-    def their_window() -> None:
-        theirs(*window)
-
-    batch8 = inputs(options.windows, options.crop, device)
-    times = alternate({'ours': ours_windows, 'baseline': their_window}, options.rounds, device)
-    times['ours'] = {unit: value / options.windows for unit, value in times['ours'].items()}
-    result['inference_per_window'] = times
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         ours(*window)
-    flops = counter.get_total_flops()
-    result['student_gflop_per_window'] = flops / 1e9
-    result['matmul_gflop_per_s'] = matmul_flops_per_second(device) / 1e9
-
-    for step in kinds.values():
-        step.student.train()
-    checkpointed = make_step('ours', options.encoder, device, amp, True)
-    steps = {**kinds, 'ours, checkpointed': checkpointed}
-    result['step'] = alternate(
-        {name: lambda step=step: step(batch) for name, step in steps.items()},
-        options.rounds,
-        device,
-    )
-    result['kept_for_backward_mib'] = {
-        name: kept_bytes(step, batch) / 2**20 for name, step in steps.items()
+    flops, peak = counter.get_total_flops(), matmul_flops_per_second(device)
+    result: dict[str, Any] = {
+        'largest_logit_difference': float(same),
+        'inference_per_window': inference(ours, theirs, options, options.rounds),
+        'student_gflop_per_window': flops / 1e9,
+        'matmul_gflop_per_s': peak / 1e9,
     }
+    for step in steps.values():
+        step.student.train()
+    steps['ours, checkpointed'] = make_step('ours', options.encoder, device, amp, True)
+    result['activations_mib'] = {
+        name: activation_bytes(step, batch) / 2**20 for name, step in steps.items()
+    }
+    if options.compile:
+        steps['ours, compiled'] = make_step('ours', options.encoder, device, amp, False).compiled()
+    result['step'] = alternate(_calls(steps, batch), options.rounds, device)
+    # forward and backward cost three times the forward pass, the teacher once
+    needed = 4 * flops * options.batch
+    result['step_gflop'] = needed / 1e9
+    result['share_of_matmul_peak'] = {
+        name: needed / times['wall_s'] / peak for name, times in result['step'].items()
+    }
+    result['ratios'] = ratios(result)
     return result
 
 
+def _calls(steps: dict[str, Step], batch: Batch) -> dict[str, Callable[[], None]]:
+    return {name: partial(step, batch) for name, step in steps.items()}
+
+
+def ratios(result: dict[str, Any]) -> dict[str, float]:
+    """Ours to the baseline's."""
+    step, kept = result['step'], result['activations_mib']
+    found = {'inference_per_window': result['inference_per_window']}
+    values = {
+        name: part['ours']['wall_s'] / part['baseline']['wall_s'] for name, part in found.items()
+    }
+    for name in step.keys() - {'baseline'}:
+        values[f'step, {name}'] = step[name]['wall_s'] / step['baseline']['wall_s']
+    for name in kept.keys() - {'baseline'}:
+        values[f'activations, {name}'] = kept[name] / kept['baseline']
+    return {name: round(value, 3) for name, value in sorted(values.items())}
+
+
+def scaling(options: argparse.Namespace) -> dict[str, Any]:
+    """Step and window by batch, crop and encoder, one of them changed at a time."""
+    first = (options.encoder, options.batch, options.crop)
+    settings = dict.fromkeys(
+        [
+            first,
+            *((options.encoder, batch, options.crop) for batch in options.batches),
+            *((options.encoder, options.batch, crop) for crop in options.crops),
+            *((encoder, options.batch, options.crop) for encoder in options.encoders),
+        ]
+    )
+    rows = []
+    for encoder, batch_size, crop in settings:
+        batch = inputs(batch_size, crop, options.device)
+        kinds = {n: make_step(n, encoder, options.device, options.amp, False) for n in NAMES}
+        kept = {name: activation_bytes(step, batch) / 2**20 for name, step in kinds.items()}
+        times = alternate(_calls(kinds, batch), options.rounds, options.device)
+        networks = [kinds[name].student.eval() for name in NAMES]
+        here = argparse.Namespace(**{**vars(options), 'crop': crop})
+        row = {
+            'encoder': encoder,
+            'batch': batch_size,
+            'crop': crop,
+            'step': times,
+            'activations_mib': kept,
+            'inference_per_window': inference(*networks, here, options.rounds),
+        }
+        rows.append(row | {'ratios': ratios(row)})
+        print(encoder, batch_size, crop, rows[-1]['ratios'], file=sys.stderr)
+    return {'rows': rows}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument('what', nargs='?', choices=('step', 'scaling'), default='step')
     parser.add_argument('--encoder', default='mit_b4')
     parser.add_argument('--batch', type=int, default=2)
     parser.add_argument('--crop', type=int, default=160)
@@ -204,6 +332,10 @@ def main() -> None:
     parser.add_argument('--threads', type=int, default=os.cpu_count())
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--amp', action='store_true', help='bfloat16 autocast')
+    parser.add_argument('--compile', action='store_true', help='also compile our step')
+    parser.add_argument('--batches', type=int, nargs='+', default=[1, 2, 4], help='for scaling')
+    parser.add_argument('--crops', type=int, nargs='+', default=[128, 160, 224])
+    parser.add_argument('--encoders', nargs='+', default=['mit_b0', 'mit_b2', 'mit_b4'])
     parser.add_argument('--output', type=Path)
     parser.add_argument('--child', choices=NAMES, help=argparse.SUPPRESS)
     parser.add_argument('--checkpointing', action='store_true', help=argparse.SUPPRESS)
@@ -214,22 +346,20 @@ def main() -> None:
         batch = inputs(options.batch, options.crop, 'cpu')
         for _ in range(3):
             step(batch)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        # not from getrusage, which counts what the parent had when it started this process
+        status = Path('/proc/self/status').read_text()
+        print(int(status.split('VmHWM:')[1].split()[0]) / 1024)
         return
     result = {
-        'machine': {
-            'cpus': os.cpu_count(),
-            'processor': platform.processor() or platform.machine(),
-            'torch': torch.__version__,
-            'threads': options.threads,
-            'device': options.device,
-        },
+        'machine': describe() | {'torch_threads': options.threads, 'device': options.device},
         'encoder': options.encoder,
         'batch': options.batch,
         'crop': options.crop,
-        **measure(options),
+        'windows': options.windows,
+        'bfloat16': options.amp,
+        **{'step': measure, 'scaling': scaling}[options.what](options),
     }
-    if options.device == 'cpu':
+    if options.device == 'cpu' and options.what == 'step':
         result['peak_mib'] = {
             **{name: peak_mib(name, options, False) for name in NAMES},
             'ours, checkpointed': peak_mib('ours', options, True),

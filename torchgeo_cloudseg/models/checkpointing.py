@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -25,6 +28,28 @@ def run(module: nn.Module, *inputs: Tensor | int, checkpointing: bool) -> Tensor
     else:
         out = module(*inputs)
     return out
+
+
+Result = TypeVar('Result')
+
+
+def keep_inputs(function: Callable[..., Result], *inputs: Tensor | int) -> Result:
+    """Call a function without random numbers, keeping only its inputs for the backward pass.
+
+    What lies before its last product of matrices is computed again then, but not that product
+    itself: its inputs are all that the backward pass needs of it.
+
+    Args:
+        function: the function.
+        *inputs: what it is called with.
+
+    Returns:
+        what it returns.
+    """
+    kept: Result = checkpoint(
+        function, *inputs, use_reentrant=False, preserve_rng_state=False, determinism_check='none'
+    )
+    return kept
 
 
 def can_run_twice(module: nn.Module) -> bool:

@@ -10,6 +10,9 @@ Source: SegFormer (Xie et al., 2021).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from segmentation_models_pytorch.encoders import encoders as smp_encoders
@@ -18,7 +21,7 @@ from segmentation_models_pytorch.encoders import mix_transformer as smp_mit
 from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
-from .checkpointing import run
+from .checkpointing import keep_inputs, run
 
 #: The Mix Transformers that segmentation-models-pytorch knows.
 MIX_TRANSFORMERS = tuple(name for name in smp_encoders if name.startswith('mit_'))
@@ -90,8 +93,8 @@ class Attention(nn.Module):
         self.sr = PatchConv(source.sr) if source.sr_ratio > 1 else None
         self.norm = source.norm if source.sr_ratio > 1 else None
 
-    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
-        """Attend.
+    def project(self, x: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Queries, keys and values.
 
         Args:
             x: tokens of shape (B, H * W, C).
@@ -99,14 +102,27 @@ class Attention(nn.Module):
             width: width W of the map.
 
         Returns:
-            tokens of shape (B, H * W, C).
+            queries (B, H * W, C), and keys and values (B, N, 2C) of the N reduced tokens.
         """
         reduced = x
         if self.sr is not None and self.norm is not None:
             reduced = self.norm(self.sr(x, height, width))
-        q = torch.unflatten(self.q(x), 2, (self.num_heads, -1)).transpose(1, 2)
-        kv = torch.unflatten(self.kv(reduced), 2, (2, self.num_heads, -1))
-        k, v = kv.permute(2, 0, 3, 1, 4)
+        kv = self.kv(reduced)
+        # the last, which is not computed again where only inputs are kept
+        return self.q(x), kv
+
+    def forward(self, q: Tensor, kv: Tensor) -> Tensor:
+        """Attend.
+
+        Args:
+            q: queries (B, H * W, C).
+            kv: keys and values (B, N, 2C).
+
+        Returns:
+            tokens of shape (B, H * W, C).
+        """
+        q = torch.unflatten(q, 2, (self.num_heads, -1)).transpose(1, 2)
+        k, v = torch.unflatten(kv, 2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
         out: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
         return out
@@ -126,33 +142,52 @@ class Mlp(nn.Module):
         self.dwconv = source.dwconv.dwconv
         self.fc2 = source.fc2
 
-    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
-        """Transform each token with its neighbours.
+    def mix(self, x: Tensor, height: int, width: int) -> Tensor:
+        """Mix each token with its neighbours.
 
         Args:
-            x: tokens of shape (B, H * W, C).
+            x: tokens of shape (B, H * W, C'), widened by :attr:`fc1`.
             height: height H of the map.
             width: width W of the map.
 
         Returns:
+            tokens of shape (B, H * W, C').
+        """
+        return to_tokens(self.dwconv(to_map(x, height, width)))
+
+    def narrow(self, x: Tensor) -> Tensor:
+        """Nonlinearity, and back to the width of the tokens.
+
+        Args:
+            x: tokens of shape (B, H * W, C').
+
+        Returns:
             tokens of shape (B, H * W, C).
         """
-        x = to_tokens(self.dwconv(to_map(self.fc1(x), height, width)))
         out: Tensor = self.fc2(F.gelu(x))
         return out
 
 
 class Block(nn.Module):
-    """Attention and MLP, each after a layer norm and around a residual."""
+    """Attention and MLP, each after a layer norm and around a residual.
 
-    def __init__(self, source: smp_mit.Block, drop_path: float) -> None:
+    For the backward pass of a training step, the results of layer norms, of the reduction and of
+    the nonlinearity are computed again instead of kept: a third of the memory for next to no time.
+    """
+
+    def __init__(
+        self, source: smp_mit.Block, drop_path: float, activation_checkpointing: bool = False
+    ) -> None:
         """Initialize a new Block instance.
 
         Args:
             source: the module whose parameters to take over.
             drop_path: probability of leaving a branch out for a sample while training.
+            activation_checkpointing: the whole block is computed again, see
+                :class:`MixTransformerStage`; so nothing in it needs to be.
         """
         super().__init__()
+        self.recomputing = not activation_checkpointing
         self.norm1 = source.norm1
         self.attn = Attention(source.attn)
         self.norm2 = source.norm2
@@ -170,9 +205,26 @@ class Block(nn.Module):
         Returns:
             tokens of shape (B, H * W, C).
         """
-        x = x + self.drop_path(self.attn(self.norm1(x), height, width))
-        out: Tensor = x + self.drop_path(self.mlp(self.norm2(x), height, width))
+        lean = self.recomputing and self.training and torch.is_grad_enabled()
+        call: Callable[..., Any] = keep_inputs if lean else _call
+        q, kv = call(self._project, x, height, width)
+        x = x + self.drop_path(self.attn(q, kv))
+        wide = self.mlp.mix(call(self._widen, x), height, width)
+        out: Tensor = x + self.drop_path(call(self.mlp.narrow, wide))
         return out
+
+    def _project(self, x: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Queries, keys and values of tokens."""
+        return self.attn.project(self.norm1(x), height, width)
+
+    def _widen(self, x: Tensor) -> Tensor:
+        """Tokens as the MLP mixes them."""
+        wide: Tensor = self.mlp.fc1(self.norm2(x))
+        return wide
+
+
+def _call(function: Callable[..., Any], *inputs: Tensor | int) -> Any:
+    return function(*inputs)
 
 
 class MixTransformerStage(nn.Module):
@@ -199,7 +251,8 @@ class MixTransformerStage(nn.Module):
         super().__init__()
         self.patch_embed = nn.ModuleDict({'proj': patch_embed.proj, 'norm': patch_embed.norm})
         self.blocks = nn.ModuleList(
-            Block(block, rate) for block, rate in zip(blocks, drop_path, strict=True)
+            Block(block, rate, activation_checkpointing)
+            for block, rate in zip(blocks, drop_path, strict=True)
         )
         self.norm = norm
         self.activation_checkpointing = activation_checkpointing
