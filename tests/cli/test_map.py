@@ -20,6 +20,7 @@ from rasterio.transform import Affine
 from torchgeo_cloudseg.cli import main
 from torchgeo_cloudseg.datamodules import M3MCRDataModule
 from torchgeo_cloudseg.datasets.m3mcr_layout import LEGENDS
+from torchgeo_cloudseg.datasets.miniature import write_miniature_whuoptsar
 from torchgeo_cloudseg.trainers import CloudSegStudentTask, CloudSegTeacherTask, load_mapper
 
 CONFIGS = Path(__file__).parents[2] / 'experiments/m3mcr'
@@ -194,7 +195,9 @@ def test_errors_leave_no_half_file(
         assert not output.exists()
 
 
-def test_samples_are_plotted(miniature: Path, student_file: Path, tmp_path: Path) -> None:
+def test_samples_are_plotted(
+    miniature: Path, student_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     picture = tmp_path / 'sample.png'
     main(['plot', str(miniature), str(picture)])
     width = imread(picture).shape[1]
@@ -203,6 +206,14 @@ def test_samples_are_plotted(miniature: Path, student_file: Path, tmp_path: Path
     assert imread(picture).shape[1] > 1.3 * width
     with pytest.raises(SystemExit):
         main(['plot', str(miniature), str(picture), '--index=2'])
+    # a picture of the other data set, on which this checkpoint has nothing to say
+    whu = tmp_path / 'whu'
+    write_miniature_whuoptsar(whu)
+    main(['plot', str(whu), str(tmp_path / 'new' / 'whu.png'), '--split=train'])
+    assert imread(tmp_path / 'new' / 'whu.png').std() > 0.05
+    with pytest.raises(SystemExit):
+        main(['plot', str(whu), str(picture), '--split=train', f'--checkpoint={student_file}'])
+    assert 'expected 4, 2 and 11' in capsys.readouterr().err
 
 
 def test_clouds(scenes: dict[str, list[Path]], tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from matplotlib.image import imread
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 from rasterio.warp import transform as transform_points
@@ -413,6 +414,24 @@ def test_quicklook_of_a_scene_without_data(
     assert (read(out['classes']) == 255).all()
     assert np.isnan(read(out['confidence'])).all()
     assert network.windows == 0
+
+
+def test_quicklook_of_a_narrow_scene_has_room_for_its_legend(
+    make_scene, network, spec, tmp_path: Path
+) -> None:
+    scene = make_scene(900, 60)
+    out = predict_scene(
+        network, scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec,
+        options=MapOptions(products=['quicklook']),
+    )  # fmt: skip
+    picture = imread(out['quicklook'])[..., :3]
+    height, width = picture.shape[:2]
+    assert width > 0.8 * height
+    # the bottom holds the legend, and nothing of it touches the sides
+    legend = (picture[-height // 10 :] < 0.9).any(axis=(0, 2))
+    assert legend.any()
+    assert not legend[: width // 20].any()
+    assert not legend[-width // 20 :].any()
 
 
 def test_killed_run_resumes_to_the_same_pixels(make_scene, wobbly, spec, tmp_path: Path) -> None:

@@ -11,13 +11,20 @@ from rich.console import Console
 
 from ..datamodules.batch_reader import collate
 from ..datasets import M3MCR, WHUOPTSAR, ZonedDataset
+from ..datasets.m3mcr_layout import LEGENDS
+from ..inference import SceneSpec
+from ..inference.network import slide_scenes
 from ..inference.quicklook import map_figure
+from ..models import CloudSegNet
 from ..samplers import CenterSceneSampler
 from ..trainers import load_mapper
 from ..transforms import Rescale
 from .demo_report import save_figure
 
 PlottedDataset = WHUOPTSAR | ZonedDataset
+
+#: A network and what it expects of a scene.
+Mapper = tuple[CloudSegNet, SceneSpec]
 
 #: Longest side of a sample, in pixels.
 LARGEST_PX = 1024
@@ -54,24 +61,50 @@ def plot(
     matplotlib.use('Agg')
     if not source.exists():
         raise FileNotFoundError(f'{source}: no such file or folder. Check the path.')
+    if output.suffix.lower() != '.png':
+        raise ValueError(f'{output}: a picture is a PNG file; give it a name that ends in .png.')
     if source.is_dir():
-        figure = _sample_figure(_dataset(source, split, dataset), index, checkpoint)
+        mapper = None if checkpoint is None else load_mapper(checkpoint)
+        figure = _sample_figure(_dataset(source, split, dataset, mapper), index, mapper)
     else:
         figure = map_figure(source)
+    output.parent.mkdir(parents=True, exist_ok=True)
     save_figure(figure, output)
     Console().print(f'Written to {output}.', soft_wrap=True, markup=False, highlight=False)
 
 
 def _dataset(
-    root: Path, split: Literal['train', 'val', 'test'], name: str | None
+    root: Path, split: Literal['train', 'val', 'test'], name: str | None, mapper: Mapper | None
 ) -> PlottedDataset:
-    """The data set of a folder."""
+    """The data set of a folder, with the classes that a network knows."""
     if name is None:
         name = 'whuoptsar' if (root / 'lbl').is_dir() else 'm3mcr'
-    return WHUOPTSAR(root, split) if name == 'whuoptsar' else M3MCR.zoned(root, split=split)
+    if name == 'whuoptsar':
+        _check(root, mapper, WHUOPTSAR, [len(WHUOPTSAR.legend)])
+        return WHUOPTSAR(root, split)
+    levels = {len(legend): level for level, legend in LEGENDS.items()}
+    _check(root, mapper, M3MCR, list(levels))
+    level = 'level1' if mapper is None else levels[mapper[1].num_classes]
+    return M3MCR.zoned(root, split=split, classes=level)
 
 
-def _sample_figure(dataset: PlottedDataset, index: int, checkpoint: Path | None) -> Figure:
+def _check(
+    root: Path, mapper: Mapper | None, dataset: type[M3MCR | WHUOPTSAR], classes: list[int]
+) -> None:
+    """Refuse a network that was trained on other data."""
+    if mapper is None:
+        return
+    known, count = mapper[0].config.in_channels, mapper[1].num_classes
+    bands = len(dataset.all_bands), len(dataset.layers['image_sar'].bands)
+    if known != bands or count not in classes:
+        raise ValueError(
+            f'{root}: found {dataset.__name__} with {bands[0]} optical and {bands[1]} SAR bands '
+            f'and {" or ".join(map(str, classes))} classes, expected {known[0]}, {known[1]} and '
+            f'{count}, which the checkpoint knows. Give one that was trained on this data set.'
+        )
+
+
+def _sample_figure(dataset: PlottedDataset, index: int, mapper: Mapper | None) -> Figure:
     """A scene, or its middle if it is large, and what a network makes of it."""
     whole = CenterSceneSampler(dataset)
     large = max(whole.size_of(0)) > LARGEST_PX
@@ -80,20 +113,24 @@ def _sample_figure(dataset: PlottedDataset, index: int, checkpoint: Path | None)
         last = len(places) - 1
         raise ValueError(f'index={index}: expected 0 to {last}, the scenes of the split.')
     sample = dataset[places[index]]
-    if checkpoint is not None:
-        sample |= _predicted(sample, checkpoint)
+    if mapper is not None:
+        sample |= _predicted(sample, *mapper)
     figure: Figure = dataset.plot(sample, suptitle=places[index].scene)
     return figure
 
 
 @torch.no_grad()
-def _predicted(sample: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
+def _predicted(sample: dict[str, Any], network: CloudSegNet, spec: SceneSpec) -> dict[str, Any]:
     """Prediction and reconstruction of a scene, in stored units."""
-    network, _ = load_mapper(checkpoint)
     rescale = Rescale((M3MCR if 'mask_cloud' in sample else WHUOPTSAR).ranges)
     batch = rescale(collate([sample]))
-    output = network(batch['image'], batch['image_sar'], sample['mask'].shape[-2:])
-    found = {'prediction': output.logits[0].argmax(dim=0)}
-    if output.reconstruction is not None:
-        found['reconstruction'] = output.reconstruction[0]
+    step = spec.label_scale.denominator
+    logits, *images = slide_scenes(
+        network, batch['image'], batch['image_sar'], tuple(sample['mask'].shape[-2:]),
+        window=spec.window, stride=max(step, spec.window // 2 // step * step),
+        num_classes=spec.num_classes, reconstruct=network.config.reconstruct,
+    )  # fmt: skip
+    found = {'prediction': logits[0].argmax(dim=0)}
+    if images:
+        found['reconstruction'] = images[0][0]
     return rescale.inverse(found, {'reconstruction': 'image'})

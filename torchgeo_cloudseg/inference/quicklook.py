@@ -19,6 +19,12 @@ from .spec import MAP_NODATA, SceneSpec
 #: Longer side of a panel, in pixels of the picture.
 PANEL_PX = 900
 
+#: The same in inches.
+PANEL_INCHES = 5.5
+
+#: Least width of a figure, and columns of its legend, so that names are not cut off.
+LEGEND_INCHES, LEGEND_COLUMNS = 7.0, 4
+
 #: Share of the darkest and of the brightest pixels that the optical panel saturates.
 STRETCH_PERCENT = (2.0, 98.0)
 
@@ -35,33 +41,12 @@ def save_quicklook(path: Path, classes_path: Path, optical_path: str, spec: Scen
     classes = _read_small(classes_path, [1], smooth=False).data[0]
     panels = {
         'Optical image': _true_colour(optical_path, spec),
-        'Land cover': _paint(classes, spec),
+        'Land cover': _colour_table(spec)[classes],
     }
-    height, width = classes.shape
-    aspect = height / width
-    side = 5.5
-    figure = Figure(
-        figsize=(2 * min(side, side / aspect) + 0.3, min(side, side * aspect) + 1.1),
-        layout='constrained',
-    )
-    # no pyplot: nothing of a figure may stay behind in a process that maps many scenes
-    FigureCanvasAgg(figure)
-    for axes, (title, panel) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-        axes.imshow(panel, interpolation='nearest', extent=(0, width, height, 0))
-        axes.set_title(title)
-        axes.set_axis_off()
-    present = [value for value in np.unique(classes) if value != MAP_NODATA]
-    patches = []
-    for value in present:
-        red, green, blue = spec.class_colours[value]
-        colour = (red / 255, green / 255, blue / 255)
-        patches.append(Patch(facecolor=colour, label=spec.class_names[value]))
-    if (classes == MAP_NODATA).any():
-        patches.append(Patch(facecolor='white', edgecolor='0.6', label='no data'))
-    figure.legend(
-        handles=patches, loc='outside lower center', ncols=min(len(patches), 6), frameon=False
-    )
-    figure.savefig(path, dpi=PANEL_PX / side, format='png')
+    figure = _figure(panels, classes.shape)
+    names = dict(enumerate(spec.class_names))
+    _add_legend(figure, classes, _colour_table(spec), names, MAP_NODATA)
+    figure.savefig(path, dpi=PANEL_PX / PANEL_INCHES, format='png')
 
 
 def map_figure(path: Path) -> Figure:
@@ -79,7 +64,7 @@ def map_figure(path: Path) -> Figure:
     try:
         with rasterio.open(path) as raster:
             colours = raster.colormap(1)
-            names = json.loads(raster.tags().get('CLASS_NAMES', '{}'))
+            named = json.loads(raster.tags().get('CLASS_NAMES', '{}'))
             nodata = raster.nodata
         classes = _read_small(path, [1], smooth=False).data[0]
     except (rasterio.errors.RasterioIOError, ValueError) as error:
@@ -90,20 +75,57 @@ def map_figure(path: Path) -> Figure:
     table = np.array([colours.get(value, (0, 0, 0, 255))[:3] for value in range(256)], np.uint8)
     if nodata is not None:
         table[int(nodata)] = 255
-    height, width = classes.shape
-    side = 7.0 / max(height, width)
-    figure = Figure(figsize=(side * width + 0.3, side * height + 1.0), layout='constrained')
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    axes.imshow(table[classes], interpolation='nearest')
-    axes.set_axis_off()
-    present = [int(value) for value in np.unique(classes) if value != nodata]
-    patches = [
-        Patch(facecolor=table[value] / 255, label=names.get(str(value), f'class {value}'))
-        for value in present
-    ]
-    figure.legend(handles=patches, loc='outside lower center', ncols=6, frameon=False)
+    figure = _figure({'Land cover': table[classes]}, classes.shape)
+    names = {int(value): name for value, name in named.items()}
+    _add_legend(figure, classes, table, names, nodata)
     return figure
+
+
+def _figure(panels: dict[str, NDArray[Any]], size_px: tuple[int, ...]) -> Figure:
+    """Panels of the same ground side by side, with room for a legend."""
+    height, width = size_px
+    larger = max(height, width)
+    figure = Figure(
+        figsize=(
+            max(len(panels) * PANEL_INCHES * width / larger + 0.3, LEGEND_INCHES),
+            PANEL_INCHES * height / larger + 1.1,
+        ),
+        layout='constrained',
+    )
+    # no pyplot: nothing of a figure may stay behind in a process that maps many scenes
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(1, len(panels), squeeze=False)
+    for axes, (title, panel) in zip(grid[0], panels.items(), strict=True):
+        axes.imshow(panel, interpolation='nearest', extent=(0, width, height, 0))
+        axes.set_title(title)
+        # the frame shows where an image without data ends
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(color='0.6', linewidth=0.5)
+    return figure
+
+
+def _add_legend(
+    figure: Figure,
+    classes: NDArray[Any],
+    table: NDArray[Any],
+    names: dict[int, str],
+    nodata: float | None,
+) -> None:
+    """Legend of the values that occur."""
+    present = [int(value) for value in np.unique(classes)]
+    patches = [
+        Patch(facecolor=table[value] / 255, label=names.get(value, f'class {value}'))
+        for value in present
+        if value != nodata
+    ]
+    if nodata is not None and int(nodata) in present:
+        patches.append(Patch(facecolor='white', edgecolor='0.6', label='no data'))
+    figure.legend(
+        handles=patches,
+        loc='outside lower center',
+        ncols=min(len(patches), LEGEND_COLUMNS),
+        frameon=False,
+    )
 
 
 def _true_colour(path: str, spec: SceneSpec) -> NDArray[Any]:
@@ -124,12 +146,11 @@ def _true_colour(path: str, spec: SceneSpec) -> NDArray[Any]:
     return colours
 
 
-def _paint(classes: NDArray[Any], spec: SceneSpec) -> NDArray[Any]:
-    """Colours (H, W, 3) of class values (H, W)."""
+def _colour_table(spec: SceneSpec) -> NDArray[np.uint8]:
+    """Colours (256, 3) of class values."""
     table = np.full((256, 3), 255, dtype=np.uint8)
     table[: spec.num_classes] = spec.class_colours
-    painted: NDArray[Any] = table[classes]
-    return painted
+    return table
 
 
 def _read_small(path: str | Path, bands: list[int], smooth: bool) -> np.ma.MaskedArray[Any, Any]:
