@@ -25,7 +25,8 @@ def sample(seed: int, batch: int = 3, bands: int = 4) -> tuple[Tensor, Tensor, T
     target = torch.rand(batch, bands, 24, 20, generator=g)
     noise = 0.1 * torch.randn(target.shape, generator=g)
     clouds = torch.rand(batch, 24, 20, generator=g) < 0.4
-    return (target + noise).clamp(0, 1), target, clouds
+    # above 0: torchmetrics has no angle for a pixel that is 0 in every band
+    return (target + noise).clamp(0.001, 1), target, clouds
 
 
 def scores(metric: ReconstructionMetrics) -> dict[str, float]:
