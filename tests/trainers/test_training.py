@@ -311,5 +311,22 @@ def test_figures_and_losses_reach_tensorboard(fit: Any, teacher_file: Path, tmp_
     assert {*(f'train_{part}_loss' for part in PARTS), 'val_mIoU', 'val_loss'} <= {*tags['scalars']}
 
 
+@pytest.mark.parametrize('size', [(90, 75), (95, 64), (60, 61)])
+def test_scenes_whose_sides_do_not_scale(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    task = CloudSegTeacherTask(**SMALL, window=60, stride=30).eval()
+    height, width = size
+    images = {'image_clear': torch.rand(1, 4, height, width)}
+    images['image_sar'] = torch.rand(1, 2, height, width)
+    on_labels = (int(height * 0.3 + 0.5), int(width * 0.3 + 0.5))
+    for output in (on_labels, size):
+        logits = task.slide(images, output)
+        assert logits.shape == (1, 6, *output)
+        assert logits.isfinite().all()
+    probabilities = task.predict_step(images, 0)['probabilities']
+    assert probabilities is not None
+    torch.testing.assert_close(probabilities, task.slide(images, on_labels).softmax(dim=1))
+
+
 def test_monitor() -> None:
     assert (CloudSegTask.monitor, CloudSegTask.mode) == ('val_mIoU', 'max')

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..datasets.grid import size_at
 from ..models import CloudSegNet
 from .blend import Average
 from .plan import plan_windows
@@ -84,6 +85,7 @@ def slide_scenes(
     *,
     window: int,
     stride: int,
+    label_scale: Fraction,
     num_classes: int,
     reconstruct: bool = False,
 ) -> tuple[Tensor, ...]:
@@ -98,14 +100,19 @@ def slide_scenes(
         output_size: height h and width w of the label grid.
         window: side of the windows, in pixels.
         stride: distance between windows, in pixels.
+        label_scale: pixels of the label grid per image pixel, in training. Where *output_size* is
+            another, such as that of the images, its own scale counts.
         num_classes: number K of classes.
         reconstruct: reconstruct the cloud-free image, too.
 
     Returns:
         logits (B, K, h, w) and, where asked for, cloud-free images (B, C, H, W).
     """
-    height, width = optical.shape[-2:]
-    plan = plan_windows((height, width), window, stride, Fraction(output_size[0], height))
+    size = optical.shape[-2], optical.shape[-1]
+    # sides that do not scale to whole pixels are rounded: their ratio is not the scale
+    usual = output_size == tuple(size_at(side, label_scale) for side in size)
+    scale = label_scale if usual else Fraction(output_size[0], size[0])
+    plan = plan_windows(size, window, stride, scale)
     network = WindowNetwork(model, plan.scale, num_classes, reconstruct)
     plans = [plan, plan.at(1)] if reconstruct else [plan]
     return slide_images(network, optical, sar, plans, Average())

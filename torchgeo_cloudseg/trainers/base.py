@@ -1,6 +1,7 @@
 """What teacher and student have in common: network, optimiser, metrics, evaluation."""
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any, cast
 
 import matplotlib.pyplot as plt
@@ -12,6 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from .._compat import SemanticSegmentationTask
 from .._random import step_seed
+from ..datasets.grid import size_at
 from ..inference import SceneSpec
 from ..inference.network import slide_scenes
 from ..inference.spec import spec_from_dict, spec_to_dict
@@ -352,9 +354,9 @@ class CloudSegTask(SemanticSegmentationTask):
             batch.
         """
         optical, _ = self.inputs(batch)
-        scale = self.hparams['label_scale']
-        size = tuple(round(side * scale) for side in optical.shape[-2:])
-        probabilities = self.slide(batch, (size[0], size[1])).softmax(dim=1)
+        scale = Fraction(str(self.hparams['label_scale']))
+        height, width = (size_at(side, scale) for side in optical.shape[-2:])
+        probabilities = self.slide(batch, (height, width)).softmax(dim=1)
         kept = {key: batch.get(key) for key in ('bounds', 'transform')}
         return {'probabilities': probabilities, **kept}
 
@@ -389,6 +391,7 @@ class CloudSegTask(SemanticSegmentationTask):
             output_size,
             window=self.hparams['window'],
             stride=self.hparams['stride'],
+            label_scale=Fraction(str(self.hparams['label_scale'])),
             num_classes=self.hparams['num_classes'],
             reconstruct=reconstruct,
         )
