@@ -128,7 +128,8 @@ def _predicted(sample: dict[str, Any], network: CloudSegNet, spec: SceneSpec) ->
     logits, *images = slide_scenes(
         network, batch['image'], batch['image_sar'], tuple(sample['mask'].shape[-2:]),
         window=spec.window, stride=max(step, spec.window // 2 // step * step),
-        num_classes=spec.num_classes, reconstruct=network.config.reconstruct,
+        label_scale=spec.label_scale, num_classes=spec.num_classes,
+        reconstruct=network.config.reconstruct,
     )  # fmt: skip
     found = {'prediction': logits[0].argmax(dim=0)}
     if images:
