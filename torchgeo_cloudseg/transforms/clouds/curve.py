@@ -15,9 +15,6 @@ from .recipe import opacity
 
 Array = npt.NDArray[np.float64]
 
-#: Share of the sky that is cloudy on average where no cover is asked for.
-NATURAL_COVER = 0.5
-
 #: Opacity of the edge of a cloud without haze, relative to the opacity of its core.
 CLEAR_EDGE = 0.03
 
@@ -99,6 +96,8 @@ class OpacityCurve:
         Returns:
             bool tensor (B, H, W).
         """
+        if field.is_cpu:  # NumPy compares several times as fast
+            return torch.from_numpy(field.numpy() > self.level.astype(np.float32)[:, None, None])
         return field > per_sample(self.level, field)
 
     def alpha(self, field: Tensor) -> Tensor:
@@ -150,7 +149,7 @@ def image_quantiles(field: Tensor, parameters: Mapping[str, Array]) -> tuple[Arr
     """Edge and half opacity such that each image has the cover that it should.
 
     Args:
-        field: tensor (B, H, W).
+        field: tensor (B, H, W) on the CPU.
         parameters: ``cover`` and ``thin`` of each sample (B,).
 
     Returns:
@@ -160,16 +159,18 @@ def image_quantiles(field: Tensor, parameters: Mapping[str, Array]) -> tuple[Arr
     if pixels < FEWEST_PIXELS:
         return plane_quantiles(parameters)
     stride = max(1, int((pixels / SORTED_PIXELS) ** 0.5))
-    # NumPy sorts with vector instructions, several times as fast as PyTorch
-    ordered = np.sort(field[:, ::stride, ::stride].flatten(1).cpu().numpy(), axis=1)
-    cover, thick = shares_above(parameters)
-    share = cover
-    level = exceeded_by(ordered, share)
-    for _ in range(CORRECTIONS if stride > 1 else 0):
-        # correct the sampling error by what it makes of the whole image
-        share = np.clip(share + cover - _share_above(field, level), 0, 1)
-        level = exceeded_by(ordered, share)
-    return level, exceeded_by(ordered, thick)
+    shares = np.stack(shares_above(parameters), 1).tolist()
+    found = []
+    for image, (cover, thick) in zip(field.numpy(), shares, strict=True):
+        ordered = np.sort(image[::stride, ::stride], axis=None)
+        share, level = cover, exceeded_by(ordered, cover)
+        for _ in range(CORRECTIONS if stride > 1 else 0):
+            # correct the sampling error by what it makes of the whole image
+            share += cover - np.count_nonzero(image > np.float32(level)) / pixels
+            level = exceeded_by(ordered, share)
+        found.append((level, exceeded_by(ordered, thick)))
+    levels, halves = np.array(found).T
+    return levels, halves
 
 
 def shares_above(parameters: Mapping[str, Array]) -> tuple[Array, Array]:
@@ -184,31 +185,18 @@ def shares_above(parameters: Mapping[str, Array]) -> tuple[Array, Array]:
     return parameters['cover'], parameters['cover'] * (1 - parameters['thin'])
 
 
-def exceeded_by(ordered: npt.NDArray[np.float32], share: Array) -> Array:
-    """Values that a share of a sample exceeds.
+def exceeded_by(ordered: npt.NDArray[np.float32], share: float) -> float:
+    """Value that a share of a sample exceeds.
 
     Args:
-        ordered: array (B, N), ascending.
-        share: array (B,).
+        ordered: array (N,), ascending.
+        share: of the sample; outside of 0..1, the largest or smallest value is returned.
 
     Returns:
-        array (B,).
+        the value.
     """
-    count = ordered.shape[1]
     # value i of N stands at (i + 0.5) / N
-    position = np.clip((1 - share) * count - 0.5, 0, count - 1)
-    below = np.minimum(position.astype(np.int64), count - 2)
-    rows = np.arange(len(ordered))
-    low, high = ordered[rows, below], ordered[rows, below + 1]
-    value: Array = low + (high - low) * (position - below)
-    return value
-
-
-def _share_above(field: Tensor, level: Array) -> Array:
-    """Shares (B,) of the images (B, H, W) above the levels (B,)."""
-    if field.is_cpu:  # NumPy compares several times as fast
-        pairs = zip(field.numpy(), level.astype(np.float32), strict=True)
-        counts = np.array([np.count_nonzero(image > limit) for image, limit in pairs])
-    else:
-        counts = (field > per_sample(level, field)).count_nonzero((1, 2)).cpu().numpy()
-    return counts.astype(np.float64) / field[0].numel()
+    position = min(max((1 - share) * len(ordered) - 0.5, 0), len(ordered) - 1)
+    below = min(int(position), len(ordered) - 2)
+    low, high = ordered[below : below + 2].tolist()
+    return low + (high - low) * (position - below)

@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from .blend import CloudLayers, blend
-from .curve import NATURAL_COVER, OpacityCurve, image_quantiles, per_sample, plane_quantiles
+from .curve import OpacityCurve, image_quantiles, per_sample, plane_quantiles
 from .hashing import uniforms
 from .noise import Grid, PlaneNoise
-from .recipe import RANGES, CloudRecipe, high, low
+from .recipe import RANGES, CloudRecipe
 
 Array = npt.NDArray[np.float64]
 
@@ -98,7 +98,7 @@ class CloudField:
             )
         noise, grid = plane_noise(recipe, min(pixel)), Grid(*size, pixel)
         parameters = draw_parameters(recipe, seeds)
-        drawn = noise.render(seeds, grid, device=torch.device(device))
+        drawn = noise.render(seeds, grid)
         if recipe.cover is None:
             quantiles = plane_quantiles(parameters)
         else:
@@ -171,12 +171,10 @@ class CloudField:
         if self.drawn is not None and grid in (None, self.grid):
             thickness = self.drawn.to(device)
         else:
-            thickness = self.noise.render(self.seeds, grid or self.grid, device=device)
+            thickness = self.noise.render(self.seeds, grid or self.grid).to(device)
         # the sun is a disc, and air scatters: shadows lack the finest detail
-        shaded = self.noise.render(
-            self.seeds, grid or self.grid, self.shadow_shift, smoothing=2, device=device
-        )
-        shadow = self.curve.alpha(shaded)
+        shaded = self.noise.render(self.seeds, grid or self.grid, self.shadow_shift, smoothing=2)
+        shadow = self.curve.alpha(shaded.to(device))
         shadow *= per_sample(self.parameters['shadow_strength'], shadow)
         return CloudLayers(self.curve.mask(thickness), self.curve.alpha(thickness), shadow)
 
@@ -304,8 +302,6 @@ def draw_parameters(recipe: CloudRecipe, seeds: Sequence[int]) -> dict[str, Arra
     Returns:
         arrays (B,) by parameter.
     """
-    spans = [getattr(recipe, name) for name in RANGES]
-    spans = [NATURAL_COVER if span is None else span for span in spans]
-    lows, highs = np.array([[low(span), high(span)] for span in spans]).T
+    lows, highs = recipe.limits
     drawn = lows + (highs - lows) * uniforms(seeds, PARAMETER_STREAM, len(RANGES))
     return dict(zip(RANGES, drawn.T, strict=True))

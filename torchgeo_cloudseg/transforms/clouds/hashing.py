@@ -6,6 +6,7 @@ They are the same in every process and in every order of evaluation.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,8 @@ GOLDEN, FIRST, SECOND = (
 )
 SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
 
-#: Multipliers of a 32-bit mixer with low bias (C. Wellons, "Prospecting for hash functions").
-LOW_BIAS = np.uint32(0x7FEB352D), np.uint32(0x846CA68B)
+#: An odd multiplier of a 32-bit mixer with low bias (C. Wellons, "Prospecting for hash functions").
+LOW_BIAS = np.uint32(0x7FEB352D)
 
 WORD = 1 << 64
 
@@ -63,8 +64,13 @@ def streams(seeds: Sequence[int], names: npt.NDArray[np.uint64]) -> npt.NDArray[
     Returns:
         keys (B, N).
     """
-    roots = splitmix(np.array([seed % WORD for seed in seeds], np.uint64))
+    roots = np.array([_root(seed) for seed in seeds], np.uint64)
     return splitmix(roots[:, None] ^ names * SECOND)
+
+
+@lru_cache(maxsize=1024)  # a draw of clouds asks for several sets of streams of the same seeds
+def _root(seed: int) -> int:
+    return int(splitmix(np.array([seed % WORD], np.uint64))[0])
 
 
 def uniforms(seeds: Sequence[int], first: int, count: int) -> npt.NDArray[np.float64]:
@@ -82,18 +88,24 @@ def uniforms(seeds: Sequence[int], first: int, count: int) -> npt.NDArray[np.flo
     return (keys >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def mix(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """Spread 32-bit integers over all 32-bit integers, one to one, in place.
+def cross(rows: npt.NDArray[np.uint32], columns: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
+    """Independent numbers for all pairs of a row and a column.
+
+    Odd numbers are multiplied and the bits mixed (multiply-shift hashing, Dietzfelbinger et al.
+    1997, J. Algorithms 25, 19).
 
     Args:
-        keys: any integers; they are overwritten.
+        rows: one hashed number per row (N,).
+        columns: one hashed number per column (M,).
 
     Returns:
-        the same array.
+        whole numbers over the range of int32, array (N, M).
     """
-    keys ^= keys >> 16
-    keys *= LOW_BIAS[0]
-    keys ^= keys >> 15
-    keys *= LOW_BIAS[1]
-    keys ^= keys >> 16
-    return keys
+    mixed = (rows | 1)[:, None] * (columns | 1)
+    scratch = mixed >> 16
+    mixed ^= scratch
+    mixed *= LOW_BIAS
+    # float32 takes the same room
+    values = scratch.view(np.float32)
+    values[...] = mixed.view(np.int32)
+    return values

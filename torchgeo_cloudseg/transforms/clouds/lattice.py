@@ -1,17 +1,23 @@
-"""Cubic B-splines with hashed coefficients on nested square lattices."""
+"""Cubic B-splines with hashed coefficients on nested square lattices.
+
+All of it is computed on the host, one sample at a time: the products are so small that it takes
+longer to share them out over cores, or to launch them on a device, than to do them.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from .hashing import mix, splitmix, streams
+from .hashing import cross, splitmix, streams
+
+Array = npt.NDArray[np.float32]
 
 #: Two-scale relation of cubic B-splines: B(t) is the sum over k = -2..2 of this times B(2t - k).
 SUBDIVISION = np.array([1, 4, 6, 4, 1]) / 8
@@ -20,197 +26,194 @@ SUBDIVISION = np.array([1, 4, 6, 4, 1]) / 8
 #: barely carry; with them, edges of clouds would tend to follow its rows and columns.
 FILTER = np.array([1, 4, 1]) / 6
 
-#: Rows of a matrix that are multiplied at once: it is zero off a narrow band.
-CHUNK = 96
-
-#: Width of that band where splines are interpolated, and where they are refined.
-INTERPOLATED, REFINED = 7, 5
+#: Rows that are computed by one matrix product. They depend on a few neighbours only: longer
+#: blocks would multiply by more zeros, shorter ones take more products.
+BLOCK = 16
 
 
-@dataclass(frozen=True, eq=False)
-class Points:
-    """A grid of points, one per sample, and the nodes of a lattice that it depends on.
+class Nodes(NamedTuple):
+    """Consecutive nodes of a lattice along one axis.
 
     Attributes:
-        first: row and column of the first point (B, 2), in units of the lattice.
-        step: distance of the points along rows and columns in these units.
-        count: rows and columns of points.
-        smooth: whether coefficients pass :data:`FILTER` first.
+        start: position of the first one.
+        count: how many.
     """
 
-    first: npt.NDArray[np.float64]
-    step: tuple[float, float]
-    count: tuple[int, int]
+    start: int
+    count: int
+
+    @property
+    def coarser(self) -> Nodes:
+        """Nodes of the lattice twice as wide that these depend on."""
+        return Nodes((self.start + 1) // 2 - 2, _blocks(self.count) * BLOCK // 2 + 4)
+
+    def refine(self, coefficients: Array, smooth: bool) -> Array:
+        """Express splines on the coarser lattice by splines on this one.
+
+        Args:
+            coefficients: array (coarser nodes, N).
+            smooth: whether they pass :data:`FILTER` first.
+
+        Returns:
+            array (nodes, N).
+        """
+        odd = self.start - 2 * self.coarser.start - 3
+        return _product(_refinement(odd, smooth), coefficients, BLOCK // 2, self.count)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Evenly spaced points along one axis.
+
+    Attributes:
+        first: the first point, in units of the lattice.
+        step: distance of the points in these units.
+        count: how many.
+        smooth: whether coefficients pass :data:`FILTER` before they are interpolated.
+    """
+
+    first: float
+    step: float
+    count: int
     smooth: bool
 
     @property
-    def nodes(self) -> tuple[int, int]:
-        """Rows and columns of nodes, the same for all samples."""
-        rows, columns = (
-            int((count - 1) * step) + 7 for count, step in zip(self.count, self.step, strict=True)
-        )
-        return rows, columns
+    def nodes(self) -> Nodes:
+        """Nodes of the lattice that the points depend on."""
+        last = int((_blocks(self.count) - 1) * BLOCK * self.step)
+        return Nodes(math.floor(self.first) - 2, last + self._reach)
 
     @property
-    def start(self) -> npt.NDArray[np.int64]:
-        """Row and column of the first node (B, 2)."""
-        return np.floor(self.first).astype(np.int64) - 2
+    def _periodic(self) -> bool:
+        """Whether nodes lie alike under all blocks of points."""
+        return (BLOCK * self.step).is_integer()
 
     @property
-    def on_nodes(self) -> bool:
-        """Whether every point is a node, where only three splines per axis are not zero."""
-        return self.step == (1.0, 1.0) and not self.smooth and not (self.first % 1).any()
+    def _reach(self) -> int:
+        """Number of nodes that a block of points depends on."""
+        return int((BLOCK - 1) * self.step) + (7 if self._periodic else 8)
 
-    def interpolate(self, coefficients: Tensor) -> Tensor:
-        """Values of the spline at the points.
+    def interpolate(self, coefficients: Array) -> Array:
+        """Values of splines at the points.
 
         Args:
-            coefficients: tensor (B, rows, columns) of nodes; (rows, columns) for one sample.
+            coefficients: array (nodes, N).
 
         Returns:
-            tensor (B, rows, columns) of points, likewise.
+            array (points, N).
         """
-        if self.on_nodes:
-            for axis, count in ((-1, self.count[1]), (-2, self.count[0])):
-                left, middle, right = (coefficients.narrow(axis, i, count) for i in (1, 2, 3))
-                coefficients = (left + right).add_(middle, alpha=4).mul_(1 / 6)
-            return coefficients
-        offsets = (self.first - self.start).T.tolist()
-        rows, columns = (
-            _stacked(
-                [_spline_basis(count, nodes, step, offset, self.smooth) for offset in along]
-            ).to(coefficients.device)
-            for count, nodes, step, along in zip(
-                self.count, self.nodes, self.step, offsets, strict=True
-            )
-        )
-        across = _banded_product(columns, coefficients.mT, self.step[1], INTERPOLATED)
-        return _banded_product(rows, across.mT, self.step[0], INTERPOLATED)
+        offset = self.first - self.nodes.start
+        if self.step == 1 and offset == 2 and not self.smooth:
+            # every point is a node, where only three splines are not zero
+            before, here, after = (coefficients[i : i + self.count] for i in (1, 2, 3))
+            values = before + after
+            values += 4 * here
+            values /= 6
+            return values
+        if self._periodic:
+            matrix = _spline_basis(1, self._reach, self.step, offset, self.smooth)[0]
+            return _product(matrix, coefficients, int(BLOCK * self.step), self.count)
+        blocks = _blocks(self.count)
+        matrices = _spline_basis(blocks, self._reach, self.step, offset, self.smooth)
+        nodes = _first_nodes(blocks, self.step)[:, None] + np.arange(self._reach)
+        product: Array = matrices @ coefficients[nodes]
+        return product.reshape(-1, product.shape[-1])[: self.count]
 
 
-def spline_coefficients(
-    seeds: Sequence[int],
-    weights: Sequence[float],
-    filtered: int,
-    points: Points,
-    device: torch.device,
-) -> Tensor:
-    """Sum of the splines of all lattices, as a spline on the finest.
+def random_splines(
+    seed: int, weights: Sequence[float], filtered: int, rows: Axis, columns: Axis
+) -> Array:
+    """Sum of splines with random coefficients on several lattices.
 
     Args:
-        seeds: one seed per sample (B).
+        seed: of the coefficients.
         weights: factor of each lattice for integers over the range of int32, coarse to fine.
         filtered: number of lattices, from the coarsest, that pass :data:`FILTER`.
-        points: where the spline is wanted, in units of the finest lattice.
-        device: where to compute.
+        rows: where the sum is wanted, in units of the finest lattice.
+        columns: likewise.
 
     Returns:
-        float32 tensor (B, rows, columns), or without the first axis for one sample.
+        array (rows, columns).
     """
-    starts, counts = [points.start], [points.nodes]
+    levels = [(rows.nodes, columns.nodes)]
     for _ in weights[1:]:
         # each lattice has just the nodes on which the next one depends
-        starts.append((starts[-1] + 1) // 2 - 2)
-        counts.append((_coarser(counts[-1][0]), _coarser(counts[-1][1])))
-    starts, counts = starts[::-1], counts[::-1]
-    noise = _white_noise(seeds, starts, tuple(counts), device)
-    coefficients = noise[0] * weights[0]
-    for level in range(1, len(weights)):
-        odd = (starts[level] - 2 * starts[level - 1] - 3).T.tolist()
-        down, across = (
-            _stacked([_refinement(count, offset, level <= filtered) for offset in along]).to(device)
-            for count, along in zip(counts[level], odd, strict=True)
-        )
-        half = _banded_product(across, coefficients.mT, 0.5, REFINED)
-        finer = _banded_product(down, half.mT, 0.5, REFINED)
-        coefficients = finer.add_(noise[level], alpha=weights[level])
-    return coefficients
+        down, across = levels[-1]
+        levels.append((down.coarser, across.coarser))
+    levels.reverse()
+    noise = _white_noise(seed, tuple(levels))
+    for level, (down, across) in enumerate(levels):
+        noise[level] *= weights[level]
+        if level > 0:
+            smooth = level <= filtered
+            half = across.refine(noise[level - 1].T, smooth)
+            noise[level] += down.refine(half.T, smooth)
+    return rows.interpolate(columns.interpolate(noise[-1].T).T)
 
 
-def _white_noise(
-    seeds: Sequence[int],
-    starts: Sequence[npt.NDArray[np.int64]],
-    counts: tuple[tuple[int, int], ...],
-    device: torch.device,
-) -> list[Tensor]:
-    """Independent numbers over the range of int32 on each lattice: tensors (B, rows, columns)."""
-    level, index = _numbering(counts)
-    # levels are numbered from the coarsest, which is the same at all resolutions
-    keys = streams(seeds, np.arange(2 * len(counts), dtype=np.uint64))
-    keys += np.concatenate(starts, 1).view(np.uint64)
-    hashed = (splitmix(keys[:, level] + index) >> np.uint64(32)).astype(np.uint32)
-    sizes = [rows * columns for rows, columns in counts]
-    crossed = np.empty((len(seeds), sum(sizes)), np.uint32)
-    node = cell = 0
-    for (rows, columns), size in zip(counts, sizes, strict=True):
-        middle, end = node + rows, node + rows + columns
-        np.bitwise_xor(
-            hashed[:, node:middle, None],
-            hashed[:, None, middle:end],
-            out=crossed[:, cell : cell + size].reshape(-1, rows, columns),
-        )
-        node, cell = end, cell + size
-    values = torch.from_numpy(mix(crossed).view(np.int32).astype(np.float32)).to(device)
-    shape = () if len(seeds) == 1 else (len(seeds),)
-    parts = torch.split(values, sizes, 1)
-    return [part.view(*shape, *count) for part, count in zip(parts, counts, strict=True)]
+def _white_noise(seed: int, levels: Sequence[tuple[Nodes, Nodes]]) -> list[Array]:
+    """Independent numbers over the range of int32 on the nodes of each lattice."""
+    starts, counts = zip(*(nodes for level in levels for nodes in level), strict=True)
+    axis, index, lines = _numbering(counts)
+    # lattices are numbered from the coarsest, which is the same at all resolutions
+    keys = streams([seed], np.arange(len(starts), dtype=np.uint64))[0]
+    keys += np.array(starts).view(np.uint64)
+    hashed = (splitmix(keys[axis] + index) >> np.uint64(32)).astype(np.uint32)
+    pairs = zip(lines[::2], lines[1::2], strict=True)
+    return [cross(hashed[down], hashed[across]) for down, across in pairs]
 
 
 @lru_cache(maxsize=64)
 def _numbering(
-    counts: tuple[tuple[int, int], ...],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
-    """Which axis of which level each row and column belongs to, and its place there."""
-    along = [count for pair in counts for count in pair]
-    index = np.concatenate([np.arange(count, dtype=np.uint64) for count in along])
-    return np.repeat(np.arange(len(along)), along), index
+    counts: tuple[int, ...],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64], list[slice]]:
+    """Nodes of all axes in a row: the axis of each, its place there, and where axes lie."""
+    index = np.concatenate([np.arange(count, dtype=np.uint64) for count in counts])
+    ends = np.cumsum(counts).tolist()
+    lines = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
+    return np.repeat(np.arange(len(counts)), counts), index, lines
 
 
-def _banded_product(matrix: Tensor, values: Tensor, step: float, reach: int) -> Tensor:
-    """Product with a matrix of which row *i* is zero before column *i* step and *reach* beyond it.
+def _product(matrix: Array, values: Array, stride: int, count: int) -> Array:
+    """Product with a matrix that consists of the same block again and again, and of zeros.
 
     Args:
-        matrix: tensor (..., n, m).
-        values: tensor (..., m, k).
-        step: columns per row.
-        reach: number of columns that can be other than zero, from the one at *i* step, rounded
-            down.
+        matrix: the block, array (BLOCK, M).
+        values: array (N, K).
+        stride: columns from one block to the next.
+        count: number of rows R of the product.
 
     Returns:
-        tensor (..., n, k).
+        array (R, K).
     """
-    count = matrix.shape[-2]
-    if count <= CHUNK:
-        return matrix @ values
-    parts = []
-    for begin in range(0, count, CHUNK):
-        end = min(begin + CHUNK, count)
-        low, high = int(begin * step), int((end - 1) * step) + reach
-        parts.append(matrix[..., begin:end, low:high] @ values[..., low:high, :])
-    return torch.cat(parts, -2)
+    blocks, (rows, columns) = _blocks(count), values.strides
+    shape = blocks, matrix.shape[1], values.shape[1]
+    # blocks see overlapping parts of the values
+    parts: Array = np.ndarray(shape, np.float32, values, 0, (stride * rows, rows, columns))
+    product: Array = matrix @ parts
+    return product.reshape(-1, shape[2])[:count]
 
 
-def _stacked(matrices: list[Tensor]) -> Tensor:
-    """Matrices of all samples as one tensor (B, n, m); a single one as it is, (n, m)."""
-    return matrices[0] if len(matrices) == 1 else torch.stack(matrices)
+def _blocks(count: int) -> int:
+    """Number of blocks of that many rows in all."""
+    return -(-count // BLOCK)
 
 
-def _coarser(count: int) -> int:
-    """Nodes of a lattice on which any *count* neighbours on the next finer one depend."""
-    return (count + 1) // 2 + 4
+def _first_nodes(blocks: int, step: float) -> npt.NDArray[np.int64]:
+    """First node under each block of points (blocks,)."""
+    return np.floor(np.arange(blocks) * BLOCK * step).astype(np.int64)
 
 
-@lru_cache(maxsize=256)
-def _refinement(count: int, odd: int, smooth: bool) -> Tensor:
-    """Matrix that expresses a spline on the next finer lattice.
+@lru_cache(maxsize=4)
+def _refinement(odd: int, smooth: bool) -> Array:
+    """Matrix that expresses splines by splines on the next finer lattice.
 
     Args:
-        count: nodes of the finer lattice.
-        odd: its first index, less twice that of the coarser lattice, less three.
+        odd: first index on the finer lattice, less twice that on the coarser one, less three.
         smooth: whether coarse coefficients pass :data:`FILTER` first.
 
     Returns:
-        matrix (count, coarser count) of which every row sums to one.
+        matrix (BLOCK, BLOCK / 2 + 4) of which every row sums to one.
     """
     mask = SUBDIVISION
     if smooth:
@@ -218,32 +221,34 @@ def _refinement(count: int, odd: int, smooth: bool) -> Tensor:
         spread[::2] = FILTER
         mask = np.convolve(mask, spread)
     middle = len(mask) // 2
-    distance = np.abs(np.arange(count)[:, None] + odd + 3 - 2 * np.arange(_coarser(count)))
+    distance = np.abs(np.arange(BLOCK)[:, None] + odd + 3 - 2 * np.arange(BLOCK // 2 + 4))
     half = np.append(mask[middle:], 0).astype(np.float32)
-    return torch.from_numpy(half[np.minimum(distance, middle + 1)])
+    return half[np.minimum(distance, middle + 1)]
 
 
 @lru_cache(maxsize=128)
-def _spline_basis(count: int, nodes: int, step: float, offset: float, smooth: bool) -> Tensor:
-    """Cubic B-splines at evenly spaced points.
+def _spline_basis(blocks: int, reach: int, step: float, offset: float, smooth: bool) -> Array:
+    """Cubic B-splines at evenly spaced points, in blocks.
 
     Args:
-        count: number of points.
-        nodes: number of splines, centred at 0, 1, 2, ...
+        blocks: number of blocks.
+        reach: number of splines of each block, centred at the first node under it, and so on.
         step: distance of the points.
         offset: position of the first point, in [2, 3).
         smooth: whether coefficients pass :data:`FILTER` first.
 
     Returns:
-        float32 matrix (count, nodes) of which every row sums to one.
+        matrices (blocks, BLOCK, reach) of which every row sums to one.
     """
-    position = offset + step * np.arange(count)
+    points = offset + step * np.arange(blocks * BLOCK).reshape(blocks, BLOCK)
+    position = points - _first_nodes(blocks, step)[:, None]
     left = np.floor(position).astype(np.int64)
     u = position - left
     v = 1 - u
     splines = np.stack([v**3, 3 * u**3 - 6 * u**2 + 4, 3 * v**3 - 6 * v**2 + 4, u**3]) / 6
-    basis = np.zeros((count, nodes), np.float32)
+    basis = np.zeros((blocks, BLOCK, reach), np.float32)
+    block, row = np.indices((blocks, BLOCK))
     for shift, share in zip((-1, 0, 1), FILTER if smooth else (0, 1, 0), strict=True):
         for node, spline in zip((-1, 0, 1, 2), splines, strict=True):
-            basis[np.arange(count), left + node + shift] += share * spline
-    return torch.from_numpy(basis)
+            basis[block, row, left + node + shift] += share * spline
+    return basis

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .lattice import Points, spline_coefficients
+from .lattice import Axis, random_splines
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,6 @@ class PlaneNoise:
         grid: Grid,
         shift: npt.NDArray[np.float64] | None = None,
         smoothing: int = 0,
-        device: torch.device | None = None,
     ) -> Tensor:
         """Evaluate the field at pixel centres.
 
@@ -185,31 +184,30 @@ class PlaneNoise:
             grid: where.
             shift: array (B, 2), metres by which each sample is moved down and to the right.
             smoothing: number of finest lattices to leave out.
-            device: where to compute.
 
         Returns:
-            float32 tensor (B, H, W) with mean 0 and variance 1 over many seeds.
+            float32 tensor (B, H, W) on the CPU, with mean 0 and variance 1 over many seeds.
         """
-        device = device or torch.device('cpu')
-        shift = np.zeros((len(seeds), 2)) if shift is None else shift
-        if device.type == 'cpu' and len(seeds) > 1:
-            # one by one: in a batch, matrix products could differ in the last bit
-            alone = zip(seeds, shift[:, None], strict=True)
-            return torch.cat([self.render([seed], grid, by, smoothing) for seed, by in alone])
         lattices = self.lattices(min(grid.pixel_size))
         lattices = lattices[: max(1, len(lattices) - smoothing)]
-        spacing = self.finest * 2.0 ** lattices[-1]
-        step = np.array(grid.pixel_size) / spacing
-        # nodes of the finest lattice are pixel centres of the draw, where splines keep most detail
-        origin = np.array([grid.top, grid.left]) - 0.5 * self.finest
-        first = (origin - shift) / spacing + 0.5 * step
-        points = Points(
-            np.round(first * PHASES) / PHASES,
-            (float(step[0]), float(step[1])),
-            (grid.height, grid.width),
-            smooth=lattices[-1] > 0,
-        )
         weights = [self.weight(lattice) for lattice in lattices]
         filtered = sum(lattice > 0 for lattice in lattices)
-        coefficients = spline_coefficients(seeds, weights, filtered, points, device)
-        return points.interpolate(coefficients).view(len(seeds), grid.height, grid.width)
+        shifts = [(0.0, 0.0)] * len(seeds) if shift is None else shift.tolist()
+        fields = [
+            random_splines(
+                seed,
+                weights,
+                filtered,
+                self._axis(lattices[-1], grid.top - down, grid.pixel_size[0], grid.height),
+                self._axis(lattices[-1], grid.left - right, grid.pixel_size[1], grid.width),
+            )
+            for seed, (down, right) in zip(seeds, shifts, strict=True)
+        ]
+        return torch.from_numpy(fields[0][None] if len(fields) == 1 else np.stack(fields))
+
+    def _axis(self, lattice: int, edge: float, pixel_size: float, count: int) -> Axis:
+        """Pixel centres along one axis on a lattice; *edge* is that of the first pixel."""
+        spacing = self.finest * 2.0**lattice
+        # nodes of the finest lattice are pixel centres of the draw, where splines keep most detail
+        first = (edge - 0.5 * self.finest + 0.5 * pixel_size) / spacing
+        return Axis(round(first * PHASES) / PHASES, pixel_size / spacing, count, smooth=lattice > 0)

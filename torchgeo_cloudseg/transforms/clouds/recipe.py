@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -13,6 +14,9 @@ import numpy.typing as npt
 
 #: A number, or the ends of a range from which every sample draws its own.
 Span = float | tuple[float, float]
+
+#: Share of the sky that is cloudy on average where no cover is asked for.
+NATURAL_COVER = 0.5
 
 Thickness = TypeVar('Thickness', float, npt.NDArray[np.float64])
 
@@ -111,6 +115,13 @@ class CloudRecipe:
                 raise ValueError(
                     f'{name}={value!r}: expected {unit}, from {lowest:g} to {highest:g}.'
                 )
+
+    @cached_property
+    def limits(self) -> npt.NDArray[np.float64]:
+        """Lower and upper end of every range: array (2, N) in the order of :data:`RANGES`."""
+        spans = [getattr(self, name) for name in RANGES]
+        spans = [NATURAL_COVER if span is None else span for span in spans]
+        return np.array([[low(span), high(span)] for span in spans]).T
 
     @classmethod
     def preset(cls, name: str, **changes: Span | Sequence[float] | None) -> CloudRecipe:
