@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchgeo_cloudseg.transforms.clouds.hashing import combine, uniforms
-from torchgeo_cloudseg.transforms.clouds.noise import FILTERED, SPLINE, Grid, PlaneNoise
+from torchgeo_cloudseg.transforms.clouds.noise import (
+    FILTERED,
+    HASH_DEVIATION,
+    SPLINE,
+    Grid,
+    PlaneNoise,
+)
+from torchgeo_cloudseg.transforms.clouds.white_noise import white_noise
 
 NOISE = PlaneNoise(600.0, (2.7, 2.7), 50.0, 10.0)
 PLACE = Grid(200, 240, (10.0, 10.0))
@@ -119,6 +126,30 @@ def test_seeds_are_independent():
     correlation = torch.corrcoef(field[:3].flatten(1)).fill_diagonal_(0)
     assert correlation.abs().max() < 0.4
     assert NOISE.render([7], PLACE).var() > 0.2
+
+
+def test_coefficients_are_white():
+    """No direction, no pair of rows and no place has anything in common."""
+    power, largest = np.zeros((128, 128)), []
+    for seed in range(200):
+        (numbers,) = white_noise(seed, (-50, 7), (128, 128))
+        numbers = numbers / HASH_DEVIATION
+        power += np.abs(np.fft.fft2(numbers)) ** 2 / numbers.size
+        for lines in (numbers, numbers.T):
+            largest.append(np.abs(np.corrcoef(lines) - np.eye(128)).max())
+    power /= 200
+    assert power.mean() == pytest.approx(1, abs=0.01)
+    # the power of white noise is exponentially distributed
+    assert power.std() == pytest.approx(200**-0.5, rel=0.1)
+    assert power.max() < 1.4
+    assert np.mean(largest) == pytest.approx(0.35, abs=0.03)
+
+
+def test_numbers_do_not_depend_on_the_window():
+    whole = white_noise(9, (-3, 40, 5, -8), (30, 20, 9, 12))
+    part = white_noise(9, (-1, 41, 6, -8), (10, 5, 4, 3))
+    np.testing.assert_array_equal(part[0], whole[0][2:12, 1:6])
+    np.testing.assert_array_equal(part[1], whole[1][1:5, :3])
 
 
 def test_hashing():

@@ -198,5 +198,5 @@ def exceeded_by(ordered: npt.NDArray[np.float32], share: float) -> float:
     # value i of N stands at (i + 0.5) / N
     position = min(max((1 - share) * len(ordered) - 0.5, 0), len(ordered) - 1)
     below = min(int(position), len(ordered) - 2)
-    low, high = ordered[below : below + 2].tolist()
+    low, high = float(ordered[below]), float(ordered[below + 1])
     return low + (high - low) * (position - below)

@@ -73,7 +73,6 @@ class CloudField:
         seeds: Sequence[int],
         size: tuple[int, int],
         pixel_size: float | tuple[float, float],
-        device: torch.device | str = 'cpu',
     ) -> CloudField:
         """Draw clouds over a place, with the cover that the recipe asks for.
 
@@ -82,7 +81,6 @@ class CloudField:
             seeds: one per sample (B): the same seed gives the same sky, alone or in a batch.
             size: height and width in pixels.
             pixel_size: metres per pixel, or per row and per column.
-            device: where to compute.
 
         Returns:
             one sky per seed.

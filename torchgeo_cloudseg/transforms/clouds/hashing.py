@@ -88,24 +88,23 @@ def uniforms(seeds: Sequence[int], first: int, count: int) -> npt.NDArray[np.flo
     return (keys >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def cross(rows: npt.NDArray[np.uint32], columns: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
-    """Independent numbers for all pairs of a row and a column.
+def mix(products: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
+    """Independent numbers from products of odd numbers, whose low bits are not random enough.
 
-    Odd numbers are multiplied and the bits mixed (multiply-shift hashing, Dietzfelbinger et al.
-    1997, J. Algorithms 25, 19).
+    Products of random odd numbers, without what overflows, are hashes of which the high bits look
+    independent (multiply-shift, Dietzfelbinger et al. 1997, J. Algorithms 25, 19); they are
+    spread once more.
 
     Args:
-        rows: one hashed number per row (N,).
-        columns: one hashed number per column (M,).
+        products: any integers; they are overwritten.
 
     Returns:
-        whole numbers over the range of int32, array (N, M).
+        whole numbers over the range of int32, an array of the same shape.
     """
-    mixed = (rows | 1)[:, None] * (columns | 1)
-    scratch = mixed >> 16
-    mixed ^= scratch
-    mixed *= LOW_BIAS
-    # float32 takes the same room
-    values = scratch.view(np.float32)
-    values[...] = mixed.view(np.int32)
-    return values
+    scratch = products >> 16
+    products ^= scratch
+    products *= LOW_BIAS
+    # takes the same room, and is in the cache
+    numbers = scratch.view(np.float32)
+    numbers[...] = products.view(np.int32)
+    return numbers

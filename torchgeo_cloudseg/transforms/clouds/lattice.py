@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .hashing import cross, splitmix, streams
+from .white_noise import white_noise
 
 Array = npt.NDArray[np.float32]
 
@@ -36,16 +36,16 @@ class Nodes(NamedTuple):
 
     Attributes:
         start: position of the first one.
-        count: how many.
+        length: how many.
     """
 
     start: int
-    count: int
+    length: int
 
     @property
     def coarser(self) -> Nodes:
         """Nodes of the lattice twice as wide that these depend on."""
-        return Nodes((self.start + 1) // 2 - 2, _blocks(self.count) * BLOCK // 2 + 4)
+        return Nodes((self.start + 1) // 2 - 2, _blocks(self.length) * BLOCK // 2 + 4)
 
     def refine(self, coefficients: Array, smooth: bool) -> Array:
         """Express splines on the coarser lattice by splines on this one.
@@ -58,7 +58,7 @@ class Nodes(NamedTuple):
             array (nodes, N).
         """
         odd = self.start - 2 * self.coarser.start - 3
-        return _product(_refinement(odd, smooth), coefficients, BLOCK // 2, self.count)
+        return _product(_refinement(odd, smooth), coefficients, BLOCK // 2, self.length)
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,9 @@ class Axis:
             # every point is a node, where only three splines are not zero
             before, here, after = (coefficients[i : i + self.count] for i in (1, 2, 3))
             values = before + after
-            values += 4 * here
-            values /= 6
+            values *= 0.25
+            values += here
+            values *= 4 / 6
             return values
         if self._periodic:
             matrix = _spline_basis(1, self._reach, self.step, offset, self.smooth)[0]
@@ -141,7 +142,8 @@ def random_splines(
         down, across = levels[-1]
         levels.append((down.coarser, across.coarser))
     levels.reverse()
-    noise = _white_noise(seed, tuple(levels))
+    starts, lengths = zip(*(nodes for level in levels for nodes in level), strict=True)
+    noise = white_noise(seed, starts, lengths)
     for level, (down, across) in enumerate(levels):
         noise[level] *= weights[level]
         if level > 0:
@@ -149,29 +151,6 @@ def random_splines(
             half = across.refine(noise[level - 1].T, smooth)
             noise[level] += down.refine(half.T, smooth)
     return rows.interpolate(columns.interpolate(noise[-1].T).T)
-
-
-def _white_noise(seed: int, levels: Sequence[tuple[Nodes, Nodes]]) -> list[Array]:
-    """Independent numbers over the range of int32 on the nodes of each lattice."""
-    starts, counts = zip(*(nodes for level in levels for nodes in level), strict=True)
-    axis, index, lines = _numbering(counts)
-    # lattices are numbered from the coarsest, which is the same at all resolutions
-    keys = streams([seed], np.arange(len(starts), dtype=np.uint64))[0]
-    keys += np.array(starts).view(np.uint64)
-    hashed = (splitmix(keys[axis] + index) >> np.uint64(32)).astype(np.uint32)
-    pairs = zip(lines[::2], lines[1::2], strict=True)
-    return [cross(hashed[down], hashed[across]) for down, across in pairs]
-
-
-@lru_cache(maxsize=64)
-def _numbering(
-    counts: tuple[int, ...],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64], list[slice]]:
-    """Nodes of all axes in a row: the axis of each, its place there, and where axes lie."""
-    index = np.concatenate([np.arange(count, dtype=np.uint64) for count in counts])
-    ends = np.cumsum(counts).tolist()
-    lines = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
-    return np.repeat(np.arange(len(counts)), counts), index, lines
 
 
 def _product(matrix: Array, values: Array, stride: int, count: int) -> Array:
@@ -201,7 +180,8 @@ def _blocks(count: int) -> int:
 
 def _first_nodes(blocks: int, step: float) -> npt.NDArray[np.int64]:
     """First node under each block of points (blocks,)."""
-    return np.floor(np.arange(blocks) * BLOCK * step).astype(np.int64)
+    first: npt.NDArray[np.int64] = np.floor(np.arange(blocks) * BLOCK * step).astype(np.int64)
+    return first
 
 
 @lru_cache(maxsize=4)
@@ -223,7 +203,8 @@ def _refinement(odd: int, smooth: bool) -> Array:
     middle = len(mask) // 2
     distance = np.abs(np.arange(BLOCK)[:, None] + odd + 3 - 2 * np.arange(BLOCK // 2 + 4))
     half = np.append(mask[middle:], 0).astype(np.float32)
-    return half[np.minimum(distance, middle + 1)]
+    matrix: Array = half[np.minimum(distance, middle + 1)]
+    return matrix
 
 
 @lru_cache(maxsize=128)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from .field import CloudField, CloudyImage
@@ -123,23 +122,17 @@ class SyntheticClouds(nn.Module):
         self.layers = tuple(layers)
         self.nodata = nodata
 
-    def draw(
-        self,
-        size: tuple[int, int],
-        seeds: Seeds | None = None,
-        device: torch.device | str = 'cpu',
-    ) -> CloudField:
+    def draw(self, size: tuple[int, int], seeds: Seeds | None = None) -> CloudField:
         """Draw clouds without an image.
 
         Args:
             size: height and width in pixels.
             seeds: one per sample; a number stands for one sample; None for one new sky.
-            device: where to compute.
 
         Returns:
             the clouds, to be put on images with :meth:`CloudField.apply`.
         """
-        return CloudField.draw(self.recipe, as_seeds(seeds), size, self.pixel_size, device)
+        return CloudField.draw(self.recipe, as_seeds(seeds), size, self.pixel_size)
 
     def forward(self, sample: dict[str, Any], seeds: Seeds | None = None) -> dict[str, Any]:
         """Put clouds on a sample or a batch.
@@ -161,7 +154,7 @@ class SyntheticClouds(nn.Module):
         if seeds is None and self.seed_from == 'bounds':
             seeds = seeds_from_bounds(sample, count, self.seed)
         height, width = clear.shape[-2:]
-        field = self.draw((height, width), as_seeds(seeds, count), clear.device)
+        field = self.draw((height, width), as_seeds(seeds, count))
         cloudy = field.apply(clear, self.data_range, self.nodata)
         extra = {f'image_{name}': getattr(cloudy, name) for name in self.layers}
         return {
@@ -231,7 +224,5 @@ def add_clouds(
     count = len(image) if image.ndim == 4 else 1
     recipe = CloudRecipe.preset(recipe) if isinstance(recipe, str) else recipe
     height, width = image.shape[-2:]
-    field = CloudField.draw(
-        recipe, as_seeds(seeds, count), (height, width), pixel_size, image.device
-    )
+    field = CloudField.draw(recipe, as_seeds(seeds, count), (height, width), pixel_size)
     return field.apply(image, data_range, nodata)
