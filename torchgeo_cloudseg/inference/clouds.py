@@ -19,7 +19,7 @@ from tqdm import tqdm
 from ..transforms.clouds import CloudField, CloudRecipe, Grid
 from ..transforms.clouds.blend import blend, check_data_range
 from ..transforms.clouds.curve import OpacityCurve, plane_quantiles, shares_above
-from ..transforms.clouds.field import draw_parameters, plane_noise
+from ..transforms.clouds.field import by_sample, draw_parameters, plane_noise
 from ..transforms.clouds.hashing import combine
 from .clouds_io import CloudWriter, colour_bands, open_clear, place_of
 
@@ -151,7 +151,8 @@ def _draw(
 ) -> CloudField:
     """Clouds over a scene, with the cover that the recipe asks for over pixels with data."""
     noise, parameters = plane_noise(recipe, min(place.pixel_size)), draw_parameters(recipe, [seed])
-    level, half = plane_quantiles(parameters)
+    (sample,) = by_sample(parameters)
+    level, half = plane_quantiles(sample)
     if recipe.cover is not None:
         histogram = np.zeros(BINS, np.int64)
         for window in windows:
@@ -163,9 +164,9 @@ def _draw(
             bar.update()
         if not histogram.any():
             raise ValueError(f'{source.name}: found no pixel with data, expected some.')
-        level, half = (_exceeded_by(histogram, share) for share in shares_above(parameters))
-    curve = OpacityCurve.through(level, half, parameters)
-    return CloudField(recipe, (seed,), place, noise, parameters, curve)
+        level, half = (_exceeded_by(histogram, share) for share in shares_above(sample))
+    curve = OpacityCurve.through(level, half, sample)
+    return CloudField(recipe, (seed,), place, noise, parameters, (curve,))
 
 
 def _part(place: Grid, window: Window) -> Grid:
@@ -205,15 +206,13 @@ def _nodata(source: DatasetReader) -> float | None:
     return None if nodata is None or np.isnan(nodata) else nodata
 
 
-def _exceeded_by(
-    histogram: npt.NDArray[np.int64], share: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Field values (1,) that a share (1,) of the counted pixels exceeds."""
+def _exceeded_by(histogram: npt.NDArray[np.int64], share: float) -> float:
+    """Field value that a share of the counted pixels exceeds."""
     below = np.concatenate([[0], np.cumsum(histogram)]) / histogram.sum()
     edges = np.linspace(-FIELD_RANGE, FIELD_RANGE, BINS + 1)
     # the last edge below the share and the first above it bound the bins that count
     occupied = slice(np.argmax(below > 0) - 1, np.argmax(below >= 1) + 1)
-    return np.interp(1 - share, below[occupied], edges[occupied])
+    return float(np.interp(1 - share, below[occupied], edges[occupied]))
 
 
 def _write_block(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from .recipe import opacity
 
-Array = npt.NDArray[np.float64]
+Field = npt.NDArray[np.float32]
 
 #: Opacity of the edge of a cloud without haze, relative to the opacity of its core.
 CLEAR_EDGE = 0.03
@@ -36,156 +37,149 @@ NARROWEST = 1e-3
 
 @dataclass(frozen=True)
 class OpacityCurve:
-    """Mask and opacity as functions of the random field, per sample.
+    """Mask and opacity of one sample as functions of its random field.
 
     The logarithm of the optical thickness t is linear in the field, so that t is about lognormal,
     as in real clouds; opacity t / (t + 13.3) is then a logistic function of the field.
 
     Attributes:
-        level: field value above which there is cloud, array (B,).
-        half: field value of half the largest opacity, array (B,).
-        steepness: slope of log t, array (B,).
-        ceiling: opacity that the thickest cloud approaches, array (B,).
+        level: field value above which there is cloud.
+        half: field value of half the largest opacity.
+        steepness: slope of log t.
+        ceiling: opacity that the thickest cloud approaches.
         veiled: whether there is haze outside of the mask.
     """
 
-    level: Array
-    half: Array
-    steepness: Array
-    ceiling: Array
+    level: float
+    half: float
+    steepness: float
+    ceiling: float
     veiled: bool
 
     @classmethod
-    def through(cls, level: Array, half: Array, parameters: Mapping[str, Array]) -> OpacityCurve:
+    def through(cls, level: float, half: float, parameters: Mapping[str, float]) -> OpacityCurve:
         """The curve through the edge of the clouds and half of their opacity.
 
         Args:
-            level: field value at the edge (B,).
-            half: field value of half the largest opacity (B,).
-            parameters: ``cover``, ``thickness`` and ``haze`` of each sample (B,).
+            level: field value at the edge.
+            half: field value of half the largest opacity.
+            parameters: ``cover``, ``thickness`` and ``haze``.
 
         Returns:
             the curve.
         """
-        thickness, cover, haze = (parameters[name] for name in ('thickness', 'cover', 'haze'))
-        core = opacity(thickness)
-        veiled = bool(haze.any())
-        edge = np.maximum(haze, LEAST_HAZE) if veiled else CLEAR_EDGE * core
-        steepness = np.log(core / edge - 1) / np.maximum(half - level, NARROWEST)
-        # a sky without any cloud has no haze either; an overcast one has no edge
-        ceiling = np.where(cover > 0, core, 0)
-        level = np.where(cover >= 1, -np.inf, np.where(cover <= 0, np.inf, level))
-        return cls(level, half, steepness, ceiling, veiled)
-
-    def __getitem__(self, samples: slice) -> OpacityCurve:
-        """The curves of some samples."""
-        return OpacityCurve(
-            self.level[samples],
-            self.half[samples],
-            self.steepness[samples],
-            self.ceiling[samples],
-            self.veiled,
+        cover, haze, core = (
+            parameters['cover'],
+            parameters['haze'],
+            opacity(parameters['thickness']),
         )
-
-    def mask(self, field: Tensor) -> Tensor:
-        """Where there is cloud.
-
-        Args:
-            field: tensor (B, H, W).
-
-        Returns:
-            bool tensor (B, H, W).
-        """
-        if field.is_cpu:  # NumPy compares several times as fast
-            return torch.from_numpy(field.numpy() > self.level.astype(np.float32)[:, None, None])
-        return field > per_sample(self.level, field)
-
-    def alpha(self, field: Tensor) -> Tensor:
-        """Opacity.
-
-        Args:
-            field: tensor (B, H, W).
-
-        Returns:
-            float32 tensor (B, H, W), in 0..1.
-        """
-        alpha = (field - per_sample(self.half, field)).mul_(per_sample(self.steepness, field))
-        alpha.sigmoid_().mul_(per_sample(self.ceiling, field))
-        return alpha if self.veiled else alpha.mul_(self.mask(field))
+        edge = max(haze, LEAST_HAZE) if haze > 0 else CLEAR_EDGE * core
+        steepness = math.log(core / edge - 1) / max(half - level, NARROWEST)
+        if cover >= 1:  # an overcast sky has no edge
+            level = -math.inf
+        elif cover <= 0:  # a sky without any cloud has no haze either
+            level, core = math.inf, 0.0
+        return cls(level, half, steepness, core, haze > 0)
 
 
-def per_sample(values: Array, like: Tensor) -> Tensor | float:
+def cloud_mask(field: Tensor, curves: Sequence[OpacityCurve]) -> Tensor:
+    """Where there is cloud.
+
+    Args:
+        field: tensor (B, H, W).
+        curves: one per sample (B).
+
+    Returns:
+        bool tensor (B, H, W).
+    """
+    levels = [curve.level for curve in curves]
+    if field.is_cpu:  # NumPy compares several times as fast
+        return torch.from_numpy(field.numpy() > np.array(levels, np.float32)[:, None, None])
+    return field > per_sample(levels, field)
+
+
+def cloud_alpha(field: Tensor, curves: Sequence[OpacityCurve]) -> Tensor:
+    """Opacity.
+
+    Args:
+        field: tensor (B, H, W).
+        curves: one per sample (B).
+
+    Returns:
+        float32 tensor (B, H, W), in 0..1.
+    """
+    alpha = field - per_sample([curve.half for curve in curves], field)
+    alpha.mul_(per_sample([curve.steepness for curve in curves], field)).sigmoid_()
+    alpha.mul_(per_sample([curve.ceiling for curve in curves], field))
+    return alpha if curves[0].veiled else alpha.mul_(cloud_mask(field, curves))
+
+
+def per_sample(values: Sequence[float], like: Tensor) -> Tensor | float:
     """One value per sample in a form that multiplies images.
 
     Args:
-        values: array (B,).
+        values: B numbers.
         like: tensor (B, H, W).
 
     Returns:
         tensor (B, 1, 1) of the same type and device; a plain number where B is 1, because that
         takes less time.
     """
-    if len(values) == 1:
-        return float(values[0])
-    return torch.from_numpy(values).to(like)[:, None, None]
+    return values[0] if len(values) == 1 else like.new_tensor(values)[:, None, None]
 
 
-def plane_quantiles(parameters: Mapping[str, Array]) -> tuple[Array, Array]:
+def plane_quantiles(parameters: Mapping[str, float]) -> tuple[float, float]:
     """Edge and half opacity for the unbounded plane, where the field is normally distributed.
 
     Args:
-        parameters: ``cover`` and ``thin`` of each sample (B,).
+        parameters: ``cover`` and ``thin``.
 
     Returns:
-        field values ``level`` and ``half`` (B,).
+        field values ``level`` and ``half``.
     """
-    shares = np.clip(1 - np.stack(shares_above(parameters)), 1e-6, 1 - 1e-6)
-    inverse = NormalDist().inv_cdf
-    level, half = np.array([[inverse(share) for share in row] for row in shares])
+    level, half = (
+        NormalDist().inv_cdf(min(max(1 - share, 1e-6), 1 - 1e-6))
+        for share in shares_above(parameters)
+    )
     return level, half
 
 
-def image_quantiles(field: Tensor, parameters: Mapping[str, Array]) -> tuple[Array, Array]:
-    """Edge and half opacity such that each image has the cover that it should.
+def image_quantiles(field: Field, parameters: Mapping[str, float]) -> tuple[float, float]:
+    """Edge and half opacity such that an image has the cover that it should.
 
     Args:
-        field: tensor (B, H, W) on the CPU.
-        parameters: ``cover`` and ``thin`` of each sample (B,).
+        field: array (H, W).
+        parameters: ``cover`` and ``thin``.
 
     Returns:
-        field values ``level`` and ``half`` (B,).
+        field values ``level`` and ``half``.
     """
-    pixels = field[0].numel()
-    if pixels < FEWEST_PIXELS:
+    if field.size < FEWEST_PIXELS:
         return plane_quantiles(parameters)
-    stride = max(1, int((pixels / SORTED_PIXELS) ** 0.5))
-    shares = np.stack(shares_above(parameters), 1).tolist()
-    found = []
-    for image, (cover, thick) in zip(field.numpy(), shares, strict=True):
-        ordered = np.sort(image[::stride, ::stride], axis=None)
-        share, level = cover, exceeded_by(ordered, cover)
-        for _ in range(CORRECTIONS if stride > 1 else 0):
-            # correct the sampling error by what it makes of the whole image
-            share += cover - np.count_nonzero(image > np.float32(level)) / pixels
-            level = exceeded_by(ordered, share)
-        found.append((level, exceeded_by(ordered, thick)))
-    levels, halves = np.array(found).T
-    return levels, halves
+    stride = max(1, int((field.size / SORTED_PIXELS) ** 0.5))
+    ordered = np.sort(field[::stride, ::stride], axis=None)
+    cover, thick = shares_above(parameters)
+    share, level = cover, exceeded_by(ordered, cover)
+    for _ in range(CORRECTIONS if stride > 1 else 0):
+        # correct the sampling error by what it makes of the whole image
+        share += cover - np.count_nonzero(field > np.float32(level)) / field.size
+        level = exceeded_by(ordered, share)
+    return level, exceeded_by(ordered, thick)
 
 
-def shares_above(parameters: Mapping[str, Array]) -> tuple[Array, Array]:
+def shares_above(parameters: Mapping[str, float]) -> tuple[float, float]:
     """Shares of the place that are cloudy, and that are more than half as opaque as can be.
 
     Args:
-        parameters: ``cover`` and ``thin`` of each sample (B,).
+        parameters: ``cover`` and ``thin``.
 
     Returns:
-        two arrays (B,).
+        two shares.
     """
     return parameters['cover'], parameters['cover'] * (1 - parameters['thin'])
 
 
-def exceeded_by(ordered: npt.NDArray[np.float32], share: float) -> float:
+def exceeded_by(ordered: Field, share: float) -> float:
     """Value that a share of a sample exceeds.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -13,7 +13,14 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from .blend import CloudLayers, blend
-from .curve import OpacityCurve, image_quantiles, per_sample, plane_quantiles
+from .curve import (
+    OpacityCurve,
+    cloud_alpha,
+    cloud_mask,
+    image_quantiles,
+    per_sample,
+    plane_quantiles,
+)
 from .hashing import uniforms
 from .noise import Grid, PlaneNoise
 from .recipe import RANGES, CloudRecipe
@@ -54,7 +61,7 @@ class CloudField:
         grid: pixels of the place for which it was drawn.
         noise: the field that shapes the clouds.
         parameters: what each sample drew from the ranges of the recipe: arrays (B,).
-        curve: where on that field clouds begin, and how fast they thicken.
+        curves: where on that field clouds begin in each sample, and how fast they thicken.
     """
 
     recipe: CloudRecipe
@@ -62,7 +69,7 @@ class CloudField:
     grid: Grid
     noise: PlaneNoise
     parameters: dict[str, Array]
-    curve: OpacityCurve
+    curves: tuple[OpacityCurve, ...]
     #: The field on :attr:`grid`, which the draw had to compute anyway; None to compute it again.
     drawn: Tensor | None = field(default=None, repr=False)
 
@@ -97,12 +104,12 @@ class CloudField:
         noise, grid = plane_noise(recipe, min(pixel)), Grid(*size, pixel)
         parameters = draw_parameters(recipe, seeds)
         drawn = noise.render(seeds, grid)
-        if recipe.cover is None:
-            quantiles = plane_quantiles(parameters)
-        else:
-            quantiles = image_quantiles(drawn, parameters)
-        curve = OpacityCurve.through(*quantiles, parameters)
-        return cls(recipe, tuple(seeds), grid, noise, parameters, curve, drawn)
+        curves = []
+        for values, sample in zip(drawn.numpy(), by_sample(parameters), strict=True):
+            natural = recipe.cover is None
+            edge = plane_quantiles(sample) if natural else image_quantiles(values, sample)
+            curves.append(OpacityCurve.through(*edge, sample))
+        return cls(recipe, tuple(seeds), grid, noise, parameters, tuple(curves), drawn)
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -130,7 +137,7 @@ class CloudField:
             self,
             seeds=self.seeds[one],
             parameters={name: values[one] for name, values in self.parameters.items()},
-            curve=self.curve[one],
+            curves=self.curves[one],
             drawn=None if self.drawn is None else self.drawn[one],
         )
 
@@ -172,9 +179,10 @@ class CloudField:
             thickness = self.noise.render(self.seeds, grid or self.grid).to(device)
         # the sun is a disc, and air scatters: shadows lack the finest detail
         shaded = self.noise.render(self.seeds, grid or self.grid, self.shadow_shift, smoothing=2)
-        shadow = self.curve.alpha(shaded.to(device))
-        shadow *= per_sample(self.parameters['shadow_strength'], shadow)
-        return CloudLayers(self.curve.mask(thickness), self.curve.alpha(thickness), shadow)
+        shadow = cloud_alpha(shaded.to(device), self.curves)
+        shadow *= per_sample(self.parameters['shadow_strength'].tolist(), shadow)
+        mask, alpha = cloud_mask(thickness, self.curves), cloud_alpha(thickness, self.curves)
+        return CloudLayers(mask, alpha, shadow)
 
     def _parts(self, grid: Grid) -> tuple[int, int]:
         """Pixels of the draw along each side of a pixel of another grid, at least one."""
@@ -273,6 +281,19 @@ def _joined(parts: Iterable[tuple[Tensor, ...]], count: int) -> list[Tensor]:
         for all_samples, kind in zip(joined, part, strict=True):
             all_samples[index] = kind[0]
     return joined
+
+
+def by_sample(parameters: Mapping[str, Array]) -> list[dict[str, float]]:
+    """Parameters of each sample.
+
+    Args:
+        parameters: arrays (B,) by parameter.
+
+    Returns:
+        numbers by parameter for each of B samples.
+    """
+    rows = zip(*(values.tolist() for values in parameters.values()), strict=True)
+    return [dict(zip(parameters, row, strict=True)) for row in rows]
 
 
 def plane_noise(recipe: CloudRecipe, pixel_size: float) -> PlaneNoise:
