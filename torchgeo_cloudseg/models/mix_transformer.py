@@ -22,6 +22,7 @@ from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 from .checkpointing import keep_inputs, run
+from .pointwise import TokenLinear, linear
 
 #: The Mix Transformers that segmentation-models-pytorch knows.
 MIX_TRANSFORMERS = tuple(name for name in smp_encoders if name.startswith('mit_'))
@@ -70,7 +71,7 @@ class PatchConv(nn.Module):
         """
         r = self.size
         patches = torch.unflatten(x, 1, (height // r, r, width // r, r)).transpose(2, 3)
-        return F.linear(
+        return linear(
             patches.flatten(3).flatten(1, 2), self.weight.permute(0, 2, 3, 1).flatten(1), self.bias
         )
 
@@ -87,9 +88,9 @@ class Attention(nn.Module):
         super().__init__()
         self.num_heads = source.num_heads
         self.scale = source.scale
-        self.q = source.q
-        self.kv = source.kv
-        self.proj = source.proj
+        self.q = TokenLinear.of(source.q)
+        self.kv = TokenLinear.of(source.kv)
+        self.proj = TokenLinear.of(source.proj)
         self.sr = PatchConv(source.sr) if source.sr_ratio > 1 else None
         self.norm = source.norm if source.sr_ratio > 1 else None
 
@@ -138,9 +139,9 @@ class Mlp(nn.Module):
             source: the module whose parameters to take over.
         """
         super().__init__()
-        self.fc1 = source.fc1
+        self.fc1 = TokenLinear.of(source.fc1)
         self.dwconv = source.dwconv.dwconv
-        self.fc2 = source.fc2
+        self.fc2 = TokenLinear.of(source.fc2)
 
     def mix(self, x: Tensor, height: int, width: int) -> Tensor:
         """Mix each token with its neighbours.
