@@ -204,16 +204,32 @@ def peak_mib(kind: str, options: argparse.Namespace, checkpointing: bool) -> flo
     return float(done.stdout.split()[-1])
 
 
-def matmul_flops_per_second(device: str) -> float:
-    a, b = torch.rand(2048, 2048, device=device), torch.rand(2048, 2048, device=device)
-    best = min(alternate({'m': lambda: a @ b}, 5, device)['m']['wall_s'] for _ in range(2))
-    return float(2 * 2048**3 / best)
+def products_per_second(device: str) -> dict[str, float]:
+    """Floating-point operations per second of large matrix products, by how they are computed."""
+    size = 2048
+    a, b = torch.rand(size, size, device=device), torch.rand(size, size, device=device)
+    maps, kernel = a.view(16, 1, size // 16, size).permute(0, 3, 1, 2), b[:, :, None, None]
+    ways = {'matmul': lambda: a @ b, '1x1 convolution': lambda: F.conv2d(maps, kernel)}
+    times = [alternate(ways, 5, device) for _ in range(2)]
+    return {name: 2 * size**3 / min(time[name]['wall_s'] for time in times) for name in ways}
 
 
-def inference(
-    ours: nn.Module, theirs: nn.Module, options: argparse.Namespace, rounds: int
-) -> dict[str, dict[str, float]]:
-    """Seconds per window for maps: ours in batches, the baseline's one at a time."""
+def profile_of(function: Callable[[], object], device: str, largest: int = 12) -> dict[str, float]:
+    """Shares of the operators that take most of the time."""
+    function()
+    with torch.profiler.profile() as profile:
+        function()
+    kind = 'self_cpu_time_total' if device == 'cpu' else 'self_device_time_total'
+    times = {event.key: getattr(event, kind) for event in profile.key_averages()}
+    total = sum(times.values())
+    first = sorted(times.items(), key=lambda item: -item[1])[:largest]
+    return {name: round(time / total, 4) for name, time in first}
+
+
+def window_calls(
+    ours: nn.Module, theirs: nn.Module, options: argparse.Namespace
+) -> dict[str, Callable[[], None]]:
+    """Inference for maps: ours in batches, the baseline's one at a time."""
     many = inputs(options.windows, options.crop, options.device)
     one = inputs(1, options.crop, options.device)
 
@@ -227,7 +243,14 @@ def inference(
         with torch.autocast(options.device, torch.bfloat16, enabled=options.amp):
             theirs(one['image'], one['image_sar'])
 
-    times = alternate({'ours': in_batches, 'baseline': one_by_one}, rounds, options.device)
+    return {'ours': in_batches, 'baseline': one_by_one}
+
+
+def inference(
+    ours: nn.Module, theirs: nn.Module, options: argparse.Namespace
+) -> dict[str, dict[str, float]]:
+    """Seconds per window for maps."""
+    times = alternate(window_calls(ours, theirs, options), options.rounds, options.device)
     times['ours'] = {unit: value / options.windows for unit, value in times['ours'].items()}
     return times
 
@@ -243,12 +266,20 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         same = outputs(ours, *window)[0].sub(outputs(theirs, *window)[0]).abs().max()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         ours(*window)
-    flops, peak = counter.get_total_flops(), matmul_flops_per_second(device)
+    with FlopCounterMode(display=False) as mapping, torch.no_grad():
+        ours(*window, reconstruct=False)
+    flops, speeds = counter.get_total_flops(), products_per_second(device)
+    peak = max(speeds.values())
     result: dict[str, Any] = {
         'largest_logit_difference': float(same),
-        'inference_per_window': inference(ours, theirs, options, options.rounds),
+        'inference_per_window': inference(ours, theirs, options),
+        'profile_of_windows': {
+            name: profile_of(call, device)
+            for name, call in window_calls(ours, theirs, options).items()
+        },
         'student_gflop_per_window': flops / 1e9,
-        'matmul_gflop_per_s': peak / 1e9,
+        'mapping_gflop_per_window': mapping.get_total_flops() / 1e9,
+        'peak_gflop_per_s': {name: speed / 1e9 for name, speed in speeds.items()},
     }
     for step in steps.values():
         step.student.train()
@@ -262,9 +293,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     # forward and backward cost three times the forward pass, the teacher once
     needed = 4 * flops * options.batch
     result['step_gflop'] = needed / 1e9
-    result['share_of_matmul_peak'] = {
+    result['share_of_peak'] = {
         name: needed / times['wall_s'] / peak for name, times in result['step'].items()
     }
+    window_s = result['inference_per_window']['ours']['wall_s']
+    result['share_of_peak']['ours, window'] = mapping.get_total_flops() / window_s / peak
     result['ratios'] = ratios(result)
     return result
 
@@ -312,7 +345,7 @@ def scaling(options: argparse.Namespace) -> dict[str, Any]:
             'crop': crop,
             'step': times,
             'activations_mib': kept,
-            'inference_per_window': inference(*networks, here, options.rounds),
+            'inference_per_window': inference(*networks, here),
         }
         rows.append(row | {'ratios': ratios(row)})
         print(encoder, batch_size, crop, rows[-1]['ratios'], file=sys.stderr)

@@ -10,8 +10,7 @@ Source: SegFormer (Xie et al., 2021).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +20,7 @@ from segmentation_models_pytorch.encoders import mix_transformer as smp_mit
 from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
-from .checkpointing import keep_inputs, run
+from .checkpointing import recomputed_linear, run
 from .pointwise import TokenLinear, linear
 
 #: The Mix Transformers that segmentation-models-pytorch knows.
@@ -58,6 +57,26 @@ class PatchConv(nn.Module):
         self.weight = source.weight
         self.bias = source.bias
 
+    @property
+    def matrix(self) -> Tensor:
+        """The weight as a matrix (C', r * r * C)."""
+        return self.weight.permute(0, 2, 3, 1).flatten(1)
+
+    def patches(self, x: Tensor, height: int, width: int) -> Tensor:
+        """Patches in a row.
+
+        Args:
+            x: tokens of shape (B, H * W, C).
+            height: height H of the map, divisible by the kernel size r.
+            width: width W of the map, divisible by r.
+
+        Returns:
+            tokens of shape (B, H / r * W / r, r * r * C).
+        """
+        r = self.size
+        patches = torch.unflatten(x, 1, (height // r, r, width // r, r)).transpose(2, 3)
+        return patches.flatten(3).flatten(1, 2)
+
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Convolve.
 
@@ -69,11 +88,7 @@ class PatchConv(nn.Module):
         Returns:
             tokens of shape (B, H / r * W / r, C').
         """
-        r = self.size
-        patches = torch.unflatten(x, 1, (height // r, r, width // r, r)).transpose(2, 3)
-        return linear(
-            patches.flatten(3).flatten(1, 2), self.weight.permute(0, 2, 3, 1).flatten(1), self.bias
-        )
+        return linear(self.patches(x, height, width), self.matrix, self.bias)
 
 
 class Attention(nn.Module):
@@ -108,9 +123,32 @@ class Attention(nn.Module):
         reduced = x
         if self.sr is not None and self.norm is not None:
             reduced = self.norm(self.sr(x, height, width))
-        kv = self.kv(reduced)
-        # the last, which is not computed again where only inputs are kept
-        return self.q(x), kv
+        return self.q(x), self.kv(reduced)
+
+    def project_lean(
+        self, x: Tensor, norm: nn.LayerNorm, height: int, width: int
+    ) -> tuple[Tensor, Tensor]:
+        """The same of tokens that are yet to be normalised, without keeping the result of that.
+
+        Args:
+            x: tokens of shape (B, H * W, C).
+            norm: their layer norm.
+            height: height H of the map.
+            width: width W of the map.
+
+        Returns:
+            queries (B, H * W, C), and keys and values (B, N, 2C) of the N reduced tokens.
+        """
+        q = _normalised_linear(self.q, norm, x)
+        sr = self.sr
+        if sr is None or self.norm is None:
+            return q, _normalised_linear(self.kv, norm, x)
+
+        def patches(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+            return sr.patches(_normalise(norm, x, weight, bias), height, width)
+
+        reduced = recomputed_linear(patches, x, (norm.weight, norm.bias), sr.matrix, sr.bias)
+        return q, self.kv(self.norm(reduced))
 
     def forward(self, q: Tensor, kv: Tensor) -> Tensor:
         """Attend.
@@ -143,30 +181,49 @@ class Mlp(nn.Module):
         self.dwconv = source.dwconv.dwconv
         self.fc2 = TokenLinear.of(source.fc2)
 
-    def mix(self, x: Tensor, height: int, width: int) -> Tensor:
-        """Mix each token with its neighbours.
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        """Transform.
 
         Args:
-            x: tokens of shape (B, H * W, C'), widened by :attr:`fc1`.
+            x: tokens of shape (B, H * W, C).
             height: height H of the map.
             width: width W of the map.
 
         Returns:
-            tokens of shape (B, H * W, C').
+            tokens of shape (B, H * W, C).
         """
-        return to_tokens(self.dwconv(to_map(x, height, width)))
+        out: Tensor = self.fc2(F.gelu(self._mix(self.fc1(x), height, width)))
+        return out
 
-    def narrow(self, x: Tensor) -> Tensor:
-        """Nonlinearity, and back to the width of the tokens.
+    def lean(self, x: Tensor, norm: nn.LayerNorm, height: int, width: int) -> Tensor:
+        """The same of tokens that are yet to be normalised, keeping less for the backward pass.
 
         Args:
-            x: tokens of shape (B, H * W, C').
+            x: tokens of shape (B, H * W, C).
+            norm: their layer norm.
+            height: height H of the map.
+            width: width W of the map.
 
         Returns:
             tokens of shape (B, H * W, C).
         """
-        out: Tensor = self.fc2(F.gelu(x))
-        return out
+        mixed = self._mix(_normalised_linear(self.fc1, norm, x), height, width)
+        return recomputed_linear(F.gelu, mixed, (), self.fc2.weight, self.fc2.bias)
+
+    def _mix(self, x: Tensor, height: int, width: int) -> Tensor:
+        """Mix each token with its neighbours."""
+        return to_tokens(self.dwconv(to_map(x, height, width)))
+
+
+def _normalise(norm: nn.LayerNorm, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Layer norm as a function of its parameters."""
+    return F.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
+
+
+def _normalised_linear(layer: nn.Linear, norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    """Linear layer of a layer norm, of which only *x* is kept for the backward pass."""
+    parameters = norm.weight, norm.bias
+    return recomputed_linear(partial(_normalise, norm), x, parameters, layer.weight, layer.bias)
 
 
 class Block(nn.Module):
@@ -207,25 +264,17 @@ class Block(nn.Module):
             tokens of shape (B, H * W, C).
         """
         lean = self.recomputing and self.training and torch.is_grad_enabled()
-        call: Callable[..., Any] = keep_inputs if lean else _call
-        q, kv = call(self._project, x, height, width)
+        if lean:
+            q, kv = self.attn.project_lean(x, self.norm1, height, width)
+        else:
+            q, kv = self.attn.project(self.norm1(x), height, width)
         x = x + self.drop_path(self.attn(q, kv))
-        wide = self.mlp.mix(call(self._widen, x), height, width)
-        out: Tensor = x + self.drop_path(call(self.mlp.narrow, wide))
+        if lean:
+            changed = self.mlp.lean(x, self.norm2, height, width)
+        else:
+            changed = self.mlp(self.norm2(x), height, width)
+        out: Tensor = x + self.drop_path(changed)
         return out
-
-    def _project(self, x: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """Queries, keys and values of tokens."""
-        return self.attn.project(self.norm1(x), height, width)
-
-    def _widen(self, x: Tensor) -> Tensor:
-        """Tokens as the MLP mixes them."""
-        wide: Tensor = self.mlp.fc1(self.norm2(x))
-        return wide
-
-
-def _call(function: Callable[..., Any], *inputs: Tensor | int) -> Any:
-    return function(*inputs)
 
 
 class MixTransformerStage(nn.Module):

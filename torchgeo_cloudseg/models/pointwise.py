@@ -34,19 +34,69 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns:
         tokens (..., C').
     """
-    count = x.numel() // max(x.shape[-1], 1)
-    if not x.is_cpu or count < FEWEST_TOKENS or torch.compiler.is_compiling() or not _available():
+    if not _convolves(x):
         return F.linear(x, weight, bias)
-    images = IMAGES if count % IMAGES == 0 and count >= FEWEST_TO_SPLIT else 1
-    # channels-last maps of one row, which are tokens in memory
-    maps = x.reshape(images, 1, count // images, x.shape[-1]).permute(0, 3, 1, 2)
-    product = F.conv2d(maps, weight[:, :, None, None], bias)
+    product = F.conv2d(_as_maps(x), _as_kernels(weight), bias)
     return product.permute(0, 2, 3, 1).reshape(*x.shape[:-1], -1)
 
 
-def _available() -> bool:
+def linear_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, needed: tuple[bool, bool, bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Gradients of :func:`linear`.
+
+    Args:
+        grad: gradient of the result (..., C').
+        x: tokens (..., C).
+        weight: matrix (C', C).
+        needed: which gradients are wanted: of the tokens, the matrix and the vector.
+
+    Returns:
+        these gradients, None for others.
+    """
+    if _convolves(x):
+        maps, weights, bias = torch.ops.aten.convolution_backward(
+            _as_maps(grad),
+            _as_maps(x),
+            _as_kernels(weight),
+            [len(weight)],
+            [1, 1],
+            [0, 0],
+            [1, 1],
+            False,
+            [0, 0],
+            1,
+            needed,
+        )
+        tokens = None if maps is None else maps.permute(0, 2, 3, 1).reshape(x.shape)
+        return tokens, None if weights is None else weights[:, :, 0, 0], bias
+    flat = grad.flatten(0, -2)
+    return (
+        grad @ weight if needed[0] else None,
+        flat.t() @ x.flatten(0, -2) if needed[1] else None,
+        flat.sum(0) if needed[2] else None,
+    )
+
+
+def _convolves(x: Tensor) -> bool:
+    """Whether these tokens are multiplied by a 1x1 convolution."""
+    if not x.is_cpu or x.dtype != torch.float32 or torch.compiler.is_compiling():
+        return False
     onednn: Any = torch.backends.mkldnn
-    return bool(onednn.is_available() and onednn.enabled)
+    count = x.numel() // max(x.shape[-1], 1)
+    return count >= FEWEST_TOKENS and bool(onednn.is_available() and onednn.enabled)
+
+
+def _as_maps(x: Tensor) -> Tensor:
+    """Tokens as channels-last maps of one row, which are the same in memory."""
+    count = x.numel() // x.shape[-1]
+    images = IMAGES if count % IMAGES == 0 and count >= FEWEST_TO_SPLIT else 1
+    return x.reshape(images, 1, count // images, x.shape[-1]).permute(0, 3, 1, 2)
+
+
+def _as_kernels(weight: Tensor) -> Tensor:
+    """A matrix as channels-last kernels of one pixel, which are the same in memory."""
+    return weight[:, None, None].permute(0, 3, 1, 2)
 
 
 class TokenLinear(nn.Linear):
