@@ -216,6 +216,24 @@ def test_samples_are_plotted(
     assert 'expected 4, 2 and 11' in capsys.readouterr().err
 
 
+def test_students_of_sheets_without_clouds_are_shown_synthetic_ones(tmp_path: Path) -> None:
+    """A teacher is trained on the cloud-free image, and shown that."""
+    write_miniature_whuoptsar(tmp_path / 'whu')
+    widths = {}
+    for kind in (CloudSegTeacherTask, CloudSegStudentTask):
+        trainer = Trainer(accelerator='cpu', logger=False, enable_progress_bar=False)
+        trainer.strategy.connect(kind('mit_b0', in_channels=(4, 1), num_classes=7))
+        trainer.save_checkpoint(tmp_path / 'task.ckpt', weights_only=True)
+        picture = tmp_path / f'{kind.__name__}.png'
+        command = ['plot', str(tmp_path / 'whu'), str(picture), '--split=train']
+        main([*command, f'--checkpoint={tmp_path / "task.ckpt"}'])
+        widths[kind] = imread(picture).shape[1]
+    # beside image, SAR, label and prediction: cloud-free image, reconstruction and clouds
+    assert widths[CloudSegStudentTask] / widths[CloudSegTeacherTask] == pytest.approx(
+        7 / 4, rel=0.1
+    )
+
+
 def test_clouds(scenes: dict[str, list[Path]], tmp_path: Path) -> None:
     clear, cloudy = scenes['planet_cloudfree'][0], tmp_path / 'cloudy.tif'
     main(['clouds', str(clear), str(cloudy), '--preset=thick', '--cover=0.4', '--seed=3'])
@@ -231,6 +249,14 @@ def test_clouds(scenes: dict[str, list[Path]], tmp_path: Path) -> None:
         main(['clouds', str(clear), str(cloudy)])
     assert stopped.value.code == 1
     main(['clouds', str(clear), str(cloudy), '--overwrite'])
+    shares = []
+    for seed in range(8):
+        sky = ['--cover=natural', f'--seed={seed}', '--feature_size=20000']
+        main(['clouds', str(clear), str(cloudy), '--overwrite', *sky])
+        with rasterio.open(tmp_path / 'cloudy_mask.tif') as mask:
+            shares.append(mask.read(1).mean())
+    assert min(shares) < 0.2
+    assert max(shares) > 0.6  # the most that the preset has
 
 
 def test_real_scene_is_mapped_onto_its_label_grid(

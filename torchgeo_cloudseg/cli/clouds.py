@@ -1,7 +1,7 @@
 """``cloudseg clouds``: synthetic clouds on a GeoTIFF of any size."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -28,7 +28,7 @@ def clouds(
     output: Path,
     preset: Literal['thin', 'thick', 'broken', 'overcast', 'm3mcr'] = 'broken',
     seed: int = 0,
-    cover: Span | None = None,
+    cover: Span | Literal['natural'] | None = None,
     thickness: Span | None = None,
     thin: Span | None = None,
     haze: Span | None = None,
@@ -54,7 +54,8 @@ def clouds(
         output: GeoTIFF to write.
         preset: kind of sky.
         seed: clouds follow from it and from the place; another number gives other clouds.
-        cover: share of the pixels under cloud, 0 to 1.
+        cover: share of the pixels under cloud, 0 to 1, or `natural`: anything from clear to
+            overcast, half on average.
         thickness: optical thickness of the thickest parts.
         thin: share of the cloudy pixels less than half as opaque as these.
         haze: opacity at the edge of the mask, fading outside.
@@ -84,7 +85,10 @@ def clouds(
         'sun_azimuth': sun_azimuth,
         'shadow_strength': shadow_strength,
     }
-    recipe = CloudRecipe.preset(preset, **{n: v for n, v in changes.items() if v is not None})
+    given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
+    if cover == 'natural':
+        given['cover'] = None
+    recipe = CloudRecipe.preset(preset, **given)
     files = add_clouds_to_raster(
         input,
         output,

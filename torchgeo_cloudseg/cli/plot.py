@@ -1,5 +1,6 @@
 """``cloudseg plot``: a quick look at a map or a sample."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from ..datamodules.batch_reader import collate
+from ..datamodules.whuoptsar import sky
 from ..datasets import M3MCR, WHUOPTSAR, ZonedDataset
 from ..datasets.m3mcr_layout import LEGENDS
 from ..inference import SceneSpec
@@ -19,6 +21,7 @@ from ..models import CloudSegNet
 from ..samplers import CenterSceneSampler
 from ..trainers import load_mapper
 from ..transforms import Rescale
+from ..transforms.rescale import Range
 from .demo_report import save_figure
 
 PlottedDataset = WHUOPTSAR | ZonedDataset
@@ -80,8 +83,9 @@ def _dataset(
     if name is None:
         name = 'whuoptsar' if (root / 'lbl').is_dir() else 'm3mcr'
     if name == 'whuoptsar':
-        _check(root, mapper, WHUOPTSAR, [len(WHUOPTSAR.legend)])
-        return WHUOPTSAR(root, split)
+        sheets = WHUOPTSAR(root, split)
+        _check(root, mapper, sheets, [len(WHUOPTSAR.legend)])
+        return sheets
     levels = {len(legend): level for level, legend in LEGENDS.items()}
     _check(root, mapper, M3MCR, list(levels))
     level = 'level1' if mapper is None else levels[mapper[1].num_classes]
@@ -89,7 +93,7 @@ def _dataset(
 
 
 def _check(
-    root: Path, mapper: Mapper | None, dataset: type[M3MCR | WHUOPTSAR], classes: list[int]
+    root: Path, mapper: Mapper | None, dataset: type[M3MCR] | WHUOPTSAR, classes: list[int]
 ) -> None:
     """Refuse a network that was trained on other data."""
     if mapper is None:
@@ -97,8 +101,9 @@ def _check(
     known, count = mapper[0].config.in_channels, mapper[1].num_classes
     bands = len(dataset.all_bands), len(dataset.layers['image_sar'].bands)
     if known != bands or count not in classes:
+        name = 'M3MCR' if isinstance(dataset, type) else 'WHUOPTSAR'
         raise ValueError(
-            f'{root}: found {dataset.__name__} with {bands[0]} optical and {bands[1]} SAR bands '
+            f'{root}: found {name} with {bands[0]} optical and {bands[1]} SAR bands '
             f'and {" or ".join(map(str, classes))} classes, expected {known[0]}, {known[1]} and '
             f'{count}, which the checkpoint knows. Give one that was trained on this data set.'
         )
@@ -114,15 +119,21 @@ def _sample_figure(dataset: PlottedDataset, index: int, mapper: Mapper | None) -
         raise ValueError(f'index={index}: expected 0 to {last}, the scenes of the split.')
     sample = dataset[places[index]]
     if mapper is not None:
-        sample |= _predicted(sample, *mapper)
+        kind = WHUOPTSAR if isinstance(dataset, WHUOPTSAR) else M3MCR
+        if kind is WHUOPTSAR and mapper[0].config.reconstruct:
+            # a student is shown what it is tested on
+            sample = sky('bounds', data_range=(0.0, 255.0))(sample)
+        sample |= _predicted(sample, *mapper, kind.ranges)
     figure: Figure = dataset.plot(sample, suptitle=places[index].scene)
     return figure
 
 
 @torch.no_grad()
-def _predicted(sample: dict[str, Any], network: CloudSegNet, spec: SceneSpec) -> dict[str, Any]:
+def _predicted(
+    sample: dict[str, Any], network: CloudSegNet, spec: SceneSpec, ranges: Mapping[str, Range]
+) -> dict[str, Any]:
     """Prediction and reconstruction of a scene, in stored units."""
-    rescale = Rescale((M3MCR if 'mask_cloud' in sample else WHUOPTSAR).ranges)
+    rescale = Rescale(ranges)
     batch = rescale(collate([sample]))
     step = spec.label_scale.denominator
     logits, *images = slide_scenes(

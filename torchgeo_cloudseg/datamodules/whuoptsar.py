@@ -12,6 +12,9 @@ from .base import Batch, SceneDataModule
 #: Side of a pixel in metres.
 PIXEL_SIZE = 5.0
 
+#: Kind of clouds, unless another is asked for.
+CLOUDS = 'm3mcr'
+
 
 class WHUOPTSARDataModule(SceneDataModule):
     """LightningDataModule implementation for the WHU-OPT-SAR dataset.
@@ -33,7 +36,7 @@ class WHUOPTSARDataModule(SceneDataModule):
         num_workers: int = 0,
         augment: bool = False,
         seed: int = 0,
-        clouds: str | dict[str, Any] | None = 'm3mcr',
+        clouds: str | dict[str, Any] | None = CLOUDS,
         test_size: int | tuple[int, int] = 512,
         stack: bool = False,
         **kwargs: Any,
@@ -68,7 +71,7 @@ class WHUOPTSARDataModule(SceneDataModule):
         self.test_size = test_size
         self.test_batch_size = self.predict_batch_size = 1
         self.rescale = Rescale(WHUOPTSAR.ranges)
-        drawn, fixed = (_sky(clouds, source, seed) for source in ('random', 'bounds'))
+        drawn, fixed = sky('random', clouds, seed), sky('bounds', clouds, seed)
         turns = [RandomFlipRotate()] if augment else []
         self.augmentations: dict[str, nn.Module] = {
             'train': nn.Sequential(drawn, *turns),
@@ -112,13 +115,36 @@ class NoClouds(nn.Module):
         return {**batch, 'image_clear': batch['image']}
 
 
-def _sky(
-    clouds: str | dict[str, Any] | None, seed_from: Literal['random', 'bounds'], seed: int
+def sky(
+    seed_from: Literal['random', 'bounds'],
+    clouds: str | dict[str, Any] | None = CLOUDS,
+    seed: int = 0,
+    data_range: tuple[float, float] = (0.0, 1.0),
 ) -> nn.Module:
-    """What puts clouds on scaled images."""
+    """What puts clouds on images of WHU-OPT-SAR.
+
+    Args:
+        seed_from: ``random`` for new clouds at every call, ``bounds`` for those of the place.
+        clouds: preset of :class:`~torchgeo_cloudseg.transforms.SyntheticClouds`, or its arguments
+            by name; None for no clouds.
+        seed: another number gives other clouds.
+        data_range: image values of reflectance 0 and 1.
+
+    Returns:
+        a transform of samples and batches.
+
+    Raises:
+        ValueError: if an argument of the clouds is outside its range.
+    """
     if clouds is None:
         return NoClouds()
     arguments = {'preset': clouds} if isinstance(clouds, str) else dict(clouds)
     # 8-bit images have 0 where there is no data, which scaling leaves as it is
-    options = {'pixel_size': PIXEL_SIZE, 'nodata': 0.0, 'seed': seed, **arguments}
+    options = {
+        'pixel_size': PIXEL_SIZE,
+        'data_range': data_range,
+        'nodata': 0.0,
+        'seed': seed,
+        **arguments,
+    }
     return SyntheticClouds(seed_from=seed_from, **options)
