@@ -1,13 +1,13 @@
 """``cloudseg convert``: the authors' weights as a checkpoint of our tasks."""
 
 import logging
-import os
 from pathlib import Path
 
 from jsonargparse import auto_cli
 from lightning.pytorch import Trainer
 from rich.console import Console
 
+from .._files import replacing
 from ..models import load_reference_checkpoint
 from ..trainers import CloudSegStudentTask, CloudSegTeacherTask
 
@@ -42,9 +42,8 @@ def convert(source: Path, target: Path) -> None:
         accelerator='cpu', logger=False, enable_progress_bar=False, enable_model_summary=False
     )
     trainer.strategy.connect(task)
-    temporary = target.with_name(f'.{target.name}.{os.getpid()}')
-    trainer.save_checkpoint(temporary, weights_only=True)
-    temporary.replace(target)
+    with replacing(target) as draft:
+        trainer.save_checkpoint(draft, weights_only=True)
     kind = 'student' if config.reconstruct else 'teacher'
     Console().print(
         f'{target}: {kind}, {config.encoder}, {config.num_classes} classes, from {source}'

@@ -10,6 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from .._files import replacing
 from ..datasets.plotting import draw_labels, legend_patches
 from ..trainers import CloudSegTask
 from ..trainers.base import label_size
@@ -89,7 +90,6 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure: the figure.
         path: PNG file.
     """
-    temporary = path.with_name(f'.{path.name}')
-    figure.savefig(temporary, format='png', dpi=90)
+    with replacing(path) as draft:
+        figure.savefig(draft, format='png', dpi=90)
     plt.close(figure)
-    temporary.replace(path)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from .._files import replacing
 from ..datasets.validation import ValidationReport, validate_scenes
 from .arguments import call
 
@@ -62,9 +63,8 @@ def index(
     if report.problems:
         console.print(_problem_table(report))
     if json is not None:
-        temporary = json.with_name(f'.{json.name}.{os.getpid()}')
-        temporary.write_text(jsonlib.dumps(report.to_dict(), indent=2) + '\n')
-        temporary.replace(json)
+        with replacing(json) as draft:
+            draft.write_text(jsonlib.dumps(report.to_dict(), indent=2) + '\n')
         console.print(f'Written to {json}.')
     count = len(report.problems)
     read = 'headers' if quick else 'all pixels'

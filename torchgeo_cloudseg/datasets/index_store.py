@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Literal
 
 import geopandas as gpd
 import pyarrow as pa
+
+from .._files import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -91,14 +92,9 @@ class IndexStore:
         folders = self.folders()
         for folder in folders:
             path = folder / name
-            temporary = folder / f'.{path.name}.{uuid.uuid4().hex}'
             try:
-                folder.mkdir(parents=True, exist_ok=True)
-                try:
-                    table.to_parquet(temporary)
-                    temporary.replace(path)
-                finally:
-                    temporary.unlink(missing_ok=True)
+                with replacing(path) as draft:
+                    table.to_parquet(draft)
             except OSError as error:
                 logger.info('%s cannot be written: %s', path, error)
             else:

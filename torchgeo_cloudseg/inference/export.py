@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from .. import __version__
+from .._files import replacing
 from ..models import CloudSegNet
 from ..models.cloudsegnet import STRIDE
 from .errors import ExportError
@@ -177,14 +177,9 @@ def export_network(
         'resolution': resolution,
         **spec_to_dict(spec),
     }
-    temporary = path.with_name(f'.{os.getpid()}-{path.name}')
-    try:
-        with _quiet():
-            kind.write(_record(portable), temporary, facts)
-            _compare(kind.read(temporary), portable, path)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as draft, _quiet():
+        kind.write(_record(portable), draft, facts)
+        _compare(kind.read(draft), portable, path)
     return facts
 
 

@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from .._files import replacing
 from ..metrics.confusion import confusion_scores
 
 #: Inches per class and region.
@@ -65,6 +66,5 @@ def save_confusion(path: Path, confusion: Mapping[str, Tensor], labels: Sequence
         confusion: see :func:`confusion_figure`.
         labels: names of the classes.
     """
-    temporary = path.with_name(f'.{path.name}')
-    confusion_figure(confusion, labels).savefig(temporary, format='png', dpi=90)
-    temporary.replace(path)
+    with replacing(path) as draft:
+        confusion_figure(confusion, labels).savefig(draft, format='png', dpi=90)

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.table import Table
 
+from .._files import replacing
 from ..metrics import REGIONS, RegionMetrics, SceneScores, region_table
 from .confusion_figure import save_confusion
 
@@ -205,6 +205,5 @@ def _cell(score: str, value: str | float | None) -> str:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    temporary.write_text(text)
-    temporary.replace(path)
+    with replacing(path) as draft:
+        draft.write_text(text)

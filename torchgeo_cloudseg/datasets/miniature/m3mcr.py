@@ -14,12 +14,13 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 from tqdm.auto import tqdm
 
+from ..._files import replacing
 from ..m3mcr_layout import LAYERS, LIST_COLUMNS, SEASONS
 from .atmosphere import add_clouds
 from .covers import COVERS
 from .landscape import draw_landscape
 from .sensors import backscatter_db, reflectance
-from .writing import replacing, write_array, write_geotiff
+from .writing import write_array, write_geotiff
 
 #: Size of a patch on both grids, and of their pixels in metres.
 OPTICAL_PX, COARSE_PX = 300, 90

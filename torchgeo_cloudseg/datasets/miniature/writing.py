@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +11,8 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import Affine
+
+from ..._files import replacing
 
 
 def write_geotiff(
@@ -60,23 +59,3 @@ def write_array(path: Path, array: NDArray[np.generic]) -> None:
     """
     with replacing(path) as temporary:
         np.save(temporary, array, allow_pickle=False)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Write a file under another name, and give it its own once it is complete.
-
-    Args:
-        path: the file; its folder is made if need be.
-
-    Yields:
-        where to write it. What is there is removed if writing fails.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # the ending is kept: writers go by it
-    temporary = path.with_name(f'.{os.getpid()}.{path.name}')
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,0 +1,29 @@
+"""Files that are complete or absent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file under another name, and give it its own once it is complete.
+
+    Args:
+        path: the file; its folder is made if need be.
+
+    Yields:
+        where to write it, beside it and with the same ending. What is there is removed if writing
+        fails; a file that was there before stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # another for every writer, on whatever machine; writers go by the ending
+    draft = path.with_name(f'.{uuid4().hex}.{path.name}')
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
