@@ -126,3 +126,16 @@ class TokenLinear(nn.Linear):
             tokens (..., C').
         """
         return linear(x, self.weight, self.bias)
+
+
+def use_token_linears(module: nn.Module) -> None:
+    """Put :class:`TokenLinear` in the place of every linear layer in a module.
+
+    Args:
+        module: the module; its parameters and their names stay.
+    """
+    for name, child in module.named_children():
+        if type(child) is nn.Linear:
+            setattr(module, name, TokenLinear.of(child))
+        else:
+            use_token_linears(child)

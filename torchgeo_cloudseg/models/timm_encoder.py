@@ -14,6 +14,7 @@ from timm.models import FeatureListNet
 from torch import Tensor, nn
 
 from .checkpointing import can_run_twice, run
+from .pointwise import use_token_linears
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ def build(name: str, in_channels: int, drop_path: float) -> FeatureListNet:
     strides = net.feature_info.reduction()
     if any(strides.count(stride) != 1 for stride in STRIDES):
         raise ValueError(f'encoder={name!r}: found stages at strides {strides}, expected {STRIDES}')
+    use_token_linears(net)
     return net
 
 
