@@ -8,7 +8,7 @@ from torchgeo_cloudseg._files import replacing
 
 
 def test_file_appears_once_it_is_complete(tmp_path: Path) -> None:
-    path = tmp_path / 'new' / 'scores.json'
+    path = tmp_path / 'scores.json'
     with replacing(path) as draft:
         draft.write_text('half')
         assert not path.exists()

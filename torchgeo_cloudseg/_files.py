@@ -13,13 +13,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """Write a file under another name, and give it its own once it is complete.
 
     Args:
-        path: the file; its folder is made if need be.
+        path: the file, in a folder that exists.
 
     Yields:
         where to write it, beside it and with the same ending. What is there is removed if writing
         fails; a file that was there before stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     # another for every writer, on whatever machine; writers go by the ending
     draft = path.with_name(f'.{uuid4().hex}.{path.name}')
     try:

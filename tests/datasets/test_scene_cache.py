@@ -302,7 +302,7 @@ def make_and_throw_away(tree: Path, start: Any) -> None:
     start.wait()
     for _ in range(20):
         assert len(make(tree)) == 6
-        for file in (tree / '.cloudseg').glob('*.parquet'):
+        for file in (tree / '.cloudseg').glob('[!.]*.parquet'):
             file.unlink(missing_ok=True)
     assert len(make(tree)) == 6
 

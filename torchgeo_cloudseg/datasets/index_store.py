@@ -93,6 +93,7 @@ class IndexStore:
         for folder in folders:
             path = folder / name
             try:
+                folder.mkdir(parents=True, exist_ok=True)
                 with replacing(path) as draft:
                     table.to_parquet(draft)
             except OSError as error:

@@ -139,6 +139,7 @@ def write_file_list(path: str | Path, folder: str | Path) -> Path:
         rows.append(
             [relative.replace(clear.folder, layer.folder) + layer.suffix for layer in layers]
         )
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open('w', newline='') as lines:
         csv.writer(lines).writerows(rows)
     return path

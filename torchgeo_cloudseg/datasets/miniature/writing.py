@@ -31,6 +31,7 @@ def write_geotiff(
         transform: the georeference, if the file is to have one.
         nodata: the value that stands for no data, if there is one.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     count, height, width = bands.shape
     with warnings.catch_warnings(), replacing(path) as temporary:
         # some files of the real data sets state no place
@@ -57,5 +58,6 @@ def write_array(path: Path, array: NDArray[np.generic]) -> None:
         path: the file; its folder is made if need be.
         array: what to write.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         np.save(temporary, array, allow_pickle=False)
