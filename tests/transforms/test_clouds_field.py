@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchgeo_cloudseg.transforms import PRESETS, CloudField, CloudRecipe, add_clouds
+from torchgeo_cloudseg.transforms.clouds.curve import cloud_alpha
 from torchgeo_cloudseg.transforms.clouds.recipe import opacity
 
 GROUND = torch.tensor([0.05, 0.08, 0.07, 0.3])[:, None, None].expand(4, 256, 256)
@@ -83,6 +84,14 @@ def test_haze_is_the_opacity_of_the_edge_and_fades_outside():
     clear = draw(range(4), cover=0.4, haze=0.0).layers()
     assert (clear.alpha[~clear.mask] == 0).all()
     assert (clear.alpha[clear.mask] > 0).all()
+
+
+def test_every_sample_has_its_own_haze():
+    """As on a device, where the samples of a batch are computed together."""
+    clear, hazy = draw([0], haze=0.0, cover=0.4), draw([1], haze=0.1, cover=0.4)
+    both, curves = torch.cat([clear.drawn, hazy.drawn]), (*clear.curves, *hazy.curves)
+    expected = [cloud_alpha(field.drawn, field.curves) for field in (clear, hazy)]
+    torch.testing.assert_close(cloud_alpha(both, curves), torch.cat(expected))
 
 
 def test_opacity_follows_optical_thickness():

@@ -92,10 +92,7 @@ def cloud_mask(field: Tensor, curves: Sequence[OpacityCurve]) -> Tensor:
     Returns:
         bool tensor (B, H, W).
     """
-    levels = [curve.level for curve in curves]
-    if field.is_cpu:  # NumPy compares several times as fast
-        return torch.from_numpy(field.numpy() > np.array(levels, np.float32)[:, None, None])
-    return field > per_sample(levels, field)
+    return _above(field, [curve.level for curve in curves])
 
 
 def cloud_alpha(field: Tensor, curves: Sequence[OpacityCurve]) -> Tensor:
@@ -111,7 +108,18 @@ def cloud_alpha(field: Tensor, curves: Sequence[OpacityCurve]) -> Tensor:
     alpha = field - per_sample([curve.half for curve in curves], field)
     alpha.mul_(per_sample([curve.steepness for curve in curves], field)).sigmoid_()
     alpha.mul_(per_sample([curve.ceiling for curve in curves], field))
-    return alpha if curves[0].veiled else alpha.mul_(cloud_mask(field, curves))
+    if all(curve.veiled for curve in curves):
+        return alpha
+    # haze fades by itself, without an edge
+    edges = [-math.inf if curve.veiled else curve.level for curve in curves]
+    return alpha.mul_(_above(field, edges))
+
+
+def _above(field: Tensor, levels: Sequence[float]) -> Tensor:
+    """Where each sample of a field (B, H, W) is above its level: bool tensor (B, H, W)."""
+    if field.is_cpu:  # NumPy compares several times as fast
+        return torch.from_numpy(field.numpy() > np.array(levels, np.float32)[:, None, None])
+    return field > per_sample(levels, field)
 
 
 def per_sample(values: Sequence[float], like: Tensor) -> Tensor | float:
