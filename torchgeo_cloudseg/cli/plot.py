@@ -101,7 +101,7 @@ def _check(
     known, count = mapper[0].config.in_channels, mapper[1].num_classes
     bands = len(dataset.all_bands), len(dataset.layers['image_sar'].bands)
     if known != bands or count not in classes:
-        name = 'M3MCR' if isinstance(dataset, type) else 'WHUOPTSAR'
+        name = (dataset if isinstance(dataset, type) else type(dataset)).__name__
         raise ValueError(
             f'{root}: found {name} with {bands[0]} optical and {bands[1]} SAR bands '
             f'and {" or ".join(map(str, classes))} classes, expected {known[0]}, {known[1]} and '
@@ -122,7 +122,8 @@ def _sample_figure(dataset: PlottedDataset, index: int, mapper: Mapper | None) -
         kind = WHUOPTSAR if isinstance(dataset, WHUOPTSAR) else M3MCR
         if kind is WHUOPTSAR and mapper[0].config.reconstruct:
             # a student is shown what it is tested on
-            sample = sky('bounds', data_range=(0.0, 255.0))(sample)
+            low, high = kind.ranges['image']
+            sample = sky('bounds', data_range=(low[0], high[0]))(sample)
         sample |= _predicted(sample, *mapper, kind.ranges)
     figure: Figure = dataset.plot(sample, suptitle=places[index].scene)
     return figure

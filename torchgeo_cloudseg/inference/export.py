@@ -244,6 +244,7 @@ def _compare(run: Run, portable: PortableNetwork, path: Path) -> None:
         try:
             found = run(*images)
         except Exception as error:
+            # PyTorch and ONNX Runtime raise errors of many classes
             raise ExportError(
                 f'{path}: not written, because it does not run on images of {size[1:]} px '
                 f'({_first_line(error)}).'

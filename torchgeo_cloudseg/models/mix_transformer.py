@@ -21,7 +21,7 @@ from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 from .checkpointing import recomputed_linear, run
-from .pointwise import TokenLinear, linear
+from .pointwise import linear, use_token_linears
 
 #: The Mix Transformers that segmentation-models-pytorch knows.
 MIX_TRANSFORMERS = tuple(name for name in smp_encoders if name.startswith('mit_'))
@@ -103,9 +103,9 @@ class Attention(nn.Module):
         super().__init__()
         self.num_heads = source.num_heads
         self.scale = source.scale
-        self.q = TokenLinear.of(source.q)
-        self.kv = TokenLinear.of(source.kv)
-        self.proj = TokenLinear.of(source.proj)
+        self.q = source.q
+        self.kv = source.kv
+        self.proj = source.proj
         self.sr = PatchConv(source.sr) if source.sr_ratio > 1 else None
         self.norm = source.norm if source.sr_ratio > 1 else None
 
@@ -177,9 +177,9 @@ class Mlp(nn.Module):
             source: the module whose parameters to take over.
         """
         super().__init__()
-        self.fc1 = TokenLinear.of(source.fc1)
+        self.fc1 = source.fc1
         self.dwconv = source.dwconv.dwconv
-        self.fc2 = TokenLinear.of(source.fc2)
+        self.fc2 = source.fc2
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Transform.
@@ -229,8 +229,8 @@ def _normalised_linear(layer: nn.Linear, norm: nn.LayerNorm, x: Tensor) -> Tenso
 class Block(nn.Module):
     """Attention and MLP, each after a layer norm and around a residual.
 
-    For the backward pass of a training step, the results of layer norms, of the reduction and of
-    the nonlinearity are computed again instead of kept: a third of the memory for next to no time.
+    For the backward pass of a training step, layer norms, the patches of the reduction and the
+    nonlinearity are computed again instead of kept: a third of the memory for next to no time.
     """
 
     def __init__(
@@ -335,7 +335,10 @@ def build(name: str, in_channels: int) -> smp_mit.MixVisionTransformerEncoder:
         the encoder.
     """
     spec = smp_encoders[name]
-    return spec['encoder'](**spec['params'], in_chans=in_channels)
+    encoder: smp_mit.MixVisionTransformerEncoder
+    encoder = spec['encoder'](**spec['params'], in_chans=in_channels)
+    use_token_linears(encoder)
+    return encoder
 
 
 def imagenet_weights(name: str) -> dict[str, Tensor]:
