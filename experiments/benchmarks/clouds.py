@@ -14,7 +14,6 @@ turns, so that other work on the machine slows all of them alike.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import statistics
 import sys
@@ -24,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from machine import write_figures
 
 from torchgeo_cloudseg.transforms import SyntheticClouds
 
@@ -131,9 +131,7 @@ def main() -> None:
     for name, mebibytes in growth.items():
         print(f'peak memory for a batch of {largest}: {name:18} {mebibytes:7.1f} MiB')
     if arguments.output:
-        draft = arguments.output.with_suffix('.partial')
-        draft.write_text(json.dumps({'times': rows, 'memory_mib': growth}, indent=2))
-        draft.replace(arguments.output)
+        write_figures(arguments.output, {'times': rows, 'memory_mib': growth})
 
 
 if __name__ == '__main__':

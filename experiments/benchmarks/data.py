@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import rasterio
 import torch
-from machine import describe
+from machine import describe, write_figures
 from packaging.version import Version
 from scene_tree import write_tree
 from torch import Tensor
@@ -241,8 +241,7 @@ def main() -> None:
     print(json.dumps(result, indent=2))
     if args.output:
         known = json.loads(args.output.read_text()) if args.output.exists() else {}
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        args.output.write_text(json.dumps(known | {args.what: result}, indent=2) + '\n')
+        write_figures(args.output, known | {args.what: result})
 
 
 if __name__ == '__main__':

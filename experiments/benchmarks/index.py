@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from machine import describe
+from machine import describe, write_figures
 from scene_tree import write_tree
 from torchgeo.datasets import RasterDataset
 from tqdm import tqdm
@@ -105,11 +105,9 @@ def main() -> None:
         root = Path(folder) / f'm3mcr-{args.scenes}'
         write_tree(root, args.scenes)
         result = {'machine': machine, **measure(root, args)}
-    text = json.dumps(result, indent=2)
-    print(text)
+    print(json.dumps(result, indent=2))
     if args.output:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        args.output.write_text(text + '\n')
+        write_figures(args.output, result)
 
 
 if __name__ == '__main__':

@@ -1,12 +1,16 @@
-"""What a benchmark ran on."""
+"""What a benchmark ran on, and the file of its figures."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
+
+from torchgeo_cloudseg._files import replacing
 
 
 def describe() -> dict[str, object]:
@@ -20,3 +24,10 @@ def describe() -> dict[str, object]:
         'torch_threads': torch.get_num_threads(),
         'load_average_1_min': os.getloadavg()[0],
     }
+
+
+def write_figures(path: Path, figures: dict[str, object]) -> None:
+    """Write figures as JSON; the file is complete or absent, its folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as draft:
+        draft.write_text(json.dumps(figures, indent=2) + '\n')

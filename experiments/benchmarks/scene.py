@@ -25,6 +25,7 @@ import numpy as np
 import rasterio
 import torch
 import torch.nn.functional as F
+from machine import write_figures
 from rasterio.transform import Affine
 from rasterio.windows import Window
 from torch import Tensor, nn
@@ -293,10 +294,9 @@ def main() -> None:
     if args.what == 'quality' and not args.checkpoint:
         parser.error('quality needs --checkpoint: run `cloudseg demo` and take student/best.ckpt')
     result = {'speed': speed, 'quality': quality, 'memory': memory}[args.what](args)
-    text = json.dumps(result, indent=2)
-    print(text)
+    print(json.dumps(result, indent=2))
     if args.output:
-        args.output.write_text(text + '\n')
+        write_figures(args.output, result)
 
 
 if __name__ == '__main__':

@@ -29,7 +29,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from baseline import with_weights_of
-from machine import describe
+from machine import describe, write_figures
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -131,9 +131,10 @@ class LiveBytes(TorchDispatchMode):
         self.peak = self.now = 0
         self._known: dict[int, weakref.ref[torch.UntypedStorage]] = {}
 
-    def __torch_dispatch__(  # noqa: D105
+    def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
+        """Call an operator and count what it returns."""
         result = func(*args, **(kwargs or {}))
         for value in tree_leaves(result):
             if isinstance(value, Tensor):
@@ -397,13 +398,9 @@ def main() -> None:
             **{name: peak_mib(name, options, False) for name in NAMES},
             'ours, checkpointed': peak_mib('ours', options, True),
         }
-    text = json.dumps(result, indent=2)
-    print(text)
+    print(json.dumps(result, indent=2))
     if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        draft = options.output.with_suffix('.partial')
-        draft.write_text(text + '\n')
-        draft.replace(options.output)
+        write_figures(options.output, result)
 
 
 if __name__ == '__main__':
