@@ -124,7 +124,7 @@ def test_shadows_are_the_clouds_displaced_away_from_the_sun(azimuth, rows, colum
     distance = 300 * np.tan(np.deg2rad(zenith)) / 10
     np.testing.assert_allclose(found, [rows * distance, columns * distance], atol=1.01)
     np.testing.assert_allclose(
-        field.shadow_shift[0] / 10, [rows * distance, columns * distance], atol=1e-9
+        np.array(field.shadow_shifts[0]) / 10, [rows * distance, columns * distance], atol=1e-9
     )
 
 
@@ -401,3 +401,12 @@ def test_presets():
 def test_images_are_checked(image, options, message):
     with pytest.raises(ValueError, match=message):
         add_clouds(image, **options)
+
+
+@pytest.mark.parametrize('count', [1, 3])
+def test_gradients_pass_to_the_ground(count):
+    ground = GROUND.expand(count, -1, -1, -1).clone().requires_grad_()
+    cloudy = draw(range(count), cover=0.4).apply(ground)
+    cloudy.image.sum().backward()
+    expected = (1 - cloudy.alpha) * (1 - cloudy.shadow)
+    torch.testing.assert_close(ground.grad, expected.expand_as(ground))

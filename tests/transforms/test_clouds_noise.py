@@ -107,7 +107,7 @@ def test_windows_far_from_the_origin_fit_as_well():
 
 def test_shift_moves_down_and_to_the_right():
     still = NOISE.render([3], PLACE)[0]
-    moved = NOISE.render([3], PLACE, np.array([[70.0, -30.0]]))[0]
+    moved = NOISE.render([3], PLACE, [(70.0, -30.0)])[0]
     torch.testing.assert_close(moved[7:, :-3], still[:-7, 3:], atol=5e-6, rtol=0)
 
 
@@ -153,7 +153,7 @@ def test_numbers_do_not_depend_on_the_window():
 
 
 def test_hashing():
-    numbers = uniforms(range(2000), 0, 3)
+    numbers = np.array([uniforms(seed, 0, 3) for seed in range(2000)])
     assert numbers.min() >= 0
     assert numbers.max() < 1
     np.testing.assert_allclose(numbers.mean(0), 0.5, atol=0.03)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from ..transforms.clouds import CloudField, CloudRecipe, Grid
 from ..transforms.clouds.blend import blend, check_data_range
 from ..transforms.clouds.curve import OpacityCurve, plane_quantiles, shares_above
-from ..transforms.clouds.field import by_sample, draw_parameters, plane_noise
+from ..transforms.clouds.field import draw_parameters, plane_noise
 from ..transforms.clouds.hashing import combine
 from .clouds_io import CloudWriter, colour_bands, open_clear, place_of
 
@@ -151,7 +151,7 @@ def _draw(
 ) -> CloudField:
     """Clouds over a scene, with the cover that the recipe asks for over pixels with data."""
     noise, parameters = plane_noise(recipe, min(place.pixel_size)), draw_parameters(recipe, [seed])
-    (sample,) = by_sample(parameters)
+    (sample,) = parameters
     level, half = plane_quantiles(sample)
     if recipe.cover is not None:
         histogram = np.zeros(BINS, np.int64)

@@ -34,6 +34,7 @@ def blend(
     reflectance: Tensor,
     data_range: tuple[float, float] = (0.0, 1.0),
     nodata: float | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Shade the ground and blend the cloud over it.
 
@@ -45,6 +46,7 @@ def blend(
         reflectance: of the opaque cloud, tensor (B, C).
         data_range: image values of reflectance 0 and 1.
         nodata: pixels that have this value in all bands are left as they are.
+        out: where to write it, a tensor of the same shape and dtype.
 
     Returns:
         image of the same shape and dtype; integers are rounded and clipped to their range.
@@ -59,11 +61,14 @@ def blend(
     wide = image.dtype == torch.float64 or (integer and image.element_size() > 2)
     ground = image.to(torch.float64 if wide else torch.float32)
     black, white = check_data_range(ground, data_range, nodata, integer)
-    alpha, light = (part[:, None].to(ground.dtype) for part in (layers.alpha, 1 - layers.shadow))
+    alpha, shadow = (layer[:, None].to(ground.dtype) for layer in (layers.alpha, layers.shadow))
     cloud = (black + (white - black) * reflectance)[:, :, None, None].to(ground)
-    cloudy = ground * light
+    # gradients cannot pass through what is written to a place that is there
+    direct = ground.dtype == image.dtype and not image.requires_grad
+    # the ground less the share of its light that is missing
+    cloudy = torch.addcmul(ground, ground, shadow, value=-1, out=out if direct else None)
     if black != 0:
-        cloudy += black * (1 - light)
+        cloudy += black * shadow
     cloudy.lerp_(cloud, alpha)
     if integer:
         limits = torch.iinfo(image.dtype)
@@ -74,7 +79,9 @@ def blend(
             cloudy = torch.where((cloudy == nodata).all(1, keepdim=True), nearest, cloudy)
     if nodata is not None:
         cloudy = torch.where((ground == nodata).all(1, keepdim=True), ground, cloudy)
-    return cloudy.to(image.dtype)
+    if out is None:
+        return cloudy.to(image.dtype)
+    return out if cloudy is out else out.copy_(cloudy)
 
 
 def check_data_range(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
@@ -18,17 +18,11 @@ from .curve import (
     cloud_alpha,
     cloud_mask,
     image_quantiles,
-    per_sample,
     plane_quantiles,
 )
-from .hashing import uniforms
+from .hashing import COLOUR_STREAM, PARAMETER_STREAM, uniforms
 from .noise import Grid, PlaneNoise
 from .recipe import RANGES, CloudRecipe
-
-Array = npt.NDArray[np.float64]
-
-#: Streams of random numbers below this one belong to the lattices of :class:`PlaneNoise`.
-PARAMETER_STREAM, COLOUR_STREAM = 1 << 16, 1 << 17
 
 
 class CloudyImage(NamedTuple):
@@ -60,7 +54,7 @@ class CloudField:
         seeds: one per sample (B).
         grid: pixels of the place for which it was drawn.
         noise: the field that shapes the clouds.
-        parameters: what each sample drew from the ranges of the recipe: arrays (B,).
+        parameters: what each sample drew from the ranges of the recipe, by name.
         curves: where on that field clouds begin in each sample, and how fast they thicken.
     """
 
@@ -68,7 +62,7 @@ class CloudField:
     seeds: tuple[int, ...]
     grid: Grid
     noise: PlaneNoise
-    parameters: dict[str, Array]
+    parameters: tuple[dict[str, float], ...]
     curves: tuple[OpacityCurve, ...]
     #: The field on :attr:`grid`, which the draw had to compute anyway; None to compute it again.
     drawn: Tensor | None = field(default=None, repr=False)
@@ -105,7 +99,7 @@ class CloudField:
         parameters = draw_parameters(recipe, seeds)
         drawn = noise.render(seeds, grid)
         curves = []
-        for values, sample in zip(drawn.numpy(), by_sample(parameters), strict=True):
+        for values, sample in zip(drawn.numpy(), parameters, strict=True):
             natural = recipe.cover is None
             edge = plane_quantiles(sample) if natural else image_quantiles(values, sample)
             curves.append(OpacityCurve.through(*edge, sample))
@@ -136,20 +130,21 @@ class CloudField:
         return replace(
             self,
             seeds=self.seeds[one],
-            parameters={name: values[one] for name, values in self.parameters.items()},
+            parameters=self.parameters[one],
             curves=self.curves[one],
             drawn=None if self.drawn is None else self.drawn[one],
         )
 
     @property
-    def shadow_shift(self) -> Array:
-        """Array (B, 2): metres from a cloud down and to the right to its shadow, north up."""
-        zenith, azimuth = (
-            np.deg2rad(self.parameters[name]) for name in ('sun_zenith', 'sun_azimuth')
-        )
-        distance = self.parameters['cloud_height'] * np.tan(zenith)
-        # away from the sun; rows count southwards
-        return np.stack([distance * np.cos(azimuth), -distance * np.sin(azimuth)], 1)
+    def shadow_shifts(self) -> list[tuple[float, float]]:
+        """Metres from a cloud down and to the right to its shadow, of each sample; north up."""
+        shifts = []
+        for sample in self.parameters:
+            distance = sample['cloud_height'] * math.tan(math.radians(sample['sun_zenith']))
+            azimuth = math.radians(sample['sun_azimuth'])
+            # away from the sun; rows count southwards
+            shifts.append((distance * math.cos(azimuth), -distance * math.sin(azimuth)))
+        return shifts
 
     def layers(self, grid: Grid | None = None, device: torch.device | str = 'cpu') -> CloudLayers:
         """Evaluate mask, opacity and shadow.
@@ -178,9 +173,9 @@ class CloudField:
         else:
             thickness = self.noise.render(self.seeds, grid or self.grid).to(device)
         # the sun is a disc, and air scatters: shadows lack the finest detail
-        shaded = self.noise.render(self.seeds, grid or self.grid, self.shadow_shift, smoothing=2)
-        shadow = cloud_alpha(shaded.to(device), self.curves)
-        shadow *= per_sample(self.parameters['shadow_strength'].tolist(), shadow)
+        shaded = self.noise.render(self.seeds, grid or self.grid, self.shadow_shifts, smoothing=2)
+        strengths = [sample['shadow_strength'] for sample in self.parameters]
+        shadow = cloud_alpha(shaded.to(device), self.curves, strengths)
         mask, alpha = cloud_mask(thickness, self.curves), cloud_alpha(thickness, self.curves)
         return CloudLayers(mask, alpha, shadow)
 
@@ -214,7 +209,8 @@ class CloudField:
                 f'cloud_reflectance has {len(mean)} numbers, but the image has {bands} bands: '
                 'expected one number, or one per band.'
             )
-        deviations = 2 * uniforms(self.seeds, COLOUR_STREAM, 1 + bands) - 1
+        drawn = [uniforms(seed, COLOUR_STREAM, 1 + bands) for seed in self.seeds]
+        deviations = 2 * np.array(drawn) - 1
         brightness = 1 + self.recipe.reflectance_variation * deviations[:, :1]
         tint = 1 + self.recipe.band_variation * deviations[:, 1:]
         return torch.from_numpy((mean * brightness * tint).astype(np.float32))
@@ -253,20 +249,18 @@ class CloudField:
                 f'{len(batch)} images for a field of {len(self)} skies: expected one sky, or one '
                 'per image.'
             )
-        if batch.is_cpu and len(batch) > 1:
-            # one by one: vectorized functions may differ in the last bit at the end of a row, and
-            # a single image stays in the cache
-            skies = list(self) * (len(batch) // len(self))
-            alone = (
-                sky.apply(part, data_range, nodata, cloud_reflectance)
-                for sky, part in zip(skies, torch.split(batch, 1), strict=True)
-            )
-            return CloudyImage(*_joined(alone, len(batch)))
         layers = self.layers(self.grid.resampled(*batch.shape[-2:]), batch.device)
+        reflectance = self.reflectance(batch.shape[1], cloud_reflectance).to(batch.device)
         if len(self) < len(batch):
             layers = CloudLayers(*(layer.expand(len(batch), -1, -1) for layer in layers))
-        reflectance = self.reflectance(batch.shape[1], cloud_reflectance).to(batch.device)
-        cloudy = blend(batch, layers, reflectance, data_range, nodata)
+            reflectance = reflectance.expand(len(batch), -1)
+        cloudy = torch.empty_like(batch)
+        # on the host one by one: vectorized functions may differ in the last bit at the end of a
+        # row, and a single image stays in the cache
+        count = 1 if batch.is_cpu else len(batch)
+        for part in (slice(first, first + count) for first in range(0, len(batch), count)):
+            shown = CloudLayers(*(layer[part] for layer in layers))
+            blend(batch[part], shown, reflectance[part], data_range, nodata, cloudy[part])
         result = CloudyImage(
             cloudy, layers.mask.long(), layers.alpha[:, None], layers.shadow[:, None]
         )
@@ -281,19 +275,6 @@ def _joined(parts: Iterable[tuple[Tensor, ...]], count: int) -> list[Tensor]:
         for all_samples, kind in zip(joined, part, strict=True):
             all_samples[index] = kind[0]
     return joined
-
-
-def by_sample(parameters: Mapping[str, Array]) -> list[dict[str, float]]:
-    """Parameters of each sample.
-
-    Args:
-        parameters: arrays (B,) by parameter.
-
-    Returns:
-        numbers by parameter for each of B samples.
-    """
-    rows = zip(*(values.tolist() for values in parameters.values()), strict=True)
-    return [dict(zip(parameters, row, strict=True)) for row in rows]
 
 
 def plane_noise(recipe: CloudRecipe, pixel_size: float) -> PlaneNoise:
@@ -311,7 +292,7 @@ def plane_noise(recipe: CloudRecipe, pixel_size: float) -> PlaneNoise:
     return PlaneNoise(recipe.feature_size, exponents, recipe.break_scale, pixel_size)
 
 
-def draw_parameters(recipe: CloudRecipe, seeds: Sequence[int]) -> dict[str, Array]:
+def draw_parameters(recipe: CloudRecipe, seeds: Sequence[int]) -> tuple[dict[str, float], ...]:
     """What each sample draws from the ranges of a recipe.
 
     Args:
@@ -319,8 +300,8 @@ def draw_parameters(recipe: CloudRecipe, seeds: Sequence[int]) -> dict[str, Arra
         seeds: one per sample (B).
 
     Returns:
-        arrays (B,) by parameter.
+        numbers by parameter for each of B samples.
     """
-    lows, highs = recipe.limits
-    drawn = lows + (highs - lows) * uniforms(seeds, PARAMETER_STREAM, len(RANGES))
-    return dict(zip(RANGES, drawn.T, strict=True))
+    lows, widths = recipe.limits
+    drawn = (lows + widths * uniforms(seed, PARAMETER_STREAM, len(RANGES)) for seed in seeds)
+    return tuple(dict(zip(RANGES, numbers.tolist(), strict=True)) for numbers in drawn)

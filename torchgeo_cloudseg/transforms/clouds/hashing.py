@@ -5,7 +5,7 @@ They are the same in every process and in every order of evaluation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -21,6 +21,13 @@ SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
 LOW_BIAS = np.uint32(0x7FEB352D)
 
 WORD = 1 << 64
+
+#: First of the streams that belong to the parameters of a sky, to the lattices of its field and to
+#: the colours of its clouds.
+PARAMETER_STREAM, LATTICE_STREAM, COLOUR_STREAM = 0, 16, 128
+
+#: Keys are made in blocks of so many, which takes hardly longer than to make a few.
+KEYS = 256
 
 
 def splitmix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -54,38 +61,50 @@ def combine(numbers: Iterable[int]) -> int:
     return int(state[0])
 
 
-def streams(seeds: Sequence[int], names: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Independent 64-bit keys for every seed.
+def streams(seed: int, first: int, count: int) -> npt.NDArray[np.uint64]:
+    """Independent keys of consecutive streams.
 
     Args:
-        seeds: B seeds.
-        names: numbers of N streams.
+        seed: any integer.
+        first: number of the first stream.
+        count: how many.
 
     Returns:
-        keys (B, N).
+        keys (count,), read-only.
     """
-    roots = np.array([_root(seed) for seed in seeds], np.uint64)
-    return splitmix(roots[:, None] ^ names * SECOND)
+    block, start = divmod(first, KEYS)
+    end = start + count
+    if end <= KEYS:
+        return _keys(seed, block)[start:end]
+    blocks = range(block, block + -(-end // KEYS))
+    return np.concatenate([_keys(seed, number) for number in blocks])[start:end]
 
 
-@lru_cache(maxsize=1024)  # a draw of clouds asks for several sets of streams of the same seeds
-def _root(seed: int) -> int:
-    return int(splitmix(np.array([seed % WORD], np.uint64))[0])
+@lru_cache(maxsize=256)  # a draw of clouds asks for several streams of the same seed
+def _keys(seed: int, block: int) -> npt.NDArray[np.uint64]:
+    keys = splitmix(_names(block) ^ np.uint64(seed % WORD))
+    keys.flags.writeable = False
+    return keys
 
 
-def uniforms(seeds: Sequence[int], first: int, count: int) -> npt.NDArray[np.float64]:
+@lru_cache(maxsize=16)
+def _names(block: int) -> npt.NDArray[np.uint64]:
+    """Numbers of the streams of a block, hashed: seeds may be consecutive numbers as well."""
+    return splitmix(np.arange(block * KEYS, (block + 1) * KEYS, dtype=np.uint64))
+
+
+def uniforms(seed: int, first: int, count: int) -> npt.NDArray[np.float64]:
     """Uniform numbers in [0, 1).
 
     Args:
-        seeds: B seeds.
+        seed: any integer.
         first: number of the first stream.
-        count: how many numbers per seed.
+        count: how many.
 
     Returns:
-        array (B, count).
+        array (count,).
     """
-    keys = streams(seeds, np.arange(first, first + count, dtype=np.uint64))
-    return (keys >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return (streams(seed, first, count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def mix(products: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:

@@ -42,23 +42,33 @@ class Nodes(NamedTuple):
     start: int
     length: int
 
-    @property
-    def coarser(self) -> Nodes:
-        """Nodes of the lattice twice as wide that these depend on."""
-        return Nodes((self.start + 1) // 2 - 2, _blocks(self.length) * BLOCK // 2 + 4)
-
-    def refine(self, coefficients: Array, smooth: bool) -> Array:
-        """Express splines on the coarser lattice by splines on this one.
+    def with_coarser(self, count: int) -> list[Nodes]:
+        """Nodes of lattices of which each is half as wide as the one before.
 
         Args:
-            coefficients: array (coarser nodes, N).
+            count: number of lattices.
+
+        Returns:
+            from coarse to fine: the nodes on which those of the next lattice depend, and at last
+            these.
+        """
+        chain, (start, length) = [self], self
+        for _ in range(count - 1):
+            start, length = (start + 1) // 2 - 2, _blocks(length) * BLOCK // 2 + 4
+            chain.append(Nodes(start, length))
+        return chain[::-1]
+
+    def refine(self, coefficients: Array, smooth: bool) -> Array:
+        """Express splines on the lattice twice as wide by splines on this one.
+
+        Args:
+            coefficients: array (nodes of that lattice, N).
             smooth: whether they pass :data:`FILTER` first.
 
         Returns:
             array (nodes, N).
         """
-        odd = self.start - 2 * self.coarser.start - 3
-        return _product(_refinement(odd, smooth), coefficients, BLOCK // 2, self.length)
+        return _product(_refinement(self.start % 2, smooth), coefficients, BLOCK // 2, self.length)
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,11 @@ class Axis:
         return Nodes(math.floor(self.first) - 2, last + self._reach)
 
     @property
+    def on_nodes(self) -> bool:
+        """Whether every point is a node."""
+        return self.step == 1 and self.first.is_integer() and not self.smooth
+
+    @property
     def _periodic(self) -> bool:
         """Whether nodes lie alike under all blocks of points."""
         return (BLOCK * self.step).is_integer()
@@ -102,15 +117,7 @@ class Axis:
         Returns:
             array (points, N).
         """
-        offset = self.first - self.nodes.start
-        if self.step == 1 and offset == 2 and not self.smooth:
-            # every point is a node, where only three splines are not zero
-            before, here, after = (coefficients[i : i + self.count] for i in (1, 2, 3))
-            values = before + after
-            values *= 0.25
-            values += here
-            values *= 4 / 6
-            return values
+        offset = self.first - math.floor(self.first) + 2
         if self._periodic:
             matrix = _spline_basis(1, self._reach, self.step, offset, self.smooth)[0]
             return _product(matrix, coefficients, int(BLOCK * self.step), self.count)
@@ -136,21 +143,45 @@ def random_splines(
     Returns:
         array (rows, columns).
     """
-    levels = [(rows.nodes, columns.nodes)]
-    for _ in weights[1:]:
-        # each lattice has just the nodes on which the next one depends
-        down, across = levels[-1]
-        levels.append((down.coarser, across.coarser))
-    levels.reverse()
+    down, across = (axis.nodes.with_coarser(len(weights)) for axis in (rows, columns))
+    levels = list(zip(down, across, strict=True))
     starts, lengths = zip(*(nodes for level in levels for nodes in level), strict=True)
     noise = white_noise(seed, starts, lengths)
-    for level, (down, across) in enumerate(levels):
-        noise[level] *= weights[level]
+    for level, weight in enumerate(weights):
+        noise[level] *= weight
         if level > 0:
             smooth = level <= filtered
-            half = across.refine(noise[level - 1].T, smooth)
-            noise[level] += down.refine(half.T, smooth)
+            half = across[level].refine(noise[level - 1].T, smooth)
+            noise[level] += down[level].refine(half.T, smooth)
+    if rows.on_nodes and columns.on_nodes:
+        return _at_nodes(noise[-1], rows.count, columns.count)
     return rows.interpolate(columns.interpolate(noise[-1].T).T)
+
+
+def _at_nodes(coefficients: Array, rows: int, columns: int) -> Array:
+    """Values of splines at nodes, where only three of them are not zero along each axis.
+
+    Args:
+        coefficients: array (R, C); values begin at the third row and column of it.
+        rows: number of rows.
+        columns: number of columns.
+
+    Returns:
+        array (rows, columns).
+    """
+    before, here, after = (coefficients[i : i + rows] for i in (1, 2, 3))
+    sums = before + after
+    sums *= 0.25
+    sums += here
+    # rows are one after the other in memory, and together they take less time than one by one;
+    # what is wrong at their ends is left out
+    line = sums.reshape(-1)
+    values = np.empty_like(line)
+    middle = values[1:-1]
+    np.add(line[:-2], line[2:], out=middle)
+    middle *= 0.25
+    middle += line[1:-1]
+    return values.reshape(sums.shape)[:, 2 : 2 + columns] * np.float32(16 / 36)
 
 
 def _product(matrix: Array, values: Array, stride: int, count: int) -> Array:
@@ -189,7 +220,7 @@ def _refinement(odd: int, smooth: bool) -> Array:
     """Matrix that expresses splines by splines on the next finer lattice.
 
     Args:
-        odd: first index on the finer lattice, less twice that on the coarser one, less three.
+        odd: 1 if the position of the first node on the finer lattice is odd, else 0.
         smooth: whether coarse coefficients pass :data:`FILTER` first.
 
     Returns:
@@ -201,7 +232,7 @@ def _refinement(odd: int, smooth: bool) -> Array:
         spread[::2] = FILTER
         mask = np.convolve(mask, spread)
     middle = len(mask) // 2
-    distance = np.abs(np.arange(BLOCK)[:, None] + odd + 3 - 2 * np.arange(BLOCK // 2 + 4))
+    distance = np.abs(np.arange(BLOCK)[:, None] + 4 - odd - 2 * np.arange(BLOCK // 2 + 4))
     half = np.append(mask[middle:], 0).astype(np.float32)
     matrix: Array = half[np.minimum(distance, middle + 1)]
     return matrix

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import repeat
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -93,6 +94,20 @@ class Grid:
         return Grid(height, width, self.pixel_size, top, left)
 
 
+class LatticeSum(NamedTuple):
+    """Lattices that add up to a field on one grid.
+
+    Attributes:
+        finest: doublings of the finest lattice of the draw that make the finest of these.
+        weights: factors from hashed integers to coefficients, from coarse to fine.
+        filtered: number of lattices, from the coarsest, that are filtered.
+    """
+
+    finest: int
+    weights: tuple[float, ...]
+    filtered: int
+
+
 @dataclass(frozen=True)
 class PlaneNoise:
     """Gaussian-like noise of unit variance with a given spectrum, over the unbounded plane.
@@ -151,15 +166,23 @@ class PlaneNoise:
         return tuple(range(self.coarsest, min(last, self.coarsest) - 1, -1))
 
     @lru_cache(maxsize=64)  # noqa: B019  # keeps a few instances of four numbers alive
-    def weight(self, lattice: int) -> float:
-        """Factor from hashed integers to the coefficients of one lattice.
+    def sums(self, pixel_size: float, smoothing: int = 0) -> LatticeSum:
+        """How lattices add up to the field on a grid.
 
         Args:
-            lattice: doublings of the finest.
+            pixel_size: metres per pixel.
+            smoothing: number of finest lattices to leave out.
 
         Returns:
-            factor such that all lattices down to the finest sum to a field of unit variance.
+            the lattices and their weights.
         """
+        lattices = self.lattices(pixel_size)
+        lattices = lattices[: max(1, len(lattices) - smoothing)]
+        filtered = sum(lattice > 0 for lattice in lattices)
+        return LatticeSum(lattices[-1], tuple(map(self._weight, lattices)), filtered)
+
+    def _weight(self, lattice: int) -> float:
+        """Factor from hashed integers to coefficients, for a field of unit variance in all."""
         total = sum(self._variance(other) for other in range(self.coarsest + 1))
         kernel = FILTERED if lattice > 0 else SPLINE
         return math.sqrt(self._variance(lattice) / total) / (HASH_DEVIATION * kernel.variance)
@@ -174,7 +197,7 @@ class PlaneNoise:
         self,
         seeds: Sequence[int],
         grid: Grid,
-        shift: npt.NDArray[np.float64] | None = None,
+        shifts: Sequence[tuple[float, float]] | None = None,
         smoothing: int = 0,
     ) -> Tensor:
         """Evaluate the field at pixel centres.
@@ -182,26 +205,22 @@ class PlaneNoise:
         Args:
             seeds: one seed per sample (B).
             grid: where.
-            shift: array (B, 2), metres by which each sample is moved down and to the right.
+            shifts: metres by which each sample is moved down and to the right (B).
             smoothing: number of finest lattices to leave out.
 
         Returns:
             float32 tensor (B, H, W) on the CPU, with mean 0 and variance 1 over many seeds.
         """
-        lattices = self.lattices(min(grid.pixel_size))
-        lattices = lattices[: max(1, len(lattices) - smoothing)]
-        weights = [self.weight(lattice) for lattice in lattices]
-        filtered = sum(lattice > 0 for lattice in lattices)
-        shifts = [(0.0, 0.0)] * len(seeds) if shift is None else shift.tolist()
+        finest, weights, filtered = self.sums(min(grid.pixel_size), smoothing)
         fields = [
             random_splines(
                 seed,
                 weights,
                 filtered,
-                self._axis(lattices[-1], grid.top - down, grid.pixel_size[0], grid.height),
-                self._axis(lattices[-1], grid.left - right, grid.pixel_size[1], grid.width),
+                self._axis(finest, grid.top - down, grid.pixel_size[0], grid.height),
+                self._axis(finest, grid.left - right, grid.pixel_size[1], grid.width),
             )
-            for seed, (down, right) in zip(seeds, shifts, strict=True)
+            for seed, (down, right) in zip(seeds, shifts or repeat((0.0, 0.0)), strict=False)
         ]
         return torch.from_numpy(fields[0][None] if len(fields) == 1 else np.stack(fields))
 

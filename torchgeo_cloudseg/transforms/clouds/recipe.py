@@ -30,7 +30,7 @@ class CloudRecipe:
     """Parameters of a sky. A pair of numbers is a range from which every sample draws its own.
 
     Attributes:
-        cover: share of the pixels under cloud, met to about 0.1 percentage points; None for
+        cover: share of the pixels under cloud, met to about 0.3 percentage points; None for
             natural variation: half of the sky on average over many places, anything from clear
             to overcast at one place.
         thickness: optical thickness (without unit) that the thickest parts approach. Their
@@ -118,10 +118,10 @@ class CloudRecipe:
 
     @cached_property
     def limits(self) -> npt.NDArray[np.float64]:
-        """Lower and upper end of every range: array (2, N) in the order of :data:`RANGES`."""
+        """Lower end and width of every range: array (2, N) in the order of :data:`RANGES`."""
         spans = [getattr(self, name) for name in RANGES]
         spans = [NATURAL_COVER if span is None else span for span in spans]
-        return np.array([[low(span), high(span)] for span in spans]).T
+        return np.array([[low(span), high(span) - low(span)] for span in spans]).T
 
     @classmethod
     def preset(cls, name: str, **changes: Span | Sequence[float] | None) -> CloudRecipe:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .hashing import mix, splitmix, streams
+from .hashing import LATTICE_STREAM, mix, splitmix, streams
 
 
 def white_noise(
@@ -30,9 +30,8 @@ def white_noise(
     """
     layout = _layout(counts)
     # lattices are numbered from the coarsest, which is the same at all resolutions
-    keys = streams([seed], np.arange(len(starts), dtype=np.uint64))[0]
-    keys += np.array(starts).view(np.uint64)
-    hashed = (splitmix(keys[layout.axis] + layout.place) >> np.uint64(32)).astype(np.uint32)
+    keys = streams(seed, LATTICE_STREAM, len(starts)) + np.array(starts).view(np.uint64)
+    hashed = splitmix(keys[layout.axis] + layout.place).astype(np.uint32)
     # factors must be odd, else their products would not reach all integers
     hashed |= 1
     products = np.empty(layout.size, np.uint32)
