@@ -252,7 +252,7 @@ class CloudField:
         layers = self.layers(self.grid.resampled(*batch.shape[-2:]), batch.device)
         reflectance = self.reflectance(batch.shape[1], cloud_reflectance).to(batch.device)
         if len(self) < len(batch):
-            layers = CloudLayers(*(layer.expand(len(batch), -1, -1) for layer in layers))
+            layers = CloudLayers(*(layer.repeat(len(batch), 1, 1) for layer in layers))
             reflectance = reflectance.expand(len(batch), -1)
         cloudy = torch.empty_like(batch)
         # on the host one by one: vectorized functions may differ in the last bit at the end of a
