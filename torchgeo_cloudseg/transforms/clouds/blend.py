@@ -62,7 +62,7 @@ def blend(
     ground = image.to(torch.float64 if wide else torch.float32)
     black, white = check_data_range(ground, data_range, nodata, integer)
     alpha, shadow = (layer[:, None].to(ground.dtype) for layer in (layers.alpha, layers.shadow))
-    cloud = (black + (white - black) * reflectance)[:, :, None, None].to(ground)
+    cloud = reflectance.mul(white - black).add_(black)[:, :, None, None].to(ground)
     # gradients cannot pass through what is written to a place that is there
     direct = ground.dtype == image.dtype and not image.requires_grad
     # the ground less the share of its light that is missing

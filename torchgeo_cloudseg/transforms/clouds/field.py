@@ -254,13 +254,15 @@ class CloudField:
         if len(self) < len(batch):
             layers = CloudLayers(*(layer.repeat(len(batch), 1, 1) for layer in layers))
             reflectance = reflectance.expand(len(batch), -1)
-        cloudy = torch.empty_like(batch)
-        # on the host one by one: vectorized functions may differ in the last bit at the end of a
-        # row, and a single image stays in the cache
-        count = 1 if batch.is_cpu else len(batch)
-        for part in (slice(first, first + count) for first in range(0, len(batch), count)):
-            shown = CloudLayers(*(layer[part] for layer in layers))
-            blend(batch[part], shown, reflectance[part], data_range, nodata, cloudy[part])
+        if batch.is_cpu and len(batch) > 1:
+            # one by one: vectorized functions may differ in the last bit at the end of a row, and
+            # a single image stays in the cache
+            cloudy = torch.empty_like(batch)
+            for part in (slice(first, first + 1) for first in range(len(batch))):
+                shown = CloudLayers(*(layer[part] for layer in layers))
+                blend(batch[part], shown, reflectance[part], data_range, nodata, cloudy[part])
+        else:
+            cloudy = blend(batch, layers, reflectance, data_range, nodata)
         result = CloudyImage(
             cloudy, layers.mask.long(), layers.alpha[:, None], layers.shadow[:, None]
         )

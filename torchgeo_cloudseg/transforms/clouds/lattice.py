@@ -143,19 +143,39 @@ def random_splines(
     Returns:
         array (rows, columns).
     """
-    down, across = (axis.nodes.with_coarser(len(weights)) for axis in (rows, columns))
-    levels = list(zip(down, across, strict=True))
-    starts, lengths = zip(*(nodes for level in levels for nodes in level), strict=True)
+    levels, starts, lengths = _windows(rows.nodes, columns.nodes, len(weights))
     noise = white_noise(seed, starts, lengths)
-    for level, weight in enumerate(weights):
+    for level, (weight, (down, across)) in enumerate(zip(weights, levels, strict=True)):
         noise[level] *= weight
         if level > 0:
             smooth = level <= filtered
-            half = across[level].refine(noise[level - 1].T, smooth)
-            noise[level] += down[level].refine(half.T, smooth)
+            half = across.refine(noise[level - 1].T, smooth)
+            noise[level] += down.refine(half.T, smooth)
     if rows.on_nodes and columns.on_nodes:
         return _at_nodes(noise[-1], rows.count, columns.count)
     return rows.interpolate(columns.interpolate(noise[-1].T).T)
+
+
+class _Windows(NamedTuple):
+    """Parts of several lattices, from coarse to fine.
+
+    Attributes:
+        levels: nodes of each lattice along rows and along columns.
+        starts: position of the first row and of the first column, one lattice after the other.
+        lengths: numbers of rows and columns, likewise.
+    """
+
+    levels: tuple[tuple[Nodes, Nodes], ...]
+    starts: tuple[int, ...]
+    lengths: tuple[int, ...]
+
+
+@lru_cache(maxsize=64)
+def _windows(rows: Nodes, columns: Nodes, count: int) -> _Windows:
+    """What a window of the finest of so many lattices depends on."""
+    levels = tuple(zip(rows.with_coarser(count), columns.with_coarser(count), strict=True))
+    starts, lengths = zip(*(nodes for level in levels for nodes in level), strict=True)
+    return _Windows(levels, starts, lengths)
 
 
 def _at_nodes(coefficients: Array, rows: int, columns: int) -> Array:
