@@ -13,7 +13,7 @@ from rich.table import Table
 from .._files import replacing
 from ..datasets.plotting import draw_labels, legend_patches
 from ..trainers import CloudSegTask
-from ..trainers.base import label_size
+from ..trainers.batches import label_size
 from ..trainers.report import REGION_TITLES
 from .demo_data import DemoData
 

@@ -1,10 +1,9 @@
-"""What teacher and student have in common: network, optimiser, metrics, evaluation."""
+"""What teacher and student have in common: network, optimiser, training, checkpoints."""
 
 from collections.abc import Mapping
-from fractions import Fraction
+from copy import deepcopy
 from typing import Any, cast
 
-import matplotlib.pyplot as plt
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -13,23 +12,21 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from .._compat import SemanticSegmentationTask
 from .._random import step_seed
-from ..datasets.grid import size_at
 from ..inference import SceneSpec
-from ..inference.network import slide_scenes
 from ..inference.spec import spec_from_dict, spec_to_dict
 from ..losses import SegmentationLoss
-from ..metrics import REGIONS, RegionMetrics, SceneMetrics, SceneScores
-from ..models import CloudSegNet, CloudSegOutput
+from ..metrics import RegionMetrics
+from ..models import CloudSegNet
+from .batches import Batch, cloud_mask, label_size
+from .evaluation import SceneEvaluationTask
 from .facts import scene_spec
 from .schedules import Schedule, lr_factor
-
-Batch = dict[str, Any]
 
 #: See :class:`~torchgeo_cloudseg.models.CloudSegNet`.
 EncoderWeights = bool | str | tuple[bool | str | None, bool | str | None] | None
 
 
-class CloudSegTask(SemanticSegmentationTask):
+class CloudSegTask(SceneEvaluationTask):
     """Abstract base of the CloudSeg tasks.
 
     A batch follows the package's sample contract: optical image under *image_key* (B, C, H, W),
@@ -44,19 +41,7 @@ class CloudSegTask(SemanticSegmentationTask):
     monitor = 'val_mIoU'
     mode = 'max'
 
-    # TorchGeo has no regions
-    train_metrics: RegionMetrics  # type: ignore[assignment]
-    val_metrics: RegionMetrics  # type: ignore[assignment]
-    test_metrics: RegionMetrics  # type: ignore[assignment]
-
-    #: Confusion matrices (K, K) of the last test by region, [label][prediction].
-    test_confusion: dict[str, Tensor]
-
-    #: Scores of every scene of the last test; empty where batches do not name their scenes.
-    test_scenes: list[SceneScores]
-
-    #: Number of validation batches of which a figure is logged.
-    figures = 10
+    train_metrics: RegionMetrics  # type: ignore[assignment]  # TorchGeo has no regions
 
     def __init__(self, weights: EncoderWeights = None) -> None:
         """Initialize a new CloudSegTask instance.
@@ -153,11 +138,8 @@ class CloudSegTask(SemanticSegmentationTask):
 
     def configure_metrics(self) -> None:
         """Initialize the metrics by region."""
-        kwargs = {key: self.hparams[key] for key in ('num_classes', 'ignore_index', 'labels')}
-        self.train_metrics = RegionMetrics(**kwargs)
-        self.val_metrics = RegionMetrics(**kwargs)
-        self.test_metrics = RegionMetrics(**kwargs)
-        self.scene_metrics = SceneMetrics(**kwargs)
+        super().configure_metrics()
+        self.train_metrics = deepcopy(self.val_metrics)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Initialize the optimizer and learning rate scheduler.
@@ -180,47 +162,6 @@ class CloudSegTask(SemanticSegmentationTask):
             )
 
         return {'optimizer': optimizer, 'lr_scheduler': {'scheduler': LambdaLR(optimizer, factor)}}
-
-    def forward(  # type: ignore[override]  # two images instead of one
-        self, optical: Tensor, sar: Tensor, output_size: tuple[int, int] | None = None
-    ) -> CloudSegOutput:
-        """Forward pass of the model.
-
-        Args:
-            optical: optical image (B, C, H, W), 0..1.
-            sar: SAR image (B, S, H, W), 0..1.
-            output_size: height and width of the logits (defaults to those of the images).
-
-        Returns:
-            logits (B, K, h, w), features and, where the model has the branch, reconstruction.
-        """
-        output: CloudSegOutput = self.model(optical, sar, output_size=output_size)
-        return output
-
-    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Optical and SAR image of a batch.
-
-        Args:
-            batch: a batch.
-
-        Returns:
-            optical (B, C, H, W) and SAR image (B, S, H, W).
-
-        Raises:
-            KeyError: if one is missing.
-        """
-        optical, sar = self._required(batch, self.hparams['image_key'], 'image_sar')
-        return optical, sar
-
-    def _required(self, batch: Batch, *keys: str) -> list[Tensor]:
-        """Values of a batch, or an error that says how to get them."""
-        missing = [key for key in keys if key not in batch]
-        if missing:
-            raise KeyError(
-                f'{type(self).__name__} needs {missing} in a batch, which has {sorted(batch)}. '
-                'Ask the dataset for them with `modalities=`, or set `image_key`.'
-            )
-        return [batch[key] for key in keys]
 
     def losses(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Logits and losses of a training batch: all of a step that is worth compiling.
@@ -276,172 +217,3 @@ class CloudSegTask(SemanticSegmentationTask):
         shown = {name: values[f'all_{name}'] for name in ('OA', 'mIoU') if f'all_{name}' in values}
         self.log_dict({f'train_{name}': value for name, value in shown.items()})
         self.train_metrics.reset()
-
-    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Update the validation metrics and log the loss and some figures.
-
-        Args:
-            batch: The output of your DataLoader.
-            batch_idx: Integer displaying index of this batch.
-            dataloader_idx: Index of the current dataloader.
-        """
-        mask = batch['mask']
-        output = self(*self.inputs(batch), output_size=label_size(mask))
-        self.val_metrics.update(output.logits, mask, cloud_mask(batch))
-        loss = self.criterion(output.logits, mask)
-        self.log('val_loss', loss, batch_size=len(mask), sync_dist=True)
-        if batch_idx < self.figures:
-            self._log_figure(batch, output, batch_idx)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the validation metrics."""
-        self._log_metrics('val', self.val_metrics)
-
-    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Slide over whole scenes and update the test metrics.
-
-        Args:
-            batch: The output of your DataLoader.
-            batch_idx: Integer displaying index of this batch.
-            dataloader_idx: Index of the current dataloader.
-        """
-        reconstruct = self.model.config.reconstruct and 'image_clear' in batch
-        self.update_test(batch, *self.slide_all(batch, label_size(batch['mask']), reconstruct))
-
-    def update_test(self, batch: Batch, logits: Tensor, restored: Tensor | None = None) -> None:
-        """Update the test metrics.
-
-        Args:
-            batch: a batch of scenes.
-            logits: logits (B, K, h, w) on the label grid.
-            restored: reconstructed cloud-free images (B, C, H, W), where there is a branch for it.
-        """
-        mask, clouds = batch['mask'], cloud_mask(batch)
-        self.test_metrics.update(logits, mask, clouds)
-        self.log('test_loss', self.criterion(logits, mask), batch_size=len(mask), sync_dist=True)
-        if 'scene' in batch and 'epsg' in batch:
-            self.scene_metrics.update(
-                batch['scene'],
-                batch['epsg'],
-                logits,
-                mask,
-                clouds,
-                None if restored is None else restored.clamp(0, 1),
-                batch.get('image_clear'),
-            )
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test metrics, and keep for a report what a logger cannot hold."""
-        self.test_confusion = {
-            region: self.test_metrics.confusion_matrix(region).cpu() for region in REGIONS
-        }
-        self._log_metrics('test', self.test_metrics)
-        self.test_scenes = self.scene_metrics.compute() if self.scene_metrics.update_count else []
-        self.scene_metrics.reset()
-
-    def predict_step(  # type: ignore[override]  # says where the scene lies, too
-        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
-    ) -> dict[str, Tensor | None]:
-        """Compute the class probabilities of whole scenes.
-
-        Args:
-            batch: The output of your DataLoader.
-            batch_idx: Integer displaying index of this batch.
-            dataloader_idx: Index of the current dataloader.
-
-        Returns:
-            Dictionary with 'probabilities' (B, K, h, w), and 'bounds' and 'transform' as in the
-            batch.
-        """
-        optical, _ = self.inputs(batch)
-        scale = Fraction(str(self.hparams['label_scale']))
-        height, width = (size_at(side, scale) for side in optical.shape[-2:])
-        probabilities = self.slide(batch, (height, width)).softmax(dim=1)
-        kept = {key: batch.get(key) for key in ('bounds', 'transform')}
-        return {'probabilities': probabilities, **kept}
-
-    def slide(self, batch: Batch, output_size: tuple[int, int]) -> Tensor:
-        """Logits of whole scenes, put together from overlapping windows.
-
-        Args:
-            batch: a batch of scenes.
-            output_size: height and width of the label grid.
-
-        Returns:
-            logits (B, K, h, w).
-        """
-        return self.slide_all(batch, output_size)[0]
-
-    def slide_all(
-        self, batch: Batch, output_size: tuple[int, int], reconstruct: bool = False
-    ) -> tuple[Tensor, ...]:
-        """Logits and reconstruction of whole scenes, from the same passes over their windows.
-
-        Args:
-            batch: a batch of scenes.
-            output_size: height and width of the label grid.
-            reconstruct: reconstruct the cloud-free image, too.
-
-        Returns:
-            logits (B, K, h, w) and, if asked for, cloud-free images (B, C, H, W).
-        """
-        return slide_scenes(
-            self.model,
-            *self.inputs(batch),
-            output_size,
-            window=self.hparams['window'],
-            stride=self.hparams['stride'],
-            label_scale=Fraction(str(self.hparams['label_scale'])),
-            num_classes=self.hparams['num_classes'],
-            reconstruct=reconstruct,
-        )
-
-    def _log_metrics(self, stage: str, metrics: RegionMetrics) -> None:
-        """Log metrics under ``<stage>_<region>_<name>``, and mIoU of all pixels by its own name."""
-        values = {f'{stage}_{name}': value for name, value in metrics.compute().items()}
-        if f'{stage}_all_mIoU' in values:
-            values[f'{stage}_mIoU'] = values[f'{stage}_all_mIoU']
-        # torchmetrics has already summed over the processes
-        self.log_dict(values)
-        metrics.reset()
-
-    def _log_figure(self, batch: Batch, output: CloudSegOutput, batch_idx: int) -> None:
-        """Send a figure of the first sample of a batch to the logger."""
-        datamodule = getattr(self.trainer, 'datamodule', None)
-        writer = getattr(self.logger, 'experiment', None)
-        plot, add_figure = getattr(datamodule, 'plot', None), getattr(writer, 'add_figure', None)
-        if plot is None or add_figure is None:
-            return
-        sample = {key: value[0] for key, value in batch.items() if isinstance(value, Tensor)}
-        sample['prediction'] = output.logits[0].argmax(dim=0)
-        if output.reconstruction is not None:
-            sample['reconstruction'] = output.reconstruction[0].float()
-        figure = plot(sample)
-        if figure is not None:
-            add_figure(f'image/{batch_idx}', figure, global_step=self.global_step)
-            plt.close(figure)
-
-
-def label_size(mask: Tensor) -> tuple[int, int]:
-    """Height and width of the label grid.
-
-    Args:
-        mask: labels (B, h, w).
-
-    Returns:
-        h and w.
-    """
-    return mask.shape[-2], mask.shape[-1]
-
-
-def cloud_mask(batch: Batch) -> Tensor:
-    """Cloud mask of a batch; all clear where the batch has none.
-
-    Args:
-        batch: a batch.
-
-    Returns:
-        mask (B, H, W), 1 cloud and 0 clear.
-    """
-    mask: Tensor = batch['mask']
-    return batch['mask_cloud'] if 'mask_cloud' in batch else torch.zeros_like(mask)

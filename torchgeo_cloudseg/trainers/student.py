@@ -9,7 +9,8 @@ from torch import Tensor
 from ..losses import ClearSkyHintLoss, CloudCharbonnierLoss
 from ..metrics import ReconstructionMetrics
 from ..models import CloudSegNet, Modalities
-from .base import Batch, CloudSegTask, EncoderWeights, cloud_mask, label_size
+from .base import CloudSegTask, EncoderWeights
+from .batches import Batch, cloud_mask, label_size
 from .checkpoint import load_teacher
 from .schedules import Schedule
 
