@@ -163,6 +163,19 @@ def test_errors_are_for_people(
     assert 'nowhere' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('name', ['validate', 'test', 'predict'])
+@pytest.mark.parametrize('checkpoint', [None, 'none.ckpt'])
+def test_initial_weights_are_not_evaluated(
+    name: str, checkpoint: str | None, miniature: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = ['--model=CloudSegTeacherTask', '--data=M3MCRDataModule', f'--data.root={miniature}']
+    given = [] if checkpoint is None else [f'--ckpt_path={checkpoint}']
+    with pytest.raises(SystemExit) as stopped:
+        main([name, *config, *given, '--trainer.logger=false', '--trainer.accelerator=cpu'])
+    assert stopped.value.code == 1
+    assert (checkpoint or '--ckpt_path') in capsys.readouterr().err
+
+
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(['--help'])

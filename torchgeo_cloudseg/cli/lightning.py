@@ -53,6 +53,22 @@ class TrainingCLI(LightningCLI):
             trainer.callbacks = [c for c in callbacks if c.class_path != CHECKPOINTS] or None
 
 
+class EvaluationCLI(LightningCLI):
+    """Lightning's command line for a network that has been trained."""
+
+    def before_instantiate_classes(self) -> None:
+        """Refuse to evaluate initial weights.
+
+        Raises:
+            ValueError: if there is no checkpoint.
+        """
+        if self.config[self.subcommand].ckpt_path is None:
+            raise ValueError(
+                'found no checkpoint: without one, the network has its initial weights, and what '
+                'it says means nothing. Pass --ckpt_path FILE.'
+            )
+
+
 def run(name: str, args: list[str]) -> None:
     """Run a subcommand of Lightning.
 
@@ -68,7 +84,7 @@ def run(name: str, args: list[str]) -> None:
         args = [*args, '--verbose=false']
     # it suspects a mistake where a process has arguments of its own, as ours has
     warnings.filterwarnings('ignore', message="LightningCLI's args parameter")
-    cli = TrainingCLI if name == 'fit' else LightningCLI
+    cli = TrainingCLI if name == 'fit' else EvaluationCLI
     cli(
         model_class=BaseTask,
         datamodule_class=BaseDataModule,
