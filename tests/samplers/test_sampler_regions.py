@@ -64,6 +64,10 @@ def test_region_is_in_the_crs_of_the_data_set_unless_stated(zoned: ZonedDataset)
 def test_region_without_scenes_is_an_error(zoned: ZonedDataset, sampler: type) -> None:
     with pytest.raises(ValueError, match=r'of 4 scenes none lies in roi=POLYGON'):
         sampler(zoned, 100, roi=shapely.box(100, 0, 110, 10), roi_crs='EPSG:4326')
+    areas = zoned.index.geometry
+    with pytest.raises(TypeError, match=r'GeoSeries.*roi=areas\.union_all\(\)'):
+        sampler(zoned, 100, roi=areas)
+    assert len(zones(zoned, roi=areas.union_all(), roi_crs=areas.crs)) == 4
 
 
 @pytest.mark.parametrize('sampler', [RandomSceneSampler, GridSceneSampler, CenterSceneSampler])

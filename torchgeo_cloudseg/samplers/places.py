@@ -82,8 +82,14 @@ def find_places(
         the scenes.
 
     Raises:
+        TypeError: if *roi* is no single shape.
         ValueError: if no scene is left.
     """
+    if roi is not None and not isinstance(roi, BaseGeometry):
+        raise TypeError(
+            f'roi is a {type(roi).__name__}: expected one shape, such as shapely.box(west, south, '
+            'east, north). Of a table of areas, pass roi=areas.union_all(), roi_crs=areas.crs.'
+        )
     parts: Sequence[GeoDataset] = getattr(dataset, 'zone_datasets', None) or [dataset]
     tables = [_table(part, zone) for zone, part in enumerate(parts)]
     if roi is not None:
