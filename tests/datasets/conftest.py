@@ -67,12 +67,22 @@ class OrdinaryUser:
 
 
 @pytest.fixture
-def ordinary_user(miniature: Path) -> Iterator[OrdinaryUser]:
-    """An ordinary user, with a copy of the miniature data set that belongs to somebody else."""
+def lend() -> Iterator[Callable[[Path], OrdinaryUser]]:
+    """Gives an ordinary user a copy of a data set that belongs to somebody else."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        copy_tree(miniature, Path(folder) / 'tree')
-        yield OrdinaryUser(Path(folder) / 'tree')
+
+        def copy(source: Path) -> OrdinaryUser:
+            copy_tree(source, Path(folder) / 'tree')
+            return OrdinaryUser(Path(folder) / 'tree')
+
+        yield copy
+
+
+@pytest.fixture
+def ordinary_user(lend: Callable[[Path], OrdinaryUser], miniature: Path) -> OrdinaryUser:
+    """An ordinary user, with a copy of the miniature data set."""
+    return lend(miniature)
 
 
 @pytest.fixture(autouse=True)

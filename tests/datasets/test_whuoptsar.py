@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,9 @@ from torchgeo_cloudseg.datasets.miniature.whuoptsar import (
 from torchgeo_cloudseg.datasets.sheets import sheet_bounds
 from torchgeo_cloudseg.datasets.whuoptsar_layout import official_division, sheets_touch
 from torchgeo_cloudseg.samplers import CenterSceneSampler, RandomSceneSampler
+
+if TYPE_CHECKING:
+    from conftest import OrdinaryUser
 
 SIZE = (80, 120)
 
@@ -146,6 +150,17 @@ def test_faults_are_named(copy: Path, fault: str, expected: str) -> None:
             raster.write(values[..., :60])
     with pytest.raises(ScenesError, match=expected):
         WHUOPTSAR(copy)
+
+
+def test_folder_that_may_not_be_listed(root: Path, lend: Callable[[Path], OrdinaryUser]) -> None:
+    user = lend(root)
+    folder = user.tree / 'sar'
+    folder.chmod(0)
+    with user.acting(), pytest.raises(ScenesError) as error:
+        WHUOPTSAR(user.tree, index_dir=False)
+    (problem,) = error.value.problems
+    assert problem.path == str(folder)
+    assert problem.found == 'an unreadable folder (Permission denied)'
 
 
 def test_unknown_code_is_an_error(copy: Path) -> None:

@@ -32,6 +32,20 @@ class SceneError(ValueError):
         return type(self), (self.path, self.found, self.expected, self.remedy)
 
 
+def unreadable_folder(path: str | os.PathLike[str], error: OSError) -> SceneError:
+    """The error for a folder that cannot be listed.
+
+    Args:
+        path: the folder.
+        error: why it cannot.
+
+    Returns:
+        the error.
+    """
+    found = f'an unreadable folder ({error.strerror})'
+    return SceneError(path, found, 'a readable folder', 'Make it readable, or remove it.')
+
+
 class EmptySplitError(DatasetNotFoundError):
     """A split without scenes, of a data set that is there."""
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from .errors import SceneError, ScenesError
+from .errors import SceneError, ScenesError, unreadable_folder
 from .layer import Layer
 from .m3mcr_layout import LAYERS, LIST_COLUMNS, SEASONS
 from .scene_cache import list_files
@@ -140,7 +140,7 @@ def _scan_area(
         try:
             found[layer.key] = _scan_folder(root, path, name, layer) if path else _EMPTY
         except OSError as error:
-            problems.append(_unreadable_folder(f'{root}{os.sep}{path}', error))
+            problems.append(unreadable_folder(f'{root}{os.sep}{path}', error))
             return _Area(name, [], {}), problems
         for stray in found[layer.key].strays:
             file = Path(root, found[layer.key].path, stray)
@@ -292,7 +292,7 @@ def _subfolders(folder: str, start: str, problems: list[SceneError]) -> list[str
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        problems.append(_unreadable_folder(folder, error))
+        problems.append(unreadable_folder(folder, error))
     return sorted(names)
 
 
@@ -300,14 +300,8 @@ def _is_folder(entry: os.DirEntry[str], problems: list[SceneError]) -> bool:
     try:
         return entry.is_dir()
     except OSError as error:  # a link to itself
-        problems.append(_unreadable_folder(entry.path, error))
+        problems.append(unreadable_folder(entry.path, error))
         return False
-
-
-def _unreadable_folder(path: str, error: OSError) -> SceneError:
-    reason = f'an unreadable folder ({error.strerror})'
-    remedy = 'Make it readable, or remove it.'
-    return SceneError(path, reason, 'a readable folder', remedy)
 
 
 def read_file_list(

@@ -11,7 +11,7 @@ from typing import Literal
 
 import pandas as pd
 
-from .errors import SceneError, ScenesError
+from .errors import SceneError, ScenesError, unreadable_folder
 from .layer import Layer
 from .legend import LandCoverClass
 from .raster_io import Header
@@ -165,8 +165,17 @@ def scan_sheets(
     found: dict[str, dict[str, str]] = {}
     problems: list[SceneError] = []
     folders = {layer.key: _folder(root, layer.key) for layer in layers}
+    listed = []
     for layer in layers:
-        for path in sorted(folders[layer.key].glob(f'*{layer.suffix}')):
+        try:
+            files = sorted(folders[layer.key].iterdir())
+        except FileNotFoundError:
+            files = []
+        except OSError as error:
+            problems.append(unreadable_folder(folders[layer.key], error))
+            continue
+        listed.append(layer)
+        for path in (file for file in files if file.name.endswith(layer.suffix)):
             try:
                 sheet_bounds(path.stem)
             except ValueError as error:
@@ -175,7 +184,7 @@ def scan_sheets(
                 continue
             found.setdefault(path.stem, {})[layer.key] = str(path)
     for name, paths in found.items():
-        for layer in layers:
+        for layer in listed:
             if layer.key not in paths:
                 missing = folders[layer.key] / f'{name}{layer.suffix}'
                 others = ', '.join(paths)
