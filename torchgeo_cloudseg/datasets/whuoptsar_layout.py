@@ -168,14 +168,14 @@ def scan_sheets(
     listed = []
     for layer in layers:
         try:
-            files = sorted(folders[layer.key].iterdir())
+            entries = sorted(folders[layer.key].iterdir())
         except FileNotFoundError:
-            files = []
+            entries = []
         except OSError as error:
             problems.append(unreadable_folder(folders[layer.key], error))
             continue
         listed.append(layer)
-        for path in (file for file in files if file.name.endswith(layer.suffix)):
+        for path in (entry for entry in entries if entry.name.endswith(layer.suffix)):
             try:
                 sheet_bounds(path.stem)
             except ValueError as error:
