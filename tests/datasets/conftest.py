@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -64,6 +66,24 @@ class OrdinaryUser:
             yield
         finally:
             os.seteuid(user)
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType, str], list[str]]:
+    """Lists the files that a function of a module is called with; nothing is replaced."""
+
+    def start(module: ModuleType, name: str) -> list[str]:
+        files: list[str] = []
+        function = getattr(module, name)
+
+        def note(file: str, *args: Any) -> Any:
+            files.append(Path(file).name)
+            return function(file, *args)
+
+        monkeypatch.setattr(module, name, note)
+        return files
+
+    return start
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +62,9 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Files of which TorchGeo was asked, in passing: nothing is replaced."""
-    files: list[str] = []
-    row = raster_index._row
-
-    def note(file: str, make: Any) -> Any:
-        files.append(Path(file).name)
-        return row(file, make)
-
-    monkeypatch.setattr(raster_index, '_row', note)
-    return files
+def opened(watch: Callable[..., list[str]]) -> list[str]:
+    """Files of which TorchGeo was asked."""
+    return watch(raster_index, '_row')
 
 
 KINDS = [(Optical, {}), (Optical, {'bands': ['B04']}), (Sentinel2, {'bands': ['B03', 'B02']})]

@@ -26,17 +26,9 @@ Find = Callable[..., Path]
 
 
 @pytest.fixture
-def headers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Files of which the header was read, in passing: nothing is replaced."""
-    read: list[str] = []
-    check = scene_table.check_header
-
-    def note(path: str, layer: Any) -> Any:
-        read.append(Path(path).name)
-        return check(path, layer)
-
-    monkeypatch.setattr(scene_table, 'check_header', note)
-    return read
+def headers(watch: Callable[..., list[str]]) -> list[str]:
+    """Files of which the header was read."""
+    return watch(scene_table, 'check_header')
 
 
 def make(root: Path, **kwargs: Any) -> M3MCR:
