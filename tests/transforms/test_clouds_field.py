@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchgeo_cloudseg.transforms import PRESETS, CloudField, CloudRecipe, add_clouds
-from torchgeo_cloudseg.transforms.clouds.curve import cloud_alpha
+from torchgeo_cloudseg.transforms.clouds import curve
+from torchgeo_cloudseg.transforms.clouds.curve import cloud_alpha, cloud_mask
 from torchgeo_cloudseg.transforms.clouds.recipe import opacity
 
 GROUND = torch.tensor([0.05, 0.08, 0.07, 0.3])[:, None, None].expand(4, 256, 256)
@@ -86,12 +87,23 @@ def test_haze_is_the_opacity_of_the_edge_and_fades_outside():
     assert (clear.alpha[clear.mask] > 0).all()
 
 
-def test_every_sample_has_its_own_haze():
-    """As on a device, where the samples of a batch are computed together."""
+@pytest.mark.parametrize('where', ['host', 'device'])
+def test_every_sample_has_its_own_haze(where, monkeypatch):
+    """As on a device, where the samples of a batch are computed together, and not by NumPy."""
+    if where == 'device':
+        monkeypatch.setattr(curve, '_plane', lambda field: field)
     clear, hazy = draw([0], haze=0.0, cover=0.4), draw([1], haze=0.1, cover=0.4)
     both, curves = torch.cat([clear.drawn, hazy.drawn]), (*clear.curves, *hazy.curves)
     expected = [cloud_alpha(field.drawn, field.curves) for field in (clear, hazy)]
     torch.testing.assert_close(cloud_alpha(both, curves), torch.cat(expected))
+    half = cloud_alpha(both, curves, [0.5, 0.5])
+    torch.testing.assert_close(half, 0.5 * torch.cat(expected))
+    mask = torch.cat([field.layers().mask for field in (clear, hazy)])
+    torch.testing.assert_close(cloud_mask(both, curves), mask)
+    # a logistic function of the field
+    sky = hazy.curves[0]
+    logistic = torch.sigmoid(sky.steepness * (hazy.drawn - sky.half)) * sky.ceiling
+    torch.testing.assert_close(expected[1], logistic)
 
 
 def test_opacity_follows_optical_thickness():

@@ -114,7 +114,7 @@ def cloud_alpha(
     # a logistic function is half of one plus a hyperbolic tangent, which takes NumPy less time
     alpha = plane - _per_sample([curve.half for curve in curves], plane)
     alpha *= _per_sample([curve.steepness / 2 for curve in curves], plane)
-    alpha = np.tanh(alpha, out=alpha) if field.is_cpu else alpha.tanh_()
+    alpha = alpha.tanh_() if isinstance(alpha, Tensor) else np.tanh(alpha, out=alpha)
     alpha += 1
     alpha *= _per_sample([ceiling / 2 for ceiling in ceilings], plane)
     if not all(curve.veiled for curve in curves):
