@@ -158,6 +158,9 @@ def test_hashing():
     assert numbers.max() < 1
     np.testing.assert_allclose(numbers.mean(0), 0.5, atol=0.03)
     assert np.abs(np.corrcoef(numbers.T) - np.eye(3)).max() < 0.08
+    # a sensor may have more bands than there are keys in a block
+    np.testing.assert_array_equal(uniforms(7, 100, 500)[200:250], uniforms(7, 300, 50))
+    assert len(np.unique(uniforms(7, 0, 1000))) == 1000
     # a change here would change every cloud that was ever drawn from a seed
     assert combine([1, -2, 3]) == 12056474070484764355
     assert combine([1, 2]) != combine([2, 1])

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -212,6 +211,7 @@ class PlaneNoise:
             float32 tensor (B, H, W) on the CPU, with mean 0 and variance 1 over many seeds.
         """
         finest, weights, filtered = self.sums(min(grid.pixel_size), smoothing)
+        still = [(0.0, 0.0)] * len(seeds)
         fields = [
             random_splines(
                 seed,
@@ -220,7 +220,7 @@ class PlaneNoise:
                 self._axis(finest, grid.top - down, grid.pixel_size[0], grid.height),
                 self._axis(finest, grid.left - right, grid.pixel_size[1], grid.width),
             )
-            for seed, (down, right) in zip(seeds, shifts or repeat((0.0, 0.0)), strict=False)
+            for seed, (down, right) in zip(seeds, shifts or still, strict=True)
         ]
         return torch.from_numpy(fields[0][None] if len(fields) == 1 else np.stack(fields))
 
