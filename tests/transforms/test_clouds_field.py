@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torchgeo_cloudseg.transforms import PRESETS, CloudField, CloudRecipe, add_clouds
 from torchgeo_cloudseg.transforms.clouds import curve
 from torchgeo_cloudseg.transforms.clouds.curve import cloud_alpha, cloud_mask
+from torchgeo_cloudseg.transforms.clouds.field import shadow_shifts
 from torchgeo_cloudseg.transforms.clouds.recipe import opacity
 
 GROUND = torch.tensor([0.05, 0.08, 0.07, 0.3])[:, None, None].expand(4, 256, 256)
@@ -93,8 +94,8 @@ def test_every_sample_has_its_own_haze(where, monkeypatch):
     if where == 'device':
         monkeypatch.setattr(curve, '_plane', lambda field: field)
     clear, hazy = draw([0], haze=0.0, cover=0.4), draw([1], haze=0.1, cover=0.4)
-    both, curves = torch.cat([clear.drawn, hazy.drawn]), (*clear.curves, *hazy.curves)
-    expected = [cloud_alpha(field.drawn, field.curves) for field in (clear, hazy)]
+    both, curves = torch.cat([clear.drawn[0], hazy.drawn[0]]), (*clear.curves, *hazy.curves)
+    expected = [cloud_alpha(field.drawn[0], field.curves) for field in (clear, hazy)]
     torch.testing.assert_close(cloud_alpha(both, curves), torch.cat(expected))
     half = cloud_alpha(both, curves, [0.5, 0.5])
     torch.testing.assert_close(half, 0.5 * torch.cat(expected))
@@ -102,7 +103,7 @@ def test_every_sample_has_its_own_haze(where, monkeypatch):
     torch.testing.assert_close(cloud_mask(both, curves), mask)
     # a logistic function of the field
     sky = hazy.curves[0]
-    logistic = torch.sigmoid(sky.steepness * (hazy.drawn - sky.half)) * sky.ceiling
+    logistic = torch.sigmoid(sky.steepness * (hazy.drawn[0] - sky.half)) * sky.ceiling
     torch.testing.assert_close(expected[1], logistic)
 
 
@@ -136,7 +137,9 @@ def test_shadows_are_the_clouds_displaced_away_from_the_sun(azimuth, rows, colum
     distance = 300 * np.tan(np.deg2rad(zenith)) / 10
     np.testing.assert_allclose(found, [rows * distance, columns * distance], atol=1.01)
     np.testing.assert_allclose(
-        np.array(field.shadow_shifts[0]) / 10, [rows * distance, columns * distance], atol=1e-9
+        np.array(shadow_shifts(field.parameters)[0]) / 10,
+        [rows * distance, columns * distance],
+        atol=1e-9,
     )
 
 

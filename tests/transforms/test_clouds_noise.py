@@ -107,8 +107,22 @@ def test_windows_far_from_the_origin_fit_as_well():
 
 def test_shift_moves_down_and_to_the_right():
     still = NOISE.render([3], PLACE)[0]
-    moved = NOISE.render([3], PLACE, [(70.0, -30.0)])[0]
+    again, moved = (field[0] for field in NOISE.render_pair([3], PLACE, [(70.0, -30.0)], 0))
+    torch.testing.assert_close(again, still, atol=5e-6, rtol=0)
     torch.testing.assert_close(moved[7:, :-3], still[:-7, 3:], atol=5e-6, rtol=0)
+
+
+@pytest.mark.parametrize('distance', [0.0, 300.0, 9000.0])
+@pytest.mark.parametrize('smoothing', [0, 2, 9])
+def test_what_two_views_share_is_what_each_has(distance, smoothing):
+    """Near each other, they share lattices; far from each other, or smooth ones, fewer or none."""
+    shift = [(distance, -distance / 2)]
+    still, moved = NOISE.render_pair([4], PLACE, shift, smoothing)
+    torch.testing.assert_close(still, NOISE.render([4], PLACE), atol=5e-6, rtol=0)
+    # alone: the same place, seen from where nothing is shared
+    far = Grid(200, 240, (10.0, 10.0), top=1e6 - shift[0][0], left=1e6 - shift[0][1])
+    _, alone = NOISE.render_pair([4], far, [(1e6, 1e6)], smoothing)
+    torch.testing.assert_close(moved, alone, atol=5e-6, rtol=0)
 
 
 def test_finer_and_coarser_grids_show_the_same_field():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -23,6 +23,9 @@ from .curve import (
 from .hashing import COLOUR_STREAM, PARAMETER_STREAM, uniforms
 from .noise import Grid, PlaneNoise
 from .recipe import RANGES, CloudRecipe
+
+#: Number of finest lattices that shadows lack: the sun is a disc, and air scatters.
+SHADOW_SMOOTHING = 2
 
 
 class CloudyImage(NamedTuple):
@@ -64,8 +67,9 @@ class CloudField:
     noise: PlaneNoise
     parameters: tuple[dict[str, float], ...]
     curves: tuple[OpacityCurve, ...]
-    #: The field on :attr:`grid`, which the draw had to compute anyway; None to compute it again.
-    drawn: Tensor | None = field(default=None, repr=False)
+    #: The field on :attr:`grid`, and where it throws its shadow, which the draw had to compute
+    #: anyway; None to compute them again.
+    drawn: tuple[Tensor, Tensor] | None = field(default=None, repr=False)
 
     @classmethod
     def draw(
@@ -97,9 +101,9 @@ class CloudField:
             )
         noise, grid = plane_noise(recipe, min(pixel)), Grid(*size, pixel)
         parameters = draw_parameters(recipe, seeds)
-        drawn = noise.render(seeds, grid)
+        drawn = noise.render_pair(seeds, grid, shadow_shifts(parameters), SHADOW_SMOOTHING)
         curves = []
-        for values, sample in zip(drawn.numpy(), parameters, strict=True):
+        for values, sample in zip(drawn[0].numpy(), parameters, strict=True):
             natural = recipe.cover is None
             edge = plane_quantiles(sample) if natural else image_quantiles(values, sample)
             curves.append(OpacityCurve.through(*edge, sample))
@@ -132,19 +136,8 @@ class CloudField:
             seeds=self.seeds[one],
             parameters=self.parameters[one],
             curves=self.curves[one],
-            drawn=None if self.drawn is None else self.drawn[one],
+            drawn=None if self.drawn is None else (self.drawn[0][one], self.drawn[1][one]),
         )
-
-    @property
-    def shadow_shifts(self) -> list[tuple[float, float]]:
-        """Metres from a cloud down and to the right to its shadow, of each sample; north up."""
-        shifts = []
-        for sample in self.parameters:
-            distance = sample['cloud_height'] * math.tan(math.radians(sample['sun_zenith']))
-            azimuth = math.radians(sample['sun_azimuth'])
-            # away from the sun; rows count southwards
-            shifts.append((distance * math.cos(azimuth), -distance * math.sin(azimuth)))
-        return shifts
 
     def layers(self, grid: Grid | None = None, device: torch.device | str = 'cpu') -> CloudLayers:
         """Evaluate mask, opacity and shadow.
@@ -169,13 +162,13 @@ class CloudField:
             )
             return CloudLayers(mask >= 0.5, alpha, shadow)
         if self.drawn is not None and grid in (None, self.grid):
-            thickness = self.drawn.to(device)
+            fields = self.drawn
         else:
-            thickness = self.noise.render(self.seeds, grid or self.grid).to(device)
-        # the sun is a disc, and air scatters: shadows lack the finest detail
-        shaded = self.noise.render(self.seeds, grid or self.grid, self.shadow_shifts, smoothing=2)
+            shifts = shadow_shifts(self.parameters)
+            fields = self.noise.render_pair(self.seeds, grid or self.grid, shifts, SHADOW_SMOOTHING)
+        thickness, shaded = (part.to(device) for part in fields)
         strengths = [sample['shadow_strength'] for sample in self.parameters]
-        shadow = cloud_alpha(shaded.to(device), self.curves, strengths)
+        shadow = cloud_alpha(shaded, self.curves, strengths)
         mask, alpha = cloud_mask(thickness, self.curves), cloud_alpha(thickness, self.curves)
         return CloudLayers(mask, alpha, shadow)
 
@@ -307,3 +300,21 @@ def draw_parameters(recipe: CloudRecipe, seeds: Sequence[int]) -> tuple[dict[str
     lows, widths = recipe.limits
     drawn = (lows + widths * uniforms(seed, PARAMETER_STREAM, len(RANGES)) for seed in seeds)
     return tuple(dict(zip(RANGES, numbers.tolist(), strict=True)) for numbers in drawn)
+
+
+def shadow_shifts(parameters: Sequence[Mapping[str, float]]) -> list[tuple[float, float]]:
+    """How far shadows are from the clouds that throw them.
+
+    Args:
+        parameters: what each sample drew.
+
+    Returns:
+        metres down and to the right for each sample, where north is up.
+    """
+    shifts = []
+    for sample in parameters:
+        distance = sample['cloud_height'] * math.tan(math.radians(sample['sun_zenith']))
+        azimuth = math.radians(sample['sun_azimuth'])
+        # away from the sun; rows count southwards
+        shifts.append((distance * math.cos(azimuth), -distance * math.sin(azimuth)))
+    return shifts

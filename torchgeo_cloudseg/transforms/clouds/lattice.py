@@ -1,4 +1,4 @@
-"""Cubic B-splines with hashed coefficients on nested square lattices.
+"""Cubic B-splines along one axis of nested lattices.
 
 All of it is computed on the host, one sample at a time: the products are so small that it takes
 longer to share them out over cores, or to launch them on a device, than to do them.
@@ -7,15 +7,12 @@ longer to share them out over cores, or to launch them on a device, than to do t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from .white_noise import white_noise
 
 Array = npt.NDArray[np.float32]
 
@@ -25,6 +22,9 @@ SUBDIVISION = np.array([1, 4, 6, 4, 1]) / 8
 #: What coefficients pass before they are refined. It takes out the waves that a lattice can
 #: barely carry; with them, edges of clouds would tend to follow its rows and columns.
 FILTER = np.array([1, 4, 1]) / 6
+
+#: Lengths of unions are multiples of this, such that layouts can be used again.
+UNION = 8
 
 #: Rows that are computed by one matrix product. They depend on a few neighbours only: longer
 #: blocks would multiply by more zeros, shorter ones take more products.
@@ -42,21 +42,23 @@ class Nodes(NamedTuple):
     start: int
     length: int
 
-    def with_coarser(self, count: int) -> list[Nodes]:
-        """Nodes of lattices of which each is half as wide as the one before.
+    @property
+    def coarser(self) -> Nodes:
+        """Nodes of the lattice twice as wide that these depend on."""
+        return Nodes((self.start + 1) // 2 - 2, _blocks(self.length) * BLOCK // 2 + 4)
+
+    def union(self, other: Nodes) -> Nodes:
+        """Nodes that include these and others.
 
         Args:
-            count: number of lattices.
+            other: nodes of the same lattice.
 
         Returns:
-            from coarse to fine: the nodes on which those of the next lattice depend, and at last
-            these.
+            no more nodes than needed, but that their number is a multiple of :data:`UNION`.
         """
-        chain, (start, length) = [self], self
-        for _ in range(count - 1):
-            start, length = (start + 1) // 2 - 2, _blocks(length) * BLOCK // 2 + 4
-            chain.append(Nodes(start, length))
-        return chain[::-1]
+        start = min(self.start, other.start)
+        end = max(self.start + self.length, other.start + other.length)
+        return Nodes(start, -(-(end - start) // UNION) * UNION)
 
     def refine(self, coefficients: Array, smooth: bool) -> Array:
         """Express splines on the lattice twice as wide by splines on this one.
@@ -126,82 +128,6 @@ class Axis:
         nodes = _first_nodes(blocks, self.step)[:, None] + np.arange(self._reach)
         product: Array = matrices @ coefficients[nodes]
         return product.reshape(-1, product.shape[-1])[: self.count]
-
-
-def random_splines(
-    seed: int, weights: Sequence[float], filtered: int, rows: Axis, columns: Axis
-) -> Array:
-    """Sum of splines with random coefficients on several lattices.
-
-    Args:
-        seed: of the coefficients.
-        weights: factor of each lattice for integers over the range of int32, coarse to fine.
-        filtered: number of lattices, from the coarsest, that pass :data:`FILTER`.
-        rows: where the sum is wanted, in units of the finest lattice.
-        columns: likewise.
-
-    Returns:
-        array (rows, columns).
-    """
-    levels, starts, lengths = _windows(rows.nodes, columns.nodes, len(weights))
-    noise = white_noise(seed, starts, lengths)
-    for level, (weight, (down, across)) in enumerate(zip(weights, levels, strict=True)):
-        noise[level] *= weight
-        if level > 0:
-            smooth = level <= filtered
-            half = across.refine(noise[level - 1].T, smooth)
-            noise[level] += down.refine(half.T, smooth)
-    if rows.on_nodes and columns.on_nodes:
-        return _at_nodes(noise[-1], rows.count, columns.count)
-    return rows.interpolate(columns.interpolate(noise[-1].T).T)
-
-
-class _Windows(NamedTuple):
-    """Parts of several lattices, from coarse to fine.
-
-    Attributes:
-        levels: nodes of each lattice along rows and along columns.
-        starts: position of the first row and of the first column, one lattice after the other.
-        lengths: numbers of rows and columns, likewise.
-    """
-
-    levels: tuple[tuple[Nodes, Nodes], ...]
-    starts: tuple[int, ...]
-    lengths: tuple[int, ...]
-
-
-@lru_cache(maxsize=64)
-def _windows(rows: Nodes, columns: Nodes, count: int) -> _Windows:
-    """What a window of the finest of so many lattices depends on."""
-    levels = tuple(zip(rows.with_coarser(count), columns.with_coarser(count), strict=True))
-    starts, lengths = zip(*(nodes for level in levels for nodes in level), strict=True)
-    return _Windows(levels, starts, lengths)
-
-
-def _at_nodes(coefficients: Array, rows: int, columns: int) -> Array:
-    """Values of splines at nodes, where only three of them are not zero along each axis.
-
-    Args:
-        coefficients: array (R, C); values begin at the third row and column of it.
-        rows: number of rows.
-        columns: number of columns.
-
-    Returns:
-        array (rows, columns).
-    """
-    before, here, after = (coefficients[i : i + rows] for i in (1, 2, 3))
-    sums = before + after
-    sums *= 0.25
-    sums += here
-    # rows are one after the other in memory, and together they take less time than one by one;
-    # what is wrong at their ends is left out
-    line = sums.reshape(-1)
-    values = np.empty_like(line)
-    middle = values[1:-1]
-    np.add(line[:-2], line[2:], out=middle)
-    middle *= 0.25
-    middle += line[1:-1]
-    return values.reshape(sums.shape)[:, 2 : 2 + columns] * np.float32(16 / 36)
 
 
 def _product(matrix: Array, values: Array, stride: int, count: int) -> Array:

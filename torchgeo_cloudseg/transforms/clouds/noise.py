@@ -9,10 +9,12 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .lattice import Axis, random_splines
+from .lattice import Axis
+from .splines import View, random_splines
 
 
 @dataclass(frozen=True)
@@ -192,37 +194,56 @@ class PlaneNoise:
         octaves = math.log2(2 * FILTERED.wavelength / SPLINE.wavelength) if lattice == 0 else 1
         return octaves * self.energy(kernel.wavelength * self.finest * 2.0**lattice)
 
-    def render(
-        self,
-        seeds: Sequence[int],
-        grid: Grid,
-        shifts: Sequence[tuple[float, float]] | None = None,
-        smoothing: int = 0,
-    ) -> Tensor:
+    def render(self, seeds: Sequence[int], grid: Grid) -> Tensor:
         """Evaluate the field at pixel centres.
 
         Args:
             seeds: one seed per sample (B).
             grid: where.
-            shifts: metres by which each sample is moved down and to the right (B).
-            smoothing: number of finest lattices to leave out.
 
         Returns:
             float32 tensor (B, H, W) on the CPU, with mean 0 and variance 1 over many seeds.
         """
-        finest, weights, filtered = self.sums(min(grid.pixel_size), smoothing)
-        still = [(0.0, 0.0)] * len(seeds)
-        fields = [
+        sums = self.sums(min(grid.pixel_size))
+        view = self._view(sums, grid, (0.0, 0.0))
+        fields = (random_splines(seed, sums.weights, sums.filtered, [view]) for seed in seeds)
+        return _stack([field for (field,) in fields])
+
+    def render_pair(
+        self,
+        seeds: Sequence[int],
+        grid: Grid,
+        shifts: Sequence[tuple[float, float]],
+        smoothing: int,
+    ) -> tuple[Tensor, Tensor]:
+        """Evaluate the field, and once more where it is moved and smooth.
+
+        Args:
+            seeds: one seed per sample (B).
+            grid: where.
+            shifts: metres by which each sample is moved down and to the right (B).
+            smoothing: number of finest lattices that the moved field lacks.
+
+        Returns:
+            float32 tensors (B, H, W) on the CPU: the field, and the moved one.
+        """
+        sums, fewer = (self.sums(min(grid.pixel_size), count) for count in (0, smoothing))
+        sharp = self._view(sums, grid, (0.0, 0.0))
+        pairs = [
             random_splines(
-                seed,
-                weights,
-                filtered,
-                self._axis(finest, grid.top - down, grid.pixel_size[0], grid.height),
-                self._axis(finest, grid.left - right, grid.pixel_size[1], grid.width),
+                seed, sums.weights, sums.filtered, [sharp, self._view(fewer, grid, shift)]
             )
-            for seed, (down, right) in zip(seeds, shifts or still, strict=True)
+            for seed, shift in zip(seeds, shifts, strict=True)
         ]
-        return torch.from_numpy(fields[0][None] if len(fields) == 1 else np.stack(fields))
+        field, moved = zip(*pairs, strict=True)
+        return _stack(field), _stack(moved)
+
+    def _view(self, sums: LatticeSum, grid: Grid, shift: tuple[float, float]) -> View:
+        """Pixel centres on the finest of some lattices."""
+        (height, width), (down, right) = grid.pixel_size, shift
+        rows = self._axis(sums.finest, grid.top - down, height, grid.height)
+        columns = self._axis(sums.finest, grid.left - right, width, grid.width)
+        return View(rows, columns, len(sums.weights))
 
     def _axis(self, lattice: int, edge: float, pixel_size: float, count: int) -> Axis:
         """Pixel centres along one axis on a lattice; *edge* is that of the first pixel."""
@@ -230,3 +251,8 @@ class PlaneNoise:
         # nodes of the finest lattice are pixel centres of the draw, where splines keep most detail
         first = (edge - 0.5 * self.finest + 0.5 * pixel_size) / spacing
         return Axis(round(first * PHASES) / PHASES, pixel_size / spacing, count, smooth=lattice > 0)
+
+
+def _stack(fields: Sequence[npt.NDArray[np.float32]]) -> Tensor:
+    """Tensor (B, H, W) of B arrays (H, W)."""
+    return torch.from_numpy(fields[0][None] if len(fields) == 1 else np.stack(fields))

@@ -13,7 +13,7 @@ from .hashing import LATTICE_STREAM, mix, splitmix, streams
 
 
 def white_noise(
-    seed: int, starts: tuple[int, ...], counts: tuple[int, ...]
+    seed: int, starts: tuple[int, ...], counts: tuple[int, ...], first: int = 0
 ) -> list[npt.NDArray[np.float32]]:
     """Random numbers in windows of unbounded lattices.
 
@@ -24,13 +24,15 @@ def white_noise(
         starts: first row and first column of the window on each lattice, one after the other,
             from the coarsest lattice.
         counts: numbers of rows and columns, likewise.
+        first: how many coarser lattices there are than the first of these.
 
     Returns:
         whole numbers over the range of int32: for each lattice, an array (rows, columns).
     """
     layout = _layout(counts)
     # lattices are numbered from the coarsest, which is the same at all resolutions
-    keys = streams(seed, LATTICE_STREAM, len(starts)) + np.array(starts).view(np.uint64)
+    keys = streams(seed, LATTICE_STREAM + 2 * first, len(starts))
+    keys = keys + np.array(starts).view(np.uint64)
     hashed = splitmix(keys[layout.axis] + layout.place).astype(np.uint32)
     # factors must be odd, else their products would not reach all integers
     hashed |= 1
