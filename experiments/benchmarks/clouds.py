@@ -30,6 +30,10 @@ from torchgeo_cloudseg.transforms import SyntheticClouds
 BANDS, SIZE = 4, 256
 OURS, FAST_PEER, PEER = 'SyntheticClouds', 'peer without blur', 'peer as it comes'
 
+#: Calls in a row. The first ones after another candidate are slower, as caches hold its data; in
+#: training, they follow one another.
+REPEATS = {OURS: 20, FAST_PEER: 20, PEER: 1}
+
 
 def candidates(batch: int, peer: Path | None) -> dict[str, Callable[[], object]]:
     """Functions without arguments, by name."""
@@ -52,14 +56,13 @@ def candidates(batch: int, peer: Path | None) -> dict[str, Callable[[], object]]
 def seconds(batch: int, threads: int, peer: Path | None, rounds: int) -> dict[str, list[float]]:
     """Wall-clock seconds per image."""
     torch.set_num_threads(threads)
-    repeats = {OURS: 10, FAST_PEER: 3, PEER: 1}
     times: dict[str, list[float]] = {}
     functions = candidates(batch, peer)
     for number in range(rounds + 1):
         for name, function in functions.items():
             if name == PEER and number > max(2, rounds // 6):
                 continue
-            for _ in range(repeats[name]):
+            for _ in range(REPEATS[name]):
                 start = time.perf_counter()
                 function()
                 if number:  # the first round warms up
