@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import time
@@ -29,6 +30,7 @@ from torchgeo_cloudseg.inference import (
     predict_scene,
     sliding_window,
 )
+from torchgeo_cloudseg.inference.raster_io import SceneReader
 from torchgeo_cloudseg.models import CloudSegNet
 
 PAPER = MapOptions(stride=80, blend='average')
@@ -289,6 +291,15 @@ def test_missing_sar_measurements_are_filled_as_in_training(
     mean = np.nanmean(pixels[:, rows][:, :, rows])
     filled = seen[0][0, :, 80, 80].numpy()
     np.testing.assert_allclose(filled, [(mean + 25) / 25, (mean + 32.5) / 32.5], atol=1e-6)
+
+
+def test_a_scene_left_open_does_not_end_the_environment_of_others(make_scene, spec) -> None:
+    scene = make_scene()
+    left = SceneReader(scene.optical, scene.sar, spec)
+    with rasterio.Env(GDAL_CACHEMAX=64):
+        del left
+        gc.collect()
+        assert rasterio.env.hasenv()
 
 
 def test_sar_in_another_crs_is_warped(write_raster, spec, tmp_path: Path) -> None:

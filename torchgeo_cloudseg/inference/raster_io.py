@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -82,8 +82,10 @@ class SceneReader:
         self.optical_path, self.sar_path = str(optical_path), str(sar_path)
         self._files = ExitStack()
         with ExitStack() as files:
-            self._optical = files.enter_context(_open(self.optical_path))
-            self._sar = files.enter_context(_open(self.sar_path))
+            # not as context managers: these would end GDAL's environment with the reader, which may
+            # be in the midst of somebody else's
+            self._optical = files.enter_context(closing(_open(self.optical_path)))
+            self._sar = files.enter_context(closing(_open(self.sar_path)))
             _check_bands(self._optical, spec.optical_bands, 'optical', 'optical' in spec.exact)
             _check_bands(self._sar, spec.sar_bands, 'SAR', 'sar' in spec.exact)
             self.grid, self.sar_grid = grid_of(self._optical), grid_of(self._sar)
@@ -91,7 +93,8 @@ class SceneReader:
             self._warped: WarpedVRT | None = None
             if not self.coextensive:
                 self._check_overlap()
-                self._warped = files.enter_context(self._warp(Resampling[sar_resampling]))
+                warped = closing(self._warp(Resampling[sar_resampling]))
+                self._warped = files.enter_context(warped)
             self._files = files.pop_all()
         self._rescale = Rescale({'image': spec.optical_range, 'image_sar': spec.sar_range})
 

@@ -32,6 +32,11 @@ class Window(NamedTuple):
         """Number of nodes."""
         return self.rows.length * self.columns.length
 
+    @property
+    def coarser(self) -> Window:
+        """The window on the lattice twice as wide that this one depends on."""
+        return Window(self.rows.coarser, self.columns.coarser)
+
     def union(self, other: Window) -> Window:
         """A window that includes this one and another.
 
@@ -85,22 +90,10 @@ class Pyramid(NamedTuple):
         """
         windows = [window]
         for _ in range(count - 1):
-            rows, columns = windows[-1]
-            windows.append(Window(rows.coarser, columns.coarser))
+            windows.append(windows[-1].coarser)
         windows.reverse()
         starts, lengths = zip(*(nodes for level in windows for nodes in level), strict=True)
         return Pyramid(tuple(windows), starts, lengths)
-
-    def above(self, count: int) -> Pyramid:
-        """Without some of the coarsest lattices.
-
-        Args:
-            count: how many are left out.
-
-        Returns:
-            the others.
-        """
-        return Pyramid(self.windows[count:], self.starts[2 * count :], self.lengths[2 * count :])
 
 
 class View(NamedTuple):
@@ -115,6 +108,20 @@ class View(NamedTuple):
     rows: Axis
     columns: Axis
     lattices: int
+
+    def window(self, count: int) -> Window:
+        """The nodes on one lattice that the points depend on.
+
+        Args:
+            count: number of the lattice, counted from one for the coarsest.
+
+        Returns:
+            the window.
+        """
+        window = Window(self.rows.nodes, self.columns.nodes)
+        for _ in range(self.lattices - count):
+            window = window.coarser
+        return window
 
     def interpolate(self, coefficients: Array) -> Array:
         """Values of splines at the points.
@@ -147,65 +154,81 @@ def random_splines(
     Returns:
         an array (rows, columns) for each view.
     """
-    pyramids = [
-        Pyramid.under(Window(view.rows.nodes, view.columns.nodes), view.lattices) for view in views
+    base = _common(seed, weights, filtered, views) if len(views) > 1 else None
+    return [
+        view.interpolate(
+            _add(seed, weights, filtered, view.window(view.lattices), view.lattices, base)
+        )
+        for view in views
     ]
-    shared, whole = _common(pyramids)
-    base = None if whole is None else _add(seed, weights, filtered, Pyramid.under(whole, shared))
-    values = []
-    for view, pyramid in zip(views, pyramids, strict=True):
-        start = None
-        if base is not None and whole is not None:
-            start = pyramid.windows[shared - 1].cut(base, whole)
-        coefficients = _add(seed, weights, filtered, pyramid.above(shared), start, shared)
-        values.append(view.interpolate(coefficients))
-    return values
 
 
-def _common(pyramids: Sequence[Pyramid]) -> tuple[int, Window | None]:
-    """Number of lattices worth sharing, and the window on the finest of them that includes all."""
-    if len(pyramids) > 1:
-        for count in range(min(len(pyramid.windows) for pyramid in pyramids), 0, -1):
-            windows = [pyramid.windows[count - 1] for pyramid in pyramids]
-            whole = reduce(Window.union, windows)
-            if whole.size <= SPREAD * sum(window.size for window in windows):
-                return count, whole
-    return 0, None
+class _Base(NamedTuple):
+    """Coefficients that stand for those of the coarsest lattices.
+
+    Attributes:
+        lattices: number of these lattices.
+        window: on the finest of them.
+        coefficients: array of the window.
+    """
+
+    lattices: int
+    window: Window
+    coefficients: Array
+
+
+def _common(
+    seed: int, weights: Sequence[float], filtered: int, views: Sequence[View]
+) -> _Base | None:
+    """Add up as many lattices as it is worth for all views together; None if there are none."""
+    for count in range(min(view.lattices for view in views), 0, -1):
+        windows = [view.window(count) for view in views]
+        whole = reduce(Window.union, windows)
+        if whole.size <= SPREAD * sum(window.size for window in windows):
+            return _Base(count, whole, _add(seed, weights, filtered, whole, count))
+    return None
 
 
 def _add(
     seed: int,
     weights: Sequence[float],
     filtered: int,
-    pyramid: Pyramid,
-    base: Array | None = None,
-    first: int = 0,
+    window: Window,
+    lattices: int,
+    base: _Base | None = None,
 ) -> Array:
-    """Coefficients on the finest lattice of a pyramid that stand for those on all of them.
+    """Coefficients on one lattice that stand for those on it and on all coarser ones.
 
     Args:
         seed: of the coefficients.
-        weights: factors of all lattices.
+        weights: factors of the lattices, from the coarsest.
         filtered: number of lattices that pass :data:`FILTER`.
-        pyramid: windows on the lattices from *first* on.
-        base: coefficients of the lattice before, where that is not the coarsest.
-        first: number of the first lattice.
+        window: where they are wanted.
+        lattices: number of lattices.
+        base: what is added up already.
 
     Returns:
         array (rows, columns).
     """
-    if not pyramid.windows and base is not None:
-        return base
+    first, total = 0, None
+    if base is not None:
+        first, below = base.lattices, window
+        for _ in range(lattices - first):
+            below = below.coarser
+        total = below.cut(base.coefficients, base.window)
+        if lattices == first:
+            return total
+    pyramid = Pyramid.under(window, lattices - first)
     noise = white_noise(seed, pyramid.starts, pyramid.lengths, first)
     for level, (coefficients, (down, across)) in enumerate(
         zip(noise, pyramid.windows, strict=True), first
     ):
         coefficients *= weights[level]
-        if base is not None:
+        if total is not None:
             smooth = level <= filtered
-            half = across.refine(base.T, smooth)
+            half = across.refine(total.T, smooth)
             coefficients += down.refine(half.T, smooth)
-        base = coefficients
+        total = coefficients
     return noise[-1]
 
 
