@@ -20,9 +20,8 @@ class SceneEvaluationTask(SemanticSegmentationTask):
     scenes, with *window* and *stride*.
     """
 
-    # TorchGeo has no regions
-    val_metrics: RegionMetrics  # type: ignore[assignment]
-    test_metrics: RegionMetrics  # type: ignore[assignment]
+    val_metrics: RegionMetrics  # type: ignore[assignment]  # TorchGeo has no regions
+    test_metrics: RegionMetrics  # type: ignore[assignment]  # likewise
 
     #: Confusion matrices (K, K) of the last test by region, [label][prediction].
     test_confusion: dict[str, Tensor]

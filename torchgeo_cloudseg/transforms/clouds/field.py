@@ -67,8 +67,8 @@ class CloudField:
     noise: PlaneNoise
     parameters: tuple[dict[str, float], ...]
     curves: tuple[OpacityCurve, ...]
-    #: The field on :attr:`grid`, and where it throws its shadow, which the draw had to compute
-    #: anyway; None to compute them again.
+    #: The field on :attr:`grid`, and the one that shapes the shadows there, which share most of
+    #: the work; None to compute them where they are needed.
     drawn: tuple[Tensor, Tensor] | None = field(default=None, repr=False)
 
     @classmethod

@@ -11,8 +11,8 @@ import numpy as np
 from .lattice import Array, Axis, Nodes
 from .white_noise import white_noise
 
-#: How many times as many nodes as they have themselves the union of windows may have, to be
-#: computed in place of them. It takes fewer calls, which for small windows are most of the time.
+#: Windows are computed together as long as their union has at most this many times the nodes that
+#: they have separately: it takes fewer calls, which for small windows are most of the time.
 SPREAD = 2.0
 
 
@@ -32,10 +32,19 @@ class Window(NamedTuple):
         """Number of nodes."""
         return self.rows.length * self.columns.length
 
-    @property
-    def coarser(self) -> Window:
-        """The window on the lattice twice as wide that this one depends on."""
-        return Window(self.rows.coarser, self.columns.coarser)
+    def coarser(self, times: int = 1) -> Window:
+        """The window on a wider lattice that this one depends on.
+
+        Args:
+            times: number of doublings of the lattice.
+
+        Returns:
+            the window.
+        """
+        window = self
+        for _ in range(times):
+            window = Window(window.rows.coarser, window.columns.coarser)
+        return window
 
     def union(self, other: Window) -> Window:
         """A window that includes this one and another.
@@ -90,7 +99,7 @@ class Pyramid(NamedTuple):
         """
         windows = [window]
         for _ in range(count - 1):
-            windows.append(windows[-1].coarser)
+            windows.append(windows[-1].coarser())
         windows.reverse()
         starts, lengths = zip(*(nodes for level in windows for nodes in level), strict=True)
         return Pyramid(tuple(windows), starts, lengths)
@@ -118,10 +127,7 @@ class View(NamedTuple):
         Returns:
             the window.
         """
-        window = Window(self.rows.nodes, self.columns.nodes)
-        for _ in range(self.lattices - count):
-            window = window.coarser
-        return window
+        return Window(self.rows.nodes, self.columns.nodes).coarser(self.lattices - count)
 
     def interpolate(self, coefficients: Array) -> Array:
         """Values of splines at the points.
@@ -212,10 +218,8 @@ def _add(
     """
     first, total = 0, None
     if base is not None:
-        first, below = base.lattices, window
-        for _ in range(lattices - first):
-            below = below.coarser
-        total = below.cut(base.coefficients, base.window)
+        first = base.lattices
+        total = window.coarser(lattices - first).cut(base.coefficients, base.window)
         if lattices == first:
             return total
     pyramid = Pyramid.under(window, lattices - first)
