@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchgeo_cloudseg.datasets.miniature import write_miniature_m3mcr
+from torchgeo_cloudseg.miniature import write_miniature_m3mcr
 
 SHARED = Path(os.environ.get('CLOUDSEG_SHARED', Path(__file__).parents[2] / 'shared'))
 

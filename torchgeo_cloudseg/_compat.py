@@ -33,7 +33,7 @@ def bounds_to_tensor(bounds: tuple[slice, slice, slice] | Tensor) -> Tensor:
 
     Returns:
         float64 tensor of shape (9,): start, stop and step of x and y in units of the CRS, and of
-        t in seconds since 1970. float64, because float32 moves a northing by decimetres.
+        t in seconds since 1970. float64, because float32 moves a northing by decimeters.
     """
     if isinstance(bounds, Tensor):
         return bounds.to(torch.float64)

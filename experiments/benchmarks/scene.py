@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from torchgeo_cloudseg.datasets import M3MCR
 from torchgeo_cloudseg.datasets.m3mcr_layout import LEGENDS
-from torchgeo_cloudseg.datasets.miniature import write_miniature_m3mcr
+from torchgeo_cloudseg.miniature import write_miniature_m3mcr
 from torchgeo_cloudseg.inference import SceneSpec, predict_scene, sliding_window
 from torchgeo_cloudseg.inference.spec import DEFAULT_BLEND
 from torchgeo_cloudseg.metrics import RegionMetrics
@@ -43,7 +43,7 @@ from torchgeo_cloudseg.transforms import Rescale
 LEGEND = LEGENDS['level1']
 SPEC = SceneSpec(
     tuple(land_cover.name for land_cover in LEGEND),
-    tuple(land_cover.colour for land_cover in LEGEND),
+    tuple(land_cover.color for land_cover in LEGEND),
 )
 WINDOW, STRIDE, LABEL_WINDOW, LABEL_STRIDE = 160, 80, 48, 24
 
@@ -220,11 +220,11 @@ def write_scene(folder: Path, rows: int, cols: int) -> None:
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     layers = (('optical', 4, 'uint16', 3, 1, 10), ('sar', 2, 'float32', 10, 0.3, 3))
-    for name, bands, dtype, metres, scale, step in layers:
+    for name, bands, dtype, meters, scale, step in layers:
         height, width = round(rows * scale), round(cols * scale)
         with rasterio.open(
             folder / f'{name}.tif', 'w', driver='GTiff', count=bands, height=height, width=width,
-            dtype=dtype, crs='EPSG:32646', transform=Affine(metres, 0, 3e5, 0, -metres, 2e6),
+            dtype=dtype, crs='EPSG:32646', transform=Affine(meters, 0, 3e5, 0, -meters, 2e6),
             tiled=True, blockxsize=256, blockysize=256,
         ) as raster:  # fmt: skip
             for top in range(0, height, 100 * step):

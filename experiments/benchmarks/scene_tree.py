@@ -15,7 +15,7 @@ ZONES = (32601, 32646, 32733, 32760)
 #: Scenes of an area, as many as there are in M3M-CR.
 SCENES_PER_AREA = 80
 
-#: Kind: bands, height and width in pixels, data type, metres per pixel, further profile. The
+#: Kind: bands, height and width in pixels, data type, meters per pixel, further profile. The
 #: strips and the interleaving are those of the real files.
 KINDS = {
     'planet_cloudy': (4, 300, 'uint16', 3, {'nodata': 0, 'interleave': 'pixel', 'blockysize': 3}),
@@ -63,7 +63,7 @@ def _write_patch(folder: Path, zone: int) -> None:
     folder.mkdir(parents=True)
     rng = np.random.default_rng(zone)
     codes = np.array([10, 20, 30, 40, 50, 60, 80, 90], np.uint8)
-    for kind, (bands, size, dtype, metres, profile) in KINDS.items():
+    for kind, (bands, size, dtype, meters, profile) in KINDS.items():
         if kind == 'S1':
             values = rng.uniform(-30, 0, (bands, size, size))
         elif kind == 'landcover':
@@ -79,7 +79,7 @@ def _write_patch(folder: Path, zone: int) -> None:
             width=size,
             dtype=dtype,
             crs=f'EPSG:{zone}',
-            transform=from_origin(500000, 4000000, metres, metres),
+            transform=from_origin(500000, 4000000, meters, meters),
             **profile,
         ) as target:
             target.write(values.astype(dtype))

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from torchgeo_cloudseg.datasets import M3MCR
-from torchgeo_cloudseg.datasets.miniature import write_miniature_m3mcr
+from torchgeo_cloudseg.miniature import write_miniature_m3mcr
 from torchgeo_cloudseg.samplers import CenterSceneSampler
 from torchgeo_cloudseg.transforms import PRESETS, SyntheticClouds
 
@@ -77,7 +77,7 @@ def save(figure: Figure, name: str) -> None:
 def real_opacity(root: Path) -> Tensor:
     """Opacity (1, H, W) of the clouds of a real patch.
 
-    For each pixel the share of a grey cloud that takes the cloud-free image to the cloudy one in
+    For each pixel the share of a gray cloud that takes the cloud-free image to the cloudy one in
     the least-squares sense; the cloud's reflectance is that of the brightest hundredth.
     """
     dataset = M3MCR(root, modalities=('image', 'image_clear'))

@@ -20,7 +20,7 @@ from rasterio.transform import Affine
 from torchgeo_cloudseg.cli import main
 from torchgeo_cloudseg.datamodules import M3MCRDataModule
 from torchgeo_cloudseg.datasets.m3mcr_layout import LEGENDS
-from torchgeo_cloudseg.datasets.miniature import write_miniature_whuoptsar
+from torchgeo_cloudseg.miniature import write_miniature_whuoptsar
 from torchgeo_cloudseg.trainers import CloudSegStudentTask, CloudSegTeacherTask, load_mapper
 
 CONFIGS = Path(__file__).parents[2] / 'experiments/m3mcr'
@@ -52,7 +52,7 @@ def test_checkpoint_knows_what_it_was_trained_on(student_file: Path, tmp_path: P
     assert network.config.num_classes == 11
     legend = LEGENDS['level2']
     assert spec.class_names == tuple(entry.name for entry in legend)
-    assert spec.class_colours == tuple(entry.colour for entry in legend)
+    assert spec.class_colors == tuple(entry.color for entry in legend)
     assert spec.sar_range == ((-25.0, -32.5), (0.0, 0.0))
     assert float(spec.label_scale) == 0.3
 
@@ -86,7 +86,7 @@ def test_map_lies_on_the_grid_of_the_labels(
         offset = np.subtract(written.transform[:6], label.transform[:6])
         assert np.abs(offset).max() <= 2
         assert json.loads(written.tags()['CLASS_NAMES'])['0'] == LEGENDS['level2'][0].name
-        assert written.colormap(1)[0][:3] == LEGENDS['level2'][0].colour
+        assert written.colormap(1)[0][:3] == LEGENDS['level2'][0].color
     assert (tmp_path / 'map_confidence.tif').is_file()
 
     main(['plot', str(output), str(tmp_path / 'look.png')])

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from torchgeo_cloudseg.datamodules import M3MCRDataModule
 from torchgeo_cloudseg.datasets import M3MCR
-from torchgeo_cloudseg.datasets.miniature import write_miniature_m3mcr
-from torchgeo_cloudseg.datasets.miniature.m3mcr import write_file_list
+from torchgeo_cloudseg.miniature import write_miniature_m3mcr
+from torchgeo_cloudseg.miniature.m3mcr import write_file_list
 from torchgeo_cloudseg.transforms import RandomFlipRotate, StackModalities
 
 SHAPES = {

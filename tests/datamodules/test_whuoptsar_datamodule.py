@@ -11,7 +11,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from torchgeo_cloudseg.datamodules import WHUOPTSARDataModule
-from torchgeo_cloudseg.datasets.miniature import write_miniature_whuoptsar
+from torchgeo_cloudseg.miniature import write_miniature_whuoptsar
 from torchgeo_cloudseg.trainers import CloudSegStudentTask, CloudSegTeacherTask
 
 LINE = {'backbone': 'mit_b0', 'in_channels': (4, 1), 'num_classes': 7, 'label_scale': 1.0}

@@ -34,19 +34,19 @@ def test_native_label_of_an_aligned_patch_is_a_plain_slice(step: int) -> None:
     ratio=st.sampled_from([ONE, TENTHS, Fraction(1, 3), Fraction(2)]),
     out=st.sampled_from([ONE, TENTHS, Fraction(1, 2)]),
 )
-def test_each_output_pixel_takes_the_pixel_under_its_centre(
+def test_each_output_pixel_takes_the_pixel_under_its_center(
     offset: int, size: int, layer: int, ratio: Fraction, out: Fraction
 ) -> None:
     take = nearest(offset, size, layer, ratio, out)
-    centres = [
+    centers = [
         (offset + (i + Fraction(1, 2)) / out) * ratio // 1 for i in range(size_at(size, out))
     ]
-    inside = [i for i, index in enumerate(centres) if 0 <= index < layer]
+    inside = [i for i, index in enumerate(centers) if 0 <= index < layer]
     if take is None:
         assert not inside
         return
     assert (take.start, take.stop - 1) == (inside[0], inside[-1])
-    assert [take.low + source for source in take.source] == [centres[i] for i in inside]
+    assert [take.low + source for source in take.source] == [centers[i] for i in inside]
     assert take.source.max() < take.high - take.low
 
 

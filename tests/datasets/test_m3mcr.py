@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from torchgeo.datasets import DatasetNotFoundError, GeoDataset, stack_samples
 
 from torchgeo_cloudseg.datasets import M3MCR, EmptySplitError
-from torchgeo_cloudseg.datasets.miniature import write_miniature_m3mcr
+from torchgeo_cloudseg.miniature import write_miniature_m3mcr
 from torchgeo_cloudseg.samplers import CenterSceneSampler
 
 Find = Callable[..., Path]

@@ -43,15 +43,15 @@ def test_patches_equal_the_authors_bit_for_bit(golden: Path, real_root: Path, cr
 
 
 @pytest.mark.parametrize('classes', ['level1', 'level2'])
-@pytest.mark.parametrize(('label_res', 'metres'), [('native', '10m'), ('optical', '3m')])
+@pytest.mark.parametrize(('label_res', 'meters'), [('native', '10m'), ('optical', '3m')])
 @pytest.mark.parametrize('crop', CROPS)
 def test_labels_equal_the_authors(
-    golden: Path, real_root: Path, classes: str, label_res: str, metres: str, crop: str
+    golden: Path, real_root: Path, classes: str, label_res: str, meters: str, crop: str
 ) -> None:
     dataset = M3MCR(real_root, modalities=['mask'], classes=classes, label_res=label_res)
     label = dataset[query(dataset, *CROPS[crop])]['mask'].numpy()
     with np.load(golden / 'dataloader.npz') as recorded:
-        expected = recorded[f'{crop}/landcover_data/{classes}/{metres}'].astype(np.int64)
+        expected = recorded[f'{crop}/landcover_data/{classes}/{meters}'].astype(np.int64)
     if classes == 'level1':
         expected[expected == 6] = 255
     np.testing.assert_array_equal(label, expected)

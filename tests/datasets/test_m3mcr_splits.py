@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from torchgeo_cloudseg.datasets import M3MCR, ScenesError
 from torchgeo_cloudseg.datasets.m3mcr_layout import split_areas
-from torchgeo_cloudseg.datasets.miniature.m3mcr import write_file_list
+from torchgeo_cloudseg.miniature.m3mcr import write_file_list
 
 Find = Callable[..., Path]
 

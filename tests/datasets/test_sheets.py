@@ -32,7 +32,7 @@ def test_division_lies_in_hubei() -> None:
     assert max(box[3] for box in boxes) == pytest.approx(32.67, abs=0.01)
 
 
-def test_neighbours_share_their_edges_exactly() -> None:
+def test_neighbors_share_their_edges_exactly() -> None:
     by_west = {(box[0], box[3]): name for name in ALL for box in [sheet_bounds(name)]}
     shared = 0
     for name in ALL:

@@ -15,8 +15,8 @@ from matplotlib import pyplot as plt
 from torchgeo.datasets import DatasetNotFoundError
 
 from torchgeo_cloudseg.datasets import WHUOPTSAR, ScenesError
-from torchgeo_cloudseg.datasets.miniature import write_miniature_whuoptsar
-from torchgeo_cloudseg.datasets.miniature.whuoptsar import (
+from torchgeo_cloudseg.miniature import write_miniature_whuoptsar
+from torchgeo_cloudseg.miniature.whuoptsar import (
     GEOREFERENCED_SHEETS,
     NARROW_SHEETS,
     TEST_SHEETS,

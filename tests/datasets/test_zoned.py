@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from torchgeo.datasets import RasterDataset, stack_samples
 
 from torchgeo_cloudseg.datasets import M3MCR, SceneSlice, ZonedDataset
-from torchgeo_cloudseg.datasets.miniature import write_miniature_m3mcr
+from torchgeo_cloudseg.miniature import write_miniature_m3mcr
 from torchgeo_cloudseg.samplers import CenterSceneSampler, GridSceneSampler, RandomSceneSampler
 
 Find = Callable[..., Path]
@@ -126,7 +126,7 @@ def test_any_offset_and_size_of_optical_pixels(
     optical = direct(find(root, 'image', query.scene), query)
     assert optical.shape == (4, height, width)
     np.testing.assert_array_equal(sample['image'].numpy(), optical)
-    # nearest neighbour: the SAR pixel in which the centre of the optical pixel lies
+    # nearest neighbor: the SAR pixel in which the center of the optical pixel lies
     with rasterio.open(find(root, 'image_clear', query.scene)) as raster:
         row = round((raster.bounds.top - query[1].stop) / 3)
         col = round((query[0].start - raster.bounds.left) / 3)
@@ -239,7 +239,7 @@ def test_plain_query_in_the_crs_of_the_container(
     assert inside.mean() > 0.4
     mask = np.load(find(root, 'mask_cloud', name))
     expected = mask[row[inside].astype(int), col[inside].astype(int)]
-    # GDAL takes another pixel where the centre lies on the line between two
+    # GDAL takes another pixel where the center lies on the line between two
     assert (sample['mask_cloud'].numpy()[inside] == expected).mean() > 0.99
     with rasterio.open(find(root, 'image_clear', name)) as raster:
         stored = raster.read(1)[row[inside].astype(int), col[inside].astype(int)]

@@ -79,7 +79,7 @@ def make_scene(tmp_path: Path) -> Callable[..., Scene]:
 def spec() -> SceneSpec:
     return SceneSpec(
         class_names=('forest', 'water', 'town'),
-        class_colours=((0, 100, 0), (0, 100, 200), (250, 0, 0)),
+        class_colors=((0, 100, 0), (0, 100, 200), (250, 0, 0)),
     )
 
 

@@ -48,7 +48,7 @@ def test_crop_takes_every_pixel_from_one_window() -> None:
 
 
 @pytest.mark.parametrize('blend', [Hann(), Gaussian()])
-def test_smooth_blends_prefer_the_centre(blend: Hann) -> None:
+def test_smooth_blends_prefer_the_center(blend: Hann) -> None:
     axis = plan_windows((1000, 1000), 160, 80).rows
     inner = blend.weights(axis, Fraction(1))[3]
     assert inner.argmax().item() in (79, 80)

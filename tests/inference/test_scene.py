@@ -86,7 +86,7 @@ def test_map_equals_the_sliding_window_on_tensors(
     assert not (tmp_path / 'map.tif.parts').exists()
 
 
-def test_georeference_colours_names_and_overviews(
+def test_georeference_colors_names_and_overviews(
     make_scene: Callable, network: nn.Module, spec: SceneSpec, tmp_path: Path
 ) -> None:
     scene = make_scene(1750, 1790)
@@ -101,9 +101,9 @@ def test_georeference_colours_names_and_overviews(
         assert raster.nodata == 255
         assert raster.tags(ns='IMAGE_STRUCTURE')['LAYOUT'] == 'COG'
         assert raster.overviews(1) == [2]
-        colours = raster.colormap(1)
-        assert [colours[i][:3] for i in range(3)] == list(spec.class_colours)
-        assert colours[255][3] == 0
+        colors = raster.colormap(1)
+        assert [colors[i][:3] for i in range(3)] == list(spec.class_colors)
+        assert colors[255][3] == 0
         assert raster.colorinterp[0].name == 'palette'
         names = json.loads(raster.tags()['CLASS_NAMES'])
         assert names == {'0': 'forest', '1': 'water', '2': 'town'}

@@ -6,12 +6,12 @@ import pytest
 
 from torchgeo_cloudseg.inference import MapOptions, SceneSpec
 
-CLASSES = {'class_names': ['a', 'b'], 'class_colours': [[0, 0, 0], [255, 0, 0]]}
+CLASSES = {'class_names': ['a', 'b'], 'class_colors': [[0, 0, 0], [255, 0, 0]]}
 
 
 def test_values_from_json_are_taken() -> None:
     spec = SceneSpec(**CLASSES, optical_bands=[3, 2, 1], label_scale=0.3, sar_range=([-20], [0]))
-    assert spec.class_colours == ((0, 0, 0), (255, 0, 0))
+    assert spec.class_colors == ((0, 0, 0), (255, 0, 0))
     assert spec.optical_bands == (3, 2, 1)
     assert spec.label_scale == Fraction(3, 10)
     assert spec.sar_range == ((-20.0,), (0.0,))
@@ -24,7 +24,7 @@ def test_values_from_json_are_taken() -> None:
     ('change', 'message'),
     [
         ({'class_names': []}, 'class_names: found 0'),
-        ({'class_names': ['a']}, 'class_colours: found 2, expected one for each of the 1'),
+        ({'class_names': ['a']}, 'class_colors: found 2, expected one for each of the 1'),
         ({'optical_bands': (0, 1)}, 'counted from 1'),
         ({'sar_bands': ()}, 'sar_bands'),
         ({'sar_range': ((-25, -32, -1), (0, 0, 0))}, 'sar_range: found 3 lower'),

@@ -74,8 +74,8 @@ def test_focal_without_focus_is_the_cross_entropy() -> None:
 def test_focal_formula(gamma: float) -> None:
     logits, target = sample(2)
     probability = logits.double().softmax(dim=1)
-    labelled = target != 255
-    true = probability.movedim(1, -1)[labelled].gather(1, target[labelled].unsqueeze(1))
+    labeled = target != 255
+    true = probability.movedim(1, -1)[labeled].gather(1, target[labeled].unsqueeze(1))
     expected = (-((1 - true) ** gamma) * true.log()).mean()
     loss = focal_loss(logits, target, gamma=gamma)
     torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=0)

@@ -157,7 +157,7 @@ def test_counting_waits_for_no_device() -> None:
             torch.bincount(target.flatten(), minlength=50)
 
 
-def test_nothing_labelled_has_no_scores() -> None:
+def test_nothing_labeled_has_no_scores() -> None:
     logits, target, clouds = sample(0)
     metric = RegionMetrics(5)
     metric.update(logits, torch.full_like(target, 255), clouds)
@@ -178,7 +178,7 @@ def test_every_score_is_finite_and_a_share(data) -> None:
     assert ('all_mIoU' in values) == bool((target < 4).any())
 
 
-def test_a_class_predicted_but_nowhere_labelled_lowers_the_mean() -> None:
+def test_a_class_predicted_but_nowhere_labeled_lowers_the_mean() -> None:
     metric = RegionMetrics(3, labels=['forest', 'water', 'urban'])
     target = torch.tensor([[[0, 0], [1, 1]]])
     metric.update(torch.tensor([[[0, 2], [1, 1]]]), target, torch.zeros(1, 2, 2))

@@ -52,7 +52,7 @@ def test_equals_the_metrics_of_each_scene_alone(batch_size: int) -> None:
         assert scene.pixels == int((part['target'] != 255).sum())
 
 
-def test_cloud_cover_is_that_of_the_labelled_pixels() -> None:
+def test_cloud_cover_is_that_of_the_labeled_pixels() -> None:
     target = torch.zeros(1, 4, 4, dtype=torch.long)
     target[0, 0] = 255
     clouds = torch.zeros(1, 4, 4)

@@ -11,7 +11,7 @@ import pytest
 import shapely
 from torchgeo.datasets import GeoDataset
 
-#: Left, top, height and width of a scene, in pixels of one metre.
+#: Left, top, height and width of a scene, in pixels of one meter.
 Box = tuple[float, float, int, int]
 
 

@@ -21,7 +21,7 @@ Batch = dict[str, Any]
 
 
 class Data(M3MCRDataModule):
-    """M3M-CR, validated on a grid of patches instead of centres."""
+    """M3M-CR, validated on a grid of patches instead of centers."""
 
     def setup(self, stage: str) -> None:
         super().setup(stage)

@@ -1,4 +1,4 @@
-"""Regular grids and centres of scenes."""
+"""Regular grids and centers of scenes."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 import ddp_run
 import pytest
 
-from torchgeo_cloudseg.datasets.miniature.m3mcr import write_file_list
+from torchgeo_cloudseg.miniature.m3mcr import write_file_list
 
 Result = dict[str, Any]
 

@@ -54,7 +54,7 @@ def test_region_in_degrees(zoned: ZonedDataset, roi: object, expected: list[int]
 def test_region_is_in_the_crs_of_the_data_set_unless_stated(zoned: ZonedDataset) -> None:
     outline = zoned.index.geometry.iloc[2]
     assert zones(zoned, roi=outline) == [32733]
-    # one zone's metres mean nothing in another one
+    # one zone's meters mean nothing in another one
     utm = zoned.zone_datasets[1].index.geometry.iloc[0]
     assert zones(zoned, roi=utm, roi_crs='EPSG:32633') == [32633]
     assert zones(zoned.zone_datasets[1], roi=utm) == [32601]  # the first and only one

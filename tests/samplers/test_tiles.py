@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchgeo_cloudseg.datasets import WHUOPTSAR
-from torchgeo_cloudseg.datasets.miniature import write_miniature_whuoptsar
+from torchgeo_cloudseg.miniature import write_miniature_whuoptsar
 from torchgeo_cloudseg.samplers import TileSceneSampler
 from torchgeo_cloudseg.samplers.tiles import _balanced, _equal
 

@@ -1,4 +1,4 @@
-"""Clouds over a place: cover, thickness, shadows, colour; on any image of the place."""
+"""Clouds over a place: cover, thickness, shadows, color; on any image of the place."""
 
 from dataclasses import replace
 
@@ -329,7 +329,7 @@ def test_m3mcr_has_the_spectrum_of_real_clouds(pixel_size):
         assert -3.3 < slopes.mean() < -2.3, (low, high)
 
 
-def test_m3mcr_has_the_thickness_and_colour_of_real_clouds(real_like):
+def test_m3mcr_has_the_thickness_and_color_of_real_clouds(real_like):
     dark = torch.tensor([0.06, 0.08, 0.1, 0.25])[:, None, None].expand(40, 4, 300, 300)
     cloudy = real_like.apply(dark)
     assert (cloudy.alpha[:, 0][cloudy.mask == 1] < 0.5).float().mean() > 0.6

@@ -60,12 +60,12 @@ def clouds(
         thin: share of the cloudy pixels less than half as opaque as these.
         haze: opacity at the edge of the mask, fading outside.
         cloud_reflectance: reflectance of an opaque cloud, one number or one per band.
-        feature_size: largest structures, in metres.
-        cloud_height: height above ground, in metres.
+        feature_size: largest structures, in meters.
+        cloud_height: height above ground, in meters.
         sun_zenith: zenith angle of the sun, in degrees.
         sun_azimuth: azimuth of the sun, in degrees clockwise from north.
         shadow_strength: share of the light that the shadow of an opaque cloud takes away.
-        pixel_size: metres per pixel (defaults to what the georeference says).
+        pixel_size: meters per pixel (defaults to what the georeference says).
         data_range: image values of reflectance 0 and 1 (defaults to what is usual for the data
             type: 255 for 8-bit, 10000 for 16-bit integers, 1 for floating-point images).
         mask: GeoTIFF of the cloud mask (defaults to <output>_mask.tif).

@@ -20,7 +20,7 @@ class M3MCRDataModule(SceneDataModule):
     """LightningDataModule implementation for the M3M-CR dataset.
 
     Training draws random patches whose corners lie on the 30 m grid that the 3 m and the 10 m
-    layers share; validation takes the centre patch of every scene, testing and prediction the
+    layers share; validation takes the center patch of every scene, testing and prediction the
     whole scene. Images are scaled to 0..1 on the device.
     """
 

@@ -9,7 +9,7 @@ from ..samplers import RandomSceneSampler, TileSceneSampler
 from ..transforms import RandomFlipRotate, Rescale, SyntheticClouds
 from .base import Batch, SceneDataModule
 
-#: Side of a pixel in metres.
+#: Side of a pixel in meters.
 PIXEL_SIZE = 5.0
 
 #: Kind of clouds, unless another is asked for.

@@ -12,7 +12,7 @@ from shapely.geometry.base import BaseGeometry
 #: Points along the longest side of an outline when it is projected, which bends its sides.
 POINTS_PER_SIDE = 8
 
-#: Sides shorter than this bend by less than a metre, and stay straight.
+#: Sides shorter than this bend by less than a meter, and stay straight.
 STRAIGHT_SIDE_M = 5000.0
 
 #: The same in the units of a geographic CRS.

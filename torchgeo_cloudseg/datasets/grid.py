@@ -53,9 +53,9 @@ def size_at(size_px: int, ratio: Fraction) -> int:
 def nearest(
     offset_px: int, size_px: int, layer_px: int, ratio: Fraction, out_ratio: Fraction
 ) -> Take | None:
-    """Nearest-neighbour selection along one axis.
+    """Nearest-neighbor selection along one axis.
 
-    An output pixel takes the layer's pixel in which its centre lies. For a layer at 10 m under a
+    An output pixel takes the layer's pixel in which its center lies. For a layer at 10 m under a
     3 m grid this is index ``floor((i + 0.5) * 0.3)``.
 
     Args:

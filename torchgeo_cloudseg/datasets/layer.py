@@ -1,4 +1,4 @@
-"""What a modality of a scene is: declared facts, no behaviour."""
+"""What a modality of a scene is: declared facts, no behavior."""
 
 from __future__ import annotations
 

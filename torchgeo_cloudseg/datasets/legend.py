@@ -1,4 +1,4 @@
-"""Legends: the names and colours of classes, and which stored codes belong to them."""
+"""Legends: the names and colors of classes, and which stored codes belong to them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class LandCoverClass(NamedTuple):
     #: Stored codes that belong to the class.
     codes: tuple[int, ...]
     #: Red, green and blue, 0 to 255.
-    colour: tuple[int, int, int]
+    color: tuple[int, int, int]
 
     @property
     def rgb(self) -> tuple[float, float, float]:
         """Red, green and blue, 0 to 1."""
-        red, green, blue = self.colour
+        red, green, blue = self.color
         return red / 255, green / 255, blue / 255
 
 

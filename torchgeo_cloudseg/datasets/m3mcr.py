@@ -43,7 +43,7 @@ class M3MCR(SceneDataset):
     ============== ========= ======= ====================================================
     ``image``       (4, H, W) float32 PlanetScope as observed, with clouds; 0 is no data
     ``image_clear`` (4, H, W) float32 the same place without clouds; 0 is no data
-    ``image_sar``   (2, H, W) float32 Sentinel-1 in dB on the optical grid (nearest neighbour);
+    ``image_sar``   (2, H, W) float32 Sentinel-1 in dB on the optical grid (nearest neighbor);
                                       NaN is replaced by the mean of the patch
     ``mask_cloud``  (H, W)    int64   1 cloud, 0 clear
     ``mask``        (h, w)    int64   land cover; 255 is unknown; h = 0.3 H unless
@@ -105,7 +105,7 @@ class M3MCR(SceneDataset):
             modalities: keys to read; nothing is spent on the others.
             classes: 'level1' (6 classes; snow, mangroves and moss are unknown) or 'level2' (the
                 11 classes of ESA WorldCover).
-            label_res: 'native' (10 m) or 'optical' (3 m, nearest neighbour).
+            label_res: 'native' (10 m) or 'optical' (3 m, nearest neighbor).
             file_list: CSV list of scenes in the authors' format (cloud-free, cloudy, S1, land
                 cover, cloud mask; no header; paths relative to the folder of the split). By
                 default all scenes of the split.

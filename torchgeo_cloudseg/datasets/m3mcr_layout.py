@@ -13,7 +13,7 @@ from .legend import LandCoverClass
 Classes = Literal['level1', 'level2']
 Split = Literal['train', 'val', 'test']
 
-_TEN_METRES = Fraction(3, 10)
+_TEN_METERS = Fraction(3, 10)
 _PLANET: Mapping[str, Any] = {
     'bands': ('Blue', 'Green', 'Red', 'NIR'),
     'dtypes': ('uint16',),
@@ -32,7 +32,7 @@ LAYERS: Mapping[str, Layer] = {
             'S1',
             ('VV', 'VH'),
             ('float64', 'float32'),
-            ratio=_TEN_METRES,
+            ratio=_TEN_METERS,
             size_px=(90, 90),
             may_be_nan=True,
         ),
@@ -50,7 +50,7 @@ LAYERS: Mapping[str, Layer] = {
             'landcover',
             ('class',),
             ('uint8',),
-            ratio=_TEN_METRES,
+            ratio=_TEN_METERS,
             size_px=(90, 90),
             categorical=True,
         ),
@@ -61,7 +61,7 @@ LAYERS: Mapping[str, Layer] = {
 LIST_COLUMNS = ('image_clear', 'image', 'image_sar', 'mask', 'mask_cloud')
 
 
-#: Legends by level. Codes in no class (see :data:`UNKNOWN_CODES`) are ignored. Colours are those
+#: Legends by level. Codes in no class (see :data:`UNKNOWN_CODES`) are ignored. Colors are those
 #: of ESA WorldCover 2020 (product user manual, section on the legend).
 LEGENDS: Mapping[str, tuple[LandCoverClass, ...]] = {
     'level1': (

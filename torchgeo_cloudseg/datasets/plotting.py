@@ -17,8 +17,8 @@ from torch import Tensor
 
 from .legend import LandCoverClass
 
-#: Colour of pixels that belong to no class.
-UNKNOWN_COLOUR = (1.0, 1.0, 1.0)
+#: Color of pixels that belong to no class.
+UNKNOWN_COLOR = (1.0, 1.0, 1.0)
 
 #: Optical images with their titles, in the order of the panels.
 OPTICAL_TITLES = {
@@ -99,7 +99,7 @@ def plot_sample(
 def draw_labels(
     axes: Axes, labels: Tensor | NDArray[Any], legend: Sequence[LandCoverClass], title: str = ''
 ) -> None:
-    """Draw a label map in the legend's colours.
+    """Draw a label map in the legend's colors.
 
     Args:
         axes: where to draw.
@@ -109,13 +109,13 @@ def draw_labels(
     """
     classes = _to_numpy(labels)
     known = np.where((classes >= 0) & (classes < len(legend)), classes, len(legend))
-    cmap = ListedColormap([*(entry.rgb for entry in legend), UNKNOWN_COLOUR])
+    cmap = ListedColormap([*(entry.rgb for entry in legend), UNKNOWN_COLOR])
     norm = BoundaryNorm(np.arange(len(legend) + 2) - 0.5, len(legend) + 1)
     _show(axes, known, title, bool(title), cmap=cmap, norm=norm, interpolation='nearest')
 
 
 def legend_patches(legend: Sequence[LandCoverClass]) -> list[Patch]:
-    """Coloured boxes with class names, for a figure's legend.
+    """Colored boxes with class names, for a figure's legend.
 
     Args:
         legend: the classes, in order.
@@ -124,7 +124,7 @@ def legend_patches(legend: Sequence[LandCoverClass]) -> list[Patch]:
         one patch per class, and one for unknown.
     """
     patches = [Patch(facecolor=entry.rgb, label=entry.name) for entry in legend]
-    return [*patches, Patch(facecolor=UNKNOWN_COLOUR, edgecolor='gray', label='unknown')]
+    return [*patches, Patch(facecolor=UNKNOWN_COLOR, edgecolor='gray', label='unknown')]
 
 
 def _stretch(sample: dict[str, Any], key: str, rgb: tuple[int, int, int]) -> tuple[float, float]:

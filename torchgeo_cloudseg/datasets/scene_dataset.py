@@ -36,7 +36,7 @@ class SceneDataset(RasterDataset):
 
     Where the query's CRS and resolution are the scene's own, pixels are copied as stored: no
     warping and no interpolation, each modality read on its own grid. Otherwise, because a *crs* or
-    *res* was asked for, images are resampled bilinearly, labels and masks by nearest neighbour.
+    *res* was asked for, images are resampled bilinearly, labels and masks by nearest neighbor.
     """
 
     #: Modalities by sample key, in the order in which samples show them.

@@ -29,7 +29,7 @@ Pixels = NDArray[Any]
 #: Largest error of position within a query that is read without resampling.
 MAX_DRIFT_PX = 0.5
 
-#: Pixels read around a query that is warped, for the neighbours of its outermost pixels.
+#: Pixels read around a query that is warped, for the neighbors of its outermost pixels.
 WARP_MARGIN_PX = 2
 
 #: Number of pixel selections kept, of a few kilobytes each.
@@ -192,11 +192,11 @@ class SceneReader:
                 'dst_crs': target.crs,
                 'dst_transform': Affine(x.step / step, 0, x.start, 0, -y.step / step, y.stop),
             }
-            nearest_neighbour = Resampling.nearest
-            smooth = nearest_neighbour if layer.categorical else Resampling.bilinear
+            nearest_neighbor = Resampling.nearest
+            smooth = nearest_neighbor if layer.categorical else Resampling.bilinear
             reproject(values, warped, resampling=smooth, **grids)
             ones = np.ones(values.shape[1:], np.uint8)
-            reproject(ones, inside, resampling=nearest_neighbour, **grids)
+            reproject(ones, inside, resampling=nearest_neighbor, **grids)
         return warped, inside == 0
 
     def _load(

@@ -31,7 +31,7 @@ def sheet_bounds(name: str) -> tuple[float, float, float, float]:
         name: number of the sheet, such as ``NH49E001013``.
 
     Returns:
-        west, south, east and north in degrees. Neighbours have the very same edge.
+        west, south, east and north in degrees. Neighbors have the very same edge.
 
     Raises:
         ValueError: if *name* is no sheet number of the northern hemisphere at 1:50 000.

@@ -110,7 +110,7 @@ def validate_scenes(
         ValueError: if there is no data set at *root*.
     """
     root = Path(root)
-    kind = dataset or recognise(root)
+    kind = dataset or recognize(root)
     make = _inventory_m3mcr if kind == 'm3mcr' else _inventory_whuoptsar
     inventory = make(root, index_dir, progress)
     table, problems = inventory.table, list(inventory.problems)
@@ -127,7 +127,7 @@ def validate_scenes(
     return ValidationReport(str(root), kind, quick, len(table), counts, problems)
 
 
-def recognise(root: Path) -> Kind:
+def recognize(root: Path) -> Kind:
     """Tell from its folders which data set there is.
 
     Args:

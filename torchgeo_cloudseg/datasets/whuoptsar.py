@@ -32,7 +32,7 @@ class WHUOPTSAR(SceneDataset):
 
     .. note::
        Files without a georeference are placed within the neat line of their map sheet (EPSG:4326).
-       That place is nominal: good for telling neighbours from strangers and for a map on the
+       That place is nominal: good for telling neighbors from strangers and for a map on the
        right sheet, not for overlay with other data to the pixel. Samples say so under ``nominal``.
 
     There are no cloudy images: :class:`~torchgeo_cloudseg.transforms.SyntheticClouds` makes them.

@@ -203,7 +203,7 @@ def nominal_georeference(name: str, header: Header, crs: str = NOMINAL_CRS) -> H
         crs: a geographic CRS.
 
     Returns:
-        the header with the sheet's bounds, good to some tens of metres at best.
+        the header with the sheet's bounds, good to some tens of meters at best.
     """
     west, south, east, north = sheet_bounds(name)
     xres, yres = (east - west) / header.width, (north - south) / header.height

@@ -22,7 +22,7 @@ from .index_store import IndexDir
 from .query import SceneSlice
 from .raster_index import datasets_by_crs
 
-#: Equal-area CRS of the whole globe, in metres (EASE-Grid 2.0).
+#: Equal-area CRS of the whole globe, in meters (EASE-Grid 2.0).
 GLOBAL_CRS = 'EPSG:6933'
 
 

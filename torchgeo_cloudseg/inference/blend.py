@@ -70,7 +70,7 @@ class Average(Blend):
 
 
 class Hann(Blend):
-    """Weights fall off from the centre of a window as a squared sine."""
+    """Weights fall off from the center of a window as a squared sine."""
 
     def profile(self, axis: Axis, scale: Fraction) -> Tensor:
         """Weights before scaling."""
@@ -80,7 +80,7 @@ class Hann(Blend):
 
 @dataclass(frozen=True)
 class Gaussian(Blend):
-    """Weights fall off from the centre of a window as a Gaussian.
+    """Weights fall off from the center of a window as a Gaussian.
 
     Attributes:
         sigma: standard deviation, as a share of the window.
@@ -95,7 +95,7 @@ class Gaussian(Blend):
 
 
 class Crop(Blend):
-    """Every pixel is taken from one window; neighbours meet in the middle of their overlap."""
+    """Every pixel is taken from one window; neighbors meet in the middle of their overlap."""
 
     def profile(self, axis: Axis, scale: Fraction) -> Tensor:
         """Weights before scaling: 1 between the seams, 0 elsewhere."""
@@ -145,6 +145,6 @@ def _starts(axis: Axis, scale: Fraction) -> list[int]:
 
 
 def _relative_places(axis: Axis, scale: Fraction) -> Tensor:
-    """Centres of a window's output pixels, 0 to 1 along the window."""
+    """Centers of a window's output pixels, 0 to 1 along the window."""
     window = int(axis.window_px * scale)
     return (torch.arange(window, dtype=torch.float64) + 0.5) / window

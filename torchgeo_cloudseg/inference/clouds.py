@@ -21,7 +21,7 @@ from ..transforms.clouds.blend import blend, check_data_range
 from ..transforms.clouds.curve import OpacityCurve, plane_quantiles, shares_above
 from ..transforms.clouds.field import draw_parameters, plane_noise
 from ..transforms.clouds.hashing import combine
-from .clouds_io import CloudWriter, colour_bands, open_clear, place_of
+from .clouds_io import CloudWriter, color_bands, open_clear, place_of
 
 #: Image values of reflectance 0 and 1, by dtype.
 DATA_RANGES = {
@@ -78,7 +78,7 @@ def add_clouds_to_raster(
         recipe: kind of sky, or the name of a preset.
         seed: clouds follow from it and from the place: images of the same place get the same
             clouds; another number gives other clouds.
-        pixel_size: metres per pixel; by default, from the georeference.
+        pixel_size: meters per pixel; by default, from the georeference.
         data_range: image values of reflectance 0 and 1; by default (0, 255) for uint8,
             (0, 10000) for 16-bit integers, and (0, 1) for floating-point images.
         mask: GeoTIFF of the cloud mask; by default ``<output>_mask.tif``.
@@ -178,14 +178,14 @@ def _valid(source: DatasetReader, window: Window) -> npt.NDArray[np.bool_]:
     """Pixels of a block that have data in any band."""
     valid: npt.NDArray[np.bool_] = source.dataset_mask(window=window) > 0
     if np.issubdtype(source.dtypes[0], np.floating):
-        image = source.read(colour_bands(source), window=window)
+        image = source.read(color_bands(source), window=window)
         valid &= ~np.isnan(image).all(0)
     return valid
 
 
 def _check_values(source: DatasetReader, window: Window, data_range: tuple[float, float]) -> None:
     """Refuse a block that does not fit the data range, before anything is written."""
-    image = _tensor(source.read(colour_bands(source), window=window))
+    image = _tensor(source.read(color_bands(source), window=window))
     integer = not image.is_floating_point()
     with _named(source, window):
         check_data_range(image.to(torch.float64), data_range, _nodata(source), integer)
@@ -223,7 +223,7 @@ def _write_block(
     data_range: tuple[float, float],
 ) -> None:
     """Cloud one block and write it."""
-    bands = colour_bands(source)
+    bands = color_bands(source)
     image = source.read(window=window)
     chosen = [band - 1 for band in bands]
     layers = field.layers(_part(field.grid, window))

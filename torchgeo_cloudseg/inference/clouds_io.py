@@ -22,8 +22,8 @@ from rasterio.windows import Window
 
 from ..transforms.clouds import Grid
 
-#: Metres per degree of latitude, and of longitude at the equator.
-METRES_PER_DEGREE = 111_132.0, 111_320.0
+#: Meters per degree of latitude, and of longitude at the equator.
+METERS_PER_DEGREE = 111_132.0, 111_320.0
 
 #: Compressions that keep every value.
 LOSSLESS = ('deflate', 'lzw', 'zstd', 'packbits')
@@ -61,7 +61,7 @@ def open_clear(path: Path) -> DatasetReader:
     return source
 
 
-def colour_bands(source: DatasetReader) -> list[int]:
+def color_bands(source: DatasetReader) -> list[int]:
     """Numbers of the bands that show the ground, from 1: all but alpha bands.
 
     Args:
@@ -75,11 +75,11 @@ def colour_bands(source: DatasetReader) -> list[int]:
 
 
 def place_of(source: DatasetReader, pixel_size: float | None) -> tuple[Grid, list[int]]:
-    """Grid of a scene in metres, and integers that name the place.
+    """Grid of a scene in meters, and integers that name the place.
 
     Args:
         source: an open raster.
-        pixel_size: metres per pixel; None to follow the georeference.
+        pixel_size: meters per pixel; None to follow the georeference.
 
     Returns:
         the grid, and the bounds in a thousandth of the CRS's unit (a hundred-millionth of a
@@ -97,21 +97,21 @@ def place_of(source: DatasetReader, pixel_size: float | None) -> tuple[Grid, lis
             '(gdalwarp).'
         )
     if pixel_size is not None and not 0 < pixel_size < math.inf:
-        raise ValueError(f'pixel_size={pixel_size}: expected metres per pixel above 0.')
+        raise ValueError(f'pixel_size={pixel_size}: expected meters per pixel above 0.')
     if pixel_size is not None:
         sides = pixel_size, pixel_size
     elif not referenced:
         raise ValueError(
             f'{source.name}: found no georeference, which tells how large pixels are. Pass '
-            'pixel_size= in metres.'
+            'pixel_size= in meters.'
         )
     elif crs.is_geographic:
-        latitude, longitude = METRES_PER_DEGREE
+        latitude, longitude = METERS_PER_DEGREE
         middle = math.radians((source.bounds.bottom + source.bounds.top) / 2)
         sides = -transform.e * latitude, transform.a * longitude * math.cos(middle)
     else:
-        metres = crs.linear_units_factor[1]
-        sides = -transform.e * metres, transform.a * metres
+        meters = crs.linear_units_factor[1]
+        sides = -transform.e * meters, transform.a * meters
     unit = 1e-8 if referenced and crs.is_geographic else 1e-3
     code = (crs.to_epsg() or 0) if referenced else 0
     bounds = [round(side / unit) for side in source.bounds]

@@ -30,7 +30,7 @@ def write_cog(
 ) -> list[Path]:
     """Write a Cloud Optimized GeoTIFF.
 
-    Class names and colours go into the file's colour table, and as category names and attribute
+    Class names and colors go into the file's color table, and as category names and attribute
     table into ``<name>.aux.xml``, where GDAL and QGIS look for them.
 
     Args:
@@ -98,8 +98,8 @@ def _write_rows(
     ) as raster:
         raster.descriptions = layer.bands
         raster.update_tags(**layer.tags)
-        if layer.class_colours:
-            table = {value: (*colour, 255) for value, colour in enumerate(layer.class_colours)}
+        if layer.class_colors:
+            table = {value: (*color, 255) for value, color in enumerate(layer.class_colors)}
             raster.write_colormap(1, {**table, int(layer.nodata or 0): (0, 0, 0, 0)})
         top = 0
         for values in rows:
@@ -147,10 +147,10 @@ def _attribute_xml(layer: RasterLayer) -> str:
         column = ElementTree.SubElement(table, 'FieldDefn', index=str(index))
         for tag, value in (('Name', title), ('Type', kind), ('Usage', usage)):
             ElementTree.SubElement(column, tag).text = str(value)
-    for value, (name, colour) in enumerate(
-        zip(layer.class_names, layer.class_colours, strict=True)
+    for value, (name, color) in enumerate(
+        zip(layer.class_names, layer.class_colors, strict=True)
     ):
         row = ElementTree.SubElement(table, 'Row', index=str(value))
-        for cell in (value, name, *colour):
+        for cell in (value, name, *color):
             ElementTree.SubElement(row, 'F').text = str(cell)
     return ElementTree.tostring(root, encoding='unicode')

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .spec import MAP_NODATA, Colour, Product, SceneSpec
+from .spec import MAP_NODATA, Color, Product, SceneSpec
 
 #: Share of missing optical pixels from which a map pixel is missing.
 MISSING_SHARE = 0.5
@@ -32,9 +32,9 @@ class RasterLayer:
     #: How overviews are made.
     overviews: Literal['mode', 'average']
     tags: Mapping[str, str] = field(default_factory=dict)
-    #: Names and colours of the values 0, 1, ..., for a raster of classes.
+    #: Names and colors of the values 0, 1, ..., for a raster of classes.
     class_names: tuple[str, ...] = ()
-    class_colours: tuple[Colour, ...] = ()
+    class_colors: tuple[Color, ...] = ()
 
 
 def raster_layers(
@@ -63,7 +63,7 @@ def raster_layers(
             # beside the file's category names, which many tools do not show
             {'CLASS_NAMES': json.dumps(dict(enumerate(spec.class_names)))},
             spec.class_names,
-            spec.class_colours,
+            spec.class_colors,
         ),
         'confidence': RasterLayer(('confidence',), 'float32', np.nan, 'average'),
         'probabilities': RasterLayer(spec.class_names, 'float32', np.nan, 'average'),

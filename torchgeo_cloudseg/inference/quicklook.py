@@ -36,21 +36,21 @@ def save_quicklook(path: Path, classes_path: Path, optical_path: str, spec: Scen
         path: the PNG file to write.
         classes_path: the class map.
         optical_path: the optical raster.
-        spec: bands, names and colours.
+        spec: bands, names and colors.
     """
     classes = _read_small(classes_path, [1], smooth=False).data[0]
     panels = {
-        'Optical image': _true_colour(optical_path, spec),
-        'Land cover': _colour_table(spec)[classes],
+        'Optical image': _true_color(optical_path, spec),
+        'Land cover': _color_table(spec)[classes],
     }
     figure = _figure(panels, classes.shape)
     names = dict(enumerate(spec.class_names))
-    _add_legend(figure, classes, _colour_table(spec), names, MAP_NODATA)
+    _add_legend(figure, classes, _color_table(spec), names, MAP_NODATA)
     figure.savefig(path, dpi=PANEL_PX / PANEL_INCHES, format='png')
 
 
 def map_figure(path: Path) -> Figure:
-    """Draw a class map in the colours that its file states.
+    """Draw a class map in the colors that its file states.
 
     Args:
         path: class map, as :func:`~torchgeo_cloudseg.inference.predict_scene` writes it.
@@ -59,20 +59,20 @@ def map_figure(path: Path) -> Figure:
         the figure, with a legend of the classes that occur.
 
     Raises:
-        ValueError: if the file is no raster, or states no colours.
+        ValueError: if the file is no raster, or states no colors.
     """
     try:
         with rasterio.open(path) as raster:
-            colours = raster.colormap(1)
+            colors = raster.colormap(1)
             named = json.loads(raster.tags().get('CLASS_NAMES', '{}'))
             nodata = raster.nodata
         classes = _read_small(path, [1], smooth=False).data[0]
     except (rasterio.errors.RasterioIOError, ValueError) as error:
         raise ValueError(
-            f'{path}: found no class map with a colour table ({error}), expected one written by '
+            f'{path}: found no class map with a color table ({error}), expected one written by '
             '`cloudseg map`.'
         ) from error
-    table = np.array([colours.get(value, (0, 0, 0, 255))[:3] for value in range(256)], np.uint8)
+    table = np.array([colors.get(value, (0, 0, 0, 255))[:3] for value in range(256)], np.uint8)
     if nodata is not None:
         table[int(nodata)] = 255
     figure = _figure({'Land cover': table[classes]}, classes.shape)
@@ -128,9 +128,9 @@ def _add_legend(
     )
 
 
-def _true_colour(path: str, spec: SceneSpec) -> NDArray[Any]:
+def _true_color(path: str, spec: SceneSpec) -> NDArray[Any]:
     """Red, green and blue (H, W, 3), 0..1, stretched; white where there is no data."""
-    # fewer than three bands are shown in grey
+    # fewer than three bands are shown in gray
     rgb = spec.rgb if max(spec.rgb) < len(spec.optical_bands) else (0, 0, 0)
     read = _read_small(path, [spec.optical_bands[position] for position in rgb], smooth=True)
     image = np.ma.filled(read.astype(np.float32), np.nan)
@@ -142,14 +142,14 @@ def _true_colour(path: str, spec: SceneSpec) -> NDArray[Any]:
     low, high = np.percentile(image[:, ~missing], STRETCH_PERCENT)
     scaled = np.clip((image - low) / max(high - low, 1e-6), 0, 1)
     scaled[:, missing] = 1
-    colours: NDArray[Any] = np.moveaxis(scaled, 0, -1)
-    return colours
+    colors: NDArray[Any] = np.moveaxis(scaled, 0, -1)
+    return colors
 
 
-def _colour_table(spec: SceneSpec) -> NDArray[np.uint8]:
-    """Colours (256, 3) of class values."""
+def _color_table(spec: SceneSpec) -> NDArray[np.uint8]:
+    """Colors (256, 3) of class values."""
     table = np.full((256, 3), 255, dtype=np.uint8)
-    table[: spec.num_classes] = spec.class_colours
+    table[: spec.num_classes] = spec.class_colors
     return table
 
 

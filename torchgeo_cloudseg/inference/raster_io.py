@@ -215,7 +215,7 @@ class SceneReader:
         return values.astype(np.float32), has_data
 
     def _take_sar(self, bands: list[int], top: int, rows: int) -> tuple[Pixels, NDArray[np.bool_]]:
-        """SAR pixel in which the centre of each optical pixel lies, by position in the array."""
+        """SAR pixel in which the center of each optical pixel lies, by position in the array."""
         take_rows = nearest(
             top, rows, self.sar_grid.height, Fraction(self.sar_grid.height, self.grid.height),
             Fraction(1),
@@ -296,8 +296,8 @@ def _open(path: str) -> DatasetReader:
 
 def _check_bands(raster: DatasetReader, bands: tuple[int, ...], kind: str, exact: bool) -> None:
     masks = sum(
-        colour == ColorInterp.alpha and number not in bands
-        for number, colour in enumerate(raster.colorinterp, start=1)
+        color == ColorInterp.alpha and number not in bands
+        for number, color in enumerate(raster.colorinterp, start=1)
     )
     if max(bands) > raster.count or (exact and raster.count - masks != len(bands)):
         raise SceneError(

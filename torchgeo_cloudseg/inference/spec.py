@@ -30,7 +30,7 @@ Resampling = Literal['nearest', 'bilinear', 'cubic', 'average']
 MAP_NODATA = 255
 
 #: Red, green and blue, 0 to 255.
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class SceneSpec:
 
     Attributes:
         class_names: names of the classes, in the order of the logits.
-        class_colours: red, green and blue of the classes, 0 to 255.
+        class_colors: red, green and blue of the classes, 0 to 255.
         optical_bands: bands of the optical file, in the network's order, counted from 1.
         sar_bands: bands of the SAR file, in the network's order, counted from 1.
         optical_range: lower and upper ends of the stored values, which are clipped and brought to
@@ -57,7 +57,7 @@ class SceneSpec:
     """
 
     class_names: tuple[str, ...]
-    class_colours: tuple[Colour, ...]
+    class_colors: tuple[Color, ...]
     optical_bands: tuple[int, ...] = (1, 2, 3, 4)
     sar_bands: tuple[int, ...] = (1, 2)
     optical_range: Range = ((0.0,), (10000.0,))
@@ -76,16 +76,16 @@ class SceneSpec:
         """
         for name in ('class_names', 'optical_bands', 'sar_bands', 'rgb', 'exact'):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        colours = tuple((int(r), int(g), int(b)) for r, g, b in self.class_colours)
-        object.__setattr__(self, 'class_colours', colours)
+        colors = tuple((int(r), int(g), int(b)) for r, g, b in self.class_colors)
+        object.__setattr__(self, 'class_colors', colors)
         object.__setattr__(self, 'label_scale', exact_scale(self.label_scale))
         if not 0 < len(self.class_names) < MAP_NODATA:
             raise ValueError(
                 f'class_names: found {len(self.class_names)}, expected 1 to {MAP_NODATA - 1}.'
             )
-        if len(colours) != len(self.class_names):
+        if len(colors) != len(self.class_names):
             raise ValueError(
-                f'class_colours: found {len(colours)}, expected one for each of the '
+                f'class_colors: found {len(colors)}, expected one for each of the '
                 f'{len(self.class_names)} classes.'
             )
         for name in ('optical', 'sar'):
@@ -127,7 +127,10 @@ def spec_from_dict(values: Mapping[str, Any]) -> SceneSpec:
     Returns:
         the facts.
     """
-    return SceneSpec(**{**values, 'label_scale': Fraction(values['label_scale'])})
+    # before 2026-11 they were spelled otherwise
+    renamed = {'class_colours': 'class_colors'}
+    named = {renamed.get(name, name): value for name, value in values.items()}
+    return SceneSpec(**{**named, 'label_scale': Fraction(values['label_scale'])})
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,7 @@ class MapOptions:
             for that of the optical image, or a number in units of its CRS.
         products: what to write beside the class map.
         sar_resampling: how SAR is brought to the optical grid where it must be warped. Training
-            used the nearest neighbour.
+            used the nearest neighbor.
     """
 
     stride: int | None = None

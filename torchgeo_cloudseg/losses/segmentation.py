@@ -1,6 +1,6 @@
 """Segmentation losses that stay finite where there is nothing to learn from.
 
-torch's cross-entropy and smp's focal loss divide by the number of labelled pixels, which gives NaN
+torch's cross-entropy and smp's focal loss divide by the number of labeled pixels, which gives NaN
 for a batch without any, and NaN weights from then on. Here such a batch has loss 0 and gradient 0.
 Nothing waits for the device, so the losses do not stall a training step or break its compilation.
 """
@@ -26,10 +26,10 @@ def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
 
 def _pixel_weights(target: Tensor, class_weights: Tensor | None, ignore_index: int) -> Tensor:
     """Weight of each pixel's label, 0 where it is ignored."""
-    labelled = target != ignore_index
+    labeled = target != ignore_index
     if class_weights is None:
-        return labelled.float()
-    return class_weights[torch.where(labelled, target, 0)] * labelled
+        return labeled.float()
+    return class_weights[torch.where(labeled, target, 0)] * labeled
 
 
 def _share_of_process(weights: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ def cross_entropy_loss(
     ignore_index: int = 255,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Cross-entropy, as in torch but 0 for a batch without labelled pixels.
+    """Cross-entropy, as in torch but 0 for a batch without labeled pixels.
 
     Args:
         logits: (B, K, h, w).
@@ -57,7 +57,7 @@ def cross_entropy_loss(
         label_smoothing: share of each label spread over all classes, 0..1.
 
     Returns:
-        the loss, a scalar: the mean over labelled pixels, weighted by class.
+        the loss, a scalar: the mean over labeled pixels, weighted by class.
     """
     total = F.cross_entropy(
         full_precision(logits),
@@ -95,7 +95,7 @@ def focal_loss(
         gamma: how strongly easy pixels are played down; 0 gives the cross-entropy.
 
     Returns:
-        the loss, a scalar; 0 for a batch without labelled pixels.
+        the loss, a scalar; 0 for a batch without labeled pixels.
     """
     entropy = F.cross_entropy(
         full_precision(logits), target, ignore_index=ignore_index, reduction='none'
@@ -118,7 +118,7 @@ def dice_loss(
 
         1 - \frac{2 \sum p_k y_k}{\sum p_k + \sum y_k}
 
-    with sums over the labelled pixels of the batch, :math:`p_k` the probability of class k and
+    with sums over the labeled pixels of the batch, :math:`p_k` the probability of class k and
     :math:`y_k` 1 where it is the label (Milletari et al., "V-Net", 3DV 2016, with plain instead of
     squared sums, as in smp). A class without pixels has no Dice score and is left out of the mean;
     smp counts it as a perfect one.
@@ -130,12 +130,12 @@ def dice_loss(
         ignore_index: label of pixels left out.
 
     Returns:
-        the loss, a scalar; 0 for a batch without labelled pixels.
+        the loss, a scalar; 0 for a batch without labeled pixels.
     """
-    labelled = target != ignore_index
-    truth = F.one_hot(torch.where(labelled, target, 0), logits.shape[1]).movedim(-1, 1)
-    truth = truth * labelled.unsqueeze(1)
-    probability = full_precision(logits).softmax(dim=1) * labelled.unsqueeze(1)
+    labeled = target != ignore_index
+    truth = F.one_hot(torch.where(labeled, target, 0), logits.shape[1]).movedim(-1, 1)
+    truth = truth * labeled.unsqueeze(1)
+    probability = full_precision(logits).softmax(dim=1) * labeled.unsqueeze(1)
     pixels = truth.sum(dim=(0, 2, 3))
     overlap = (probability * truth).sum(dim=(0, 2, 3))
     # at least 1 pixel of every class that counts, so the other classes may have any denominator
@@ -154,7 +154,7 @@ class SegmentationLoss(nn.Module):
     gradient 0.
 
     In training on several processes each one's cross-entropy or focal loss is weighed by its share
-    of the labelled pixels, so that their mean is the loss of all pixels together. Dice is a matter
+    of the labeled pixels, so that their mean is the loss of all pixels together. Dice is a matter
     of each process's own batch.
 
     Shape:

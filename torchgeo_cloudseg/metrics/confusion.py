@@ -52,13 +52,13 @@ def confusion_scores(confusion: Tensor, labels: Sequence[str]) -> dict[str, floa
     """Scores of one confusion matrix, for what it holds.
 
     * ``OA``: overall accuracy, the share of pixels that are right.
-    * ``mAcc``: accuracy by class, the mean over classes that are labelled.
-    * ``fwIoU``: IoU by class, weighted by the share of pixels labelled so.
-    * ``mIoU``: IoU by class, the mean over classes present: labelled or predicted. A class that
-      is predicted where it is nowhere labelled has IoU 0 and lowers the mean.
+    * ``mAcc``: accuracy by class, the mean over classes that are labeled.
+    * ``fwIoU``: IoU by class, weighted by the share of pixels labeled so.
+    * ``mIoU``: IoU by class, the mean over classes present: labeled or predicted. A class that
+      is predicted where it is nowhere labeled has IoU 0 and lowers the mean.
     * ``IoU_<label>``: intersection over union of each class present.
 
-    A class that is neither labelled nor predicted has no IoU, and a matrix without pixels no score
+    A class that is neither labeled nor predicted has no IoU, and a matrix without pixels no score
     at all: they are left out.
 
     Args:
@@ -72,16 +72,16 @@ def confusion_scores(confusion: Tensor, labels: Sequence[str]) -> dict[str, floa
     total = counts.sum()
     if total == 0:
         return {}
-    right, labelled = counts.diagonal(), counts.sum(dim=1)
-    union = labelled + counts.sum(dim=0) - right
-    seen, present = labelled > 0, union > 0
-    accuracy = right[seen] / labelled[seen]
+    right, labeled = counts.diagonal(), counts.sum(dim=1)
+    union = labeled + counts.sum(dim=0) - right
+    seen, present = labeled > 0, union > 0
+    accuracy = right[seen] / labeled[seen]
     # no division by 0: where the union is empty, so is the intersection
     iou = right / torch.where(present, union, 1)
     scores = {
         'OA': right.sum() / total,
         'mAcc': accuracy.mean(),
-        'fwIoU': (labelled * iou).sum() / total,
+        'fwIoU': (labeled * iou).sum() / total,
         'mIoU': iou[present].mean(),
     }
     scores |= {f'IoU_{labels[k]}': iou[k] for k in range(len(labels)) if present[k]}

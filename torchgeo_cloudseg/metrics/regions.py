@@ -27,7 +27,7 @@ def by_region(totals: Tensor) -> dict[Region, Tensor]:
 
 
 def clouds_on_grid(cloud_mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring a cloud mask to another grid over the same ground, by nearest neighbour.
+    """Bring a cloud mask to another grid over the same ground, by nearest neighbor.
 
     Row i of h takes row floor(i * H / h) of H, in whole numbers: 300 -> 90 takes floor(10 i / 3).
     (``interpolate`` computes the same in float32 and may be off by one row at some sizes.)

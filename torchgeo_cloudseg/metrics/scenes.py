@@ -21,7 +21,7 @@ class SceneScores(NamedTuple):
     scene: int
     #: EPSG code of its CRS; 0 where that has none.
     epsg: int
-    #: Number of labelled pixels, and the share of them that is under clouds.
+    #: Number of labeled pixels, and the share of them that is under clouds.
     pixels: int
     cloud_cover: float
     #: Scores named ``<region>_<score>``, as those of :class:`RegionMetrics` and

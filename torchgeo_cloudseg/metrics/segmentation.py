@@ -22,9 +22,9 @@ class RegionMetrics(Metric):
     averaged over batches: they do not depend on batch size, order or number of processes.
 
     What there is nothing to measure of is left out of the dict: every score of a region without
-    labelled pixels, and the IoU of a class that a region neither has nor predicts. A 0 in its
+    labeled pixels, and the IoU of a class that a region neither has nor predicts. A 0 in its
     place would be a lie, and a NaN would pass through a checkpoint monitor, a logger or JSON
-    unnoticed. ``all_mIoU`` is there, and finite, as soon as one pixel is labelled. All processes
+    unnoticed. ``all_mIoU`` is there, and finite, as soon as one pixel is labeled. All processes
     leave out the same scores, since the matrices are summed before.
 
     The state is counts, (2, K, K) int64, summed over processes.
@@ -80,7 +80,7 @@ class RegionMetrics(Metric):
             preds: logits or probabilities (B, K, h, w), or predicted classes (B, h, w).
             target: labels (B, h, w).
             cloud_mask: mask (B, H, W) over the same ground, bool, integer or float: 1 cloud,
-                0 clear. Another size is brought to (h, w) by nearest neighbour, row i taking row
+                0 clear. Another size is brought to (h, w) by nearest neighbor, row i taking row
                 floor(i * H / h).
 
         Raises:
@@ -160,7 +160,7 @@ class RegionMetrics(Metric):
         strange &= is_counted(target, self.num_classes, self.ignore_index)
         if strange.any():
             raise ValueError(
-                f'`preds` has classes {sorted(set(preds[strange].tolist()))} at labelled pixels, '
+                f'`preds` has classes {sorted(set(preds[strange].tolist()))} at labeled pixels, '
                 f'expected 0..{self.num_classes - 1}. Set `target` to {self.ignore_index} where '
                 'nothing is predicted.'
             )

@@ -44,8 +44,8 @@ def _at_least_two(x: Tensor) -> Tensor:
 class MultiScale(nn.Module):
     """A map seen at three scales: itself, and max-pooled two and four times.
 
-    The pooled maps are resized back by nearest neighbour and all three are mixed by one 1x1
-    convolution 3C -> C and a ReLU. A 1x1 convolution and nearest-neighbour resizing commute, so
+    The pooled maps are resized back by nearest neighbor and all three are mixed by one 1x1
+    convolution 3C -> C and a ReLU. A 1x1 convolution and nearest-neighbor resizing commute, so
     each scale is mixed at its own size and only the sum is made at full size: the same result
     with less than half the work, and without the concatenated map.
     """

@@ -128,7 +128,7 @@ class Attention(nn.Module):
     def project_lean(
         self, x: Tensor, norm: nn.LayerNorm, height: int, width: int
     ) -> tuple[Tensor, Tensor]:
-        """The same of tokens that are yet to be normalised, without keeping the result of that.
+        """The same of tokens that are yet to be normalized, without keeping the result of that.
 
         Args:
             x: tokens of shape (B, H * W, C).
@@ -139,13 +139,13 @@ class Attention(nn.Module):
         Returns:
             queries (B, H * W, C), and keys and values (B, N, 2C) of the N reduced tokens.
         """
-        q = _normalised_linear(self.q, norm, x)
+        q = _normalized_linear(self.q, norm, x)
         sr = self.sr
         if sr is None or self.norm is None:
-            return q, _normalised_linear(self.kv, norm, x)
+            return q, _normalized_linear(self.kv, norm, x)
 
         def patches(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-            return sr.patches(_normalise(norm, x, weight, bias), height, width)
+            return sr.patches(_normalize(norm, x, weight, bias), height, width)
 
         reduced = recomputed_linear(patches, x, (norm.weight, norm.bias), sr.matrix, sr.bias)
         return q, self.kv(self.norm(reduced))
@@ -196,7 +196,7 @@ class Mlp(nn.Module):
         return out
 
     def lean(self, x: Tensor, norm: nn.LayerNorm, height: int, width: int) -> Tensor:
-        """The same of tokens that are yet to be normalised, keeping less for the backward pass.
+        """The same of tokens that are yet to be normalized, keeping less for the backward pass.
 
         Args:
             x: tokens of shape (B, H * W, C).
@@ -207,23 +207,23 @@ class Mlp(nn.Module):
         Returns:
             tokens of shape (B, H * W, C).
         """
-        mixed = self._mix(_normalised_linear(self.fc1, norm, x), height, width)
+        mixed = self._mix(_normalized_linear(self.fc1, norm, x), height, width)
         return recomputed_linear(F.gelu, mixed, (), self.fc2.weight, self.fc2.bias)
 
     def _mix(self, x: Tensor, height: int, width: int) -> Tensor:
-        """Mix each token with its neighbours."""
+        """Mix each token with its neighbors."""
         return to_tokens(self.dwconv(to_map(x, height, width)))
 
 
-def _normalise(norm: nn.LayerNorm, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _normalize(norm: nn.LayerNorm, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Layer norm as a function of its parameters."""
     return F.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
 
 
-def _normalised_linear(layer: nn.Linear, norm: nn.LayerNorm, x: Tensor) -> Tensor:
+def _normalized_linear(layer: nn.Linear, norm: nn.LayerNorm, x: Tensor) -> Tensor:
     """Linear layer of a layer norm, of which only *x* is kept for the backward pass."""
     parameters = norm.weight, norm.bias
-    return recomputed_linear(partial(_normalise, norm), x, parameters, layer.weight, layer.bias)
+    return recomputed_linear(partial(_normalize, norm), x, parameters, layer.weight, layer.bias)
 
 
 class Block(nn.Module):

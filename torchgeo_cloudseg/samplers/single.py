@@ -93,7 +93,7 @@ class RandomSceneSampler(SceneSampler):
 
 
 class CenterSceneSampler(SceneSampler):
-    """One patch of every scene: its centre, or all of it. The same in every epoch."""
+    """One patch of every scene: its center, or all of it. The same in every epoch."""
 
     def __init__(
         self,

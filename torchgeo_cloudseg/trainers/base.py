@@ -1,4 +1,4 @@
-"""What teacher and student have in common: network, optimiser, training, checkpoints."""
+"""What teacher and student have in common: network, optimizer, training, checkpoints."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -58,7 +58,7 @@ class CloudSegTask(SceneEvaluationTask):
 
     @property
     def scene_spec(self) -> SceneSpec:
-        """What the network expects of a scene: bands, ranges, classes and their colours."""
+        """What the network expects of a scene: bands, ranges, classes and their colors."""
         if self._scene_spec is None:
             return scene_spec(self.hparams)
         return self._scene_spec

@@ -37,8 +37,8 @@ def confusion_figure(confusion: Mapping[str, Tensor], labels: Sequence[str]) -> 
         axes.imshow(shares.numpy(), cmap='Blues', vmin=0, vmax=1)
         for row, col in np.ndindex(count, count):
             share = float(shares[row, col])
-            colour = 'white' if share > 0.5 else 'black'
-            axes.text(col, row, f'{100 * share:.0f}', ha='center', va='center', color=colour)
+            color = 'white' if share > 0.5 else 'black'
+            axes.text(col, row, f'{100 * share:.0f}', ha='center', va='center', color=color)
         axes.set_xticks(range(count), labels, rotation=45, ha='right')
         axes.set_yticks(range(count), labels)
         axes.set_title(title)

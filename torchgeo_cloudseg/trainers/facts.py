@@ -15,8 +15,8 @@ from ..datasets.scene_dataset import SceneDataset
 from ..inference import SceneSpec
 from ..transforms.rescale import Range
 
-#: Colours of classes of which nothing is known but their number, in turn.
-COLOURS = (
+#: Colors of classes of which nothing is known but their number, in turn.
+COLORS = (
     (31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189),
     (140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34), (23, 190, 207),
 )  # fmt: skip
@@ -49,7 +49,7 @@ def scene_spec(hparams: Mapping[str, Any], dataset: GeoDataset | None = None) ->
             classes; if there is none, images that are in 0..1 already.
 
     Returns:
-        bands, ranges, classes and colours.
+        bands, ranges, classes and colors.
     """
     in_channels, count = tuple(hparams['in_channels']), hparams['num_classes']
     source = _source(dataset)
@@ -57,12 +57,12 @@ def scene_spec(hparams: Mapping[str, Any], dataset: GeoDataset | None = None) ->
         fitting = [s for s in PUBLISHED if (s.in_channels, len(s.legend)) == (in_channels, count)]
         source = fitting[0] if fitting else None
     legend = source.legend if source is not None and len(source.legend) == count else ()
-    unknown = [LandCoverClass(f'class {n}', (), COLOURS[n % len(COLOURS)]) for n in range(count)]
+    unknown = [LandCoverClass(f'class {n}', (), COLORS[n % len(COLORS)]) for n in range(count)]
     entries = legend or unknown
     unit = ((0.0,), (1.0,))
     return SceneSpec(
         class_names=tuple(hparams.get('labels') or [entry.name for entry in entries]),
-        class_colours=tuple(entry.colour for entry in entries),
+        class_colors=tuple(entry.color for entry in entries),
         optical_bands=tuple(range(1, in_channels[0] + 1)),
         sar_bands=tuple(range(1, in_channels[1] + 1)),
         optical_range=source.ranges['image'] if source else unit,

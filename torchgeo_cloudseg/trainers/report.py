@@ -143,7 +143,7 @@ def scene_rows(
         names: names of all scenes of the data set, by position (defaults to the positions).
 
     Returns:
-        one dict per scene: ``scene``, ``epsg``, ``pixels`` (labelled ones), ``cloud_cover`` (0..1)
+        one dict per scene: ``scene``, ``epsg``, ``pixels`` (labeled ones), ``cloud_cover`` (0..1)
         and its scores.
     """
     return [

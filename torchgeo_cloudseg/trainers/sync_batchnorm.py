@@ -17,13 +17,13 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # torch's name
-        """Normalise a batch.
+        """Normalize a batch.
 
         Args:
             input: features (B, C, H, W).
 
         Returns:
-            normalised features (B, C, H, W).
+            normalized features (B, C, H, W).
         """
         alone = not (dist.is_initialized() and dist.get_world_size() > 1)
         if not self.training or alone:

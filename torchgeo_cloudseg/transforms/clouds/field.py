@@ -20,7 +20,7 @@ from .curve import (
     image_quantiles,
     plane_quantiles,
 )
-from .hashing import COLOUR_STREAM, PARAMETER_STREAM, uniforms
+from .hashing import COLOR_STREAM, PARAMETER_STREAM, uniforms
 from .noise import Grid, PlaneNoise
 from .recipe import RANGES, CloudRecipe
 
@@ -85,7 +85,7 @@ class CloudField:
             recipe: kind of sky.
             seeds: one per sample (B): the same seed gives the same sky, alone or in a batch.
             size: height and width in pixels.
-            pixel_size: metres per pixel, or per row and per column.
+            pixel_size: meters per pixel, or per row and per column.
 
         Returns:
             one sky per seed.
@@ -97,7 +97,7 @@ class CloudField:
         if not seeds or min(size) < 1 or not all(0 < side < np.inf for side in pixel):
             raise ValueError(
                 f'{len(seeds)} seeds, size={size}, pixel_size={pixel_size}: expected at least one '
-                'seed, a height and a width of at least 1 and a pixel size above 0 metres.'
+                'seed, a height and a width of at least 1 and a pixel size above 0 meters.'
             )
         noise, grid = plane_noise(recipe, min(pixel)), Grid(*size, pixel)
         parameters = draw_parameters(recipe, seeds)
@@ -202,7 +202,7 @@ class CloudField:
                 f'cloud_reflectance has {len(mean)} numbers, but the image has {bands} bands: '
                 'expected one number, or one per band.'
             )
-        drawn = [uniforms(seed, COLOUR_STREAM, 1 + bands) for seed in self.seeds]
+        drawn = [uniforms(seed, COLOR_STREAM, 1 + bands) for seed in self.seeds]
         deviations = 2 * np.array(drawn) - 1
         brightness = 1 + self.recipe.reflectance_variation * deviations[:, :1]
         tint = 1 + self.recipe.band_variation * deviations[:, 1:]
@@ -277,7 +277,7 @@ def plane_noise(recipe: CloudRecipe, pixel_size: float) -> PlaneNoise:
 
     Args:
         recipe: kind of sky.
-        pixel_size: metres per pixel; sets the finest detail.
+        pixel_size: meters per pixel; sets the finest detail.
 
     Returns:
         the field.
@@ -309,7 +309,7 @@ def shadow_shifts(parameters: Sequence[Mapping[str, float]]) -> list[tuple[float
         parameters: what each sample drew.
 
     Returns:
-        metres down and to the right for each sample, where north is up.
+        meters down and to the right for each sample, where north is up.
     """
     shifts = []
     for sample in parameters:

@@ -23,8 +23,8 @@ LOW_BIAS = np.uint32(0x7FEB352D)
 WORD = 1 << 64
 
 #: First of the streams that belong to the parameters of a sky, to the lattices of its field and to
-#: the colours of its clouds.
-PARAMETER_STREAM, LATTICE_STREAM, COLOUR_STREAM = 0, 16, 128
+#: the colors of its clouds.
+PARAMETER_STREAM, LATTICE_STREAM, COLOR_STREAM = 0, 16, 128
 
 #: Keys are made in blocks of so many, which takes hardly longer than to make a few.
 KEYS = 256

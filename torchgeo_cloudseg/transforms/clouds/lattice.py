@@ -26,7 +26,7 @@ FILTER = np.array([1, 4, 1]) / 6
 #: Lengths of unions are multiples of this, such that layouts can be used again.
 UNION = 8
 
-#: Rows that are computed by one matrix product. They depend on a few neighbours only: longer
+#: Rows that are computed by one matrix product. They depend on a few neighbors only: longer
 #: blocks would multiply by more zeros, shorter ones take more products.
 BLOCK = 16
 
@@ -190,7 +190,7 @@ def _spline_basis(blocks: int, reach: int, step: float, offset: float, smooth: b
 
     Args:
         blocks: number of blocks.
-        reach: number of splines of each block, centred at the first node under it, and so on.
+        reach: number of splines of each block, centerd at the first node under it, and so on.
         step: distance of the points.
         offset: position of the first point, in [2, 3).
         smooth: whether coefficients pass :data:`FILTER` first.

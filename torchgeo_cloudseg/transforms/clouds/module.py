@@ -60,7 +60,7 @@ class SyntheticClouds(nn.Module):
 
         Args:
             preset: ``thin``, ``thick``, ``broken``, ``overcast`` or ``m3mcr``.
-            pixel_size: metres per pixel, or per row and per column. With 1, all lengths below
+            pixel_size: meters per pixel, or per row and per column. With 1, all lengths below
                 are in pixels.
             data_range: image values of reflectance 0 and 1.
             seed_from: ``random`` draws new clouds at every call, from PyTorch's global random
@@ -79,10 +79,10 @@ class SyntheticClouds(nn.Module):
             cloud_reflectance: reflectance of an opaque cloud, one number or one per band.
             reflectance_variation: relative deviation of it per sample.
             band_variation: relative deviation of it per sample and band.
-            feature_size: largest structures, in metres.
+            feature_size: largest structures, in meters.
             spectral_exponent: exponent of the field's energy spectrum, one number or two.
-            break_scale: wavelength between the two exponents, in metres.
-            cloud_height: height above ground, in metres.
+            break_scale: wavelength between the two exponents, in meters.
+            cloud_height: height above ground, in meters.
             sun_zenith: zenith angle of the sun, in degrees.
             sun_azimuth: azimuth of the sun, in degrees clockwise from north.
             shadow_strength: share of the light that the shadow of an opaque cloud takes away.
@@ -207,7 +207,7 @@ def add_clouds(
         recipe: kind of sky, or the name of a preset.
         seeds: one per image; a number stands for one image; by default, new ones from PyTorch's
             global random number generator.
-        pixel_size: metres per pixel, or per row and per column.
+        pixel_size: meters per pixel, or per row and per column.
         data_range: image values of reflectance 0 and 1.
         nodata: pixels that have this value in all bands are left as they are. NaN always is.
 

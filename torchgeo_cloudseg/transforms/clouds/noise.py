@@ -51,9 +51,9 @@ class Grid:
     Attributes:
         height: rows.
         width: columns.
-        pixel_size: metres per row and per column.
-        top: distance of the upper edge from the origin, in metres, downwards.
-        left: distance of the left edge from the origin, in metres, to the right.
+        pixel_size: meters per row and per column.
+        top: distance of the upper edge from the origin, in meters, downwards.
+        left: distance of the left edge from the origin, in meters, to the right.
     """
 
     height: int
@@ -120,11 +120,11 @@ class PlaneNoise:
     are smoothed, so that the lattices do not show; the finest keeps its detail.
 
     Attributes:
-        feature_size: outer scale in metres: the spectrum is flat for longer waves.
+        feature_size: outer scale in meters: the spectrum is flat for longer waves.
         exponents: energy spectrum E(k) ~ k^-exponents[0] at scales above *break_scale* and
             k^-exponents[1] below.
-        break_scale: wavelength in metres at which the exponent changes.
-        finest: spacing of the finest lattice of the draw in metres. Grids with smaller pixels
+        break_scale: wavelength in meters at which the exponent changes.
+        finest: spacing of the finest lattice of the draw in meters. Grids with smaller pixels
             show further ones.
     """
 
@@ -137,7 +137,7 @@ class PlaneNoise:
         """Relative energy per octave, k E(k).
 
         Args:
-            wavelength: in metres.
+            wavelength: in meters.
 
         Returns:
             energy of any unit.
@@ -157,7 +157,7 @@ class PlaneNoise:
         """Lattices that a grid can show, as doublings of the finest, from coarse to fine.
 
         Args:
-            pixel_size: metres per pixel.
+            pixel_size: meters per pixel.
 
         Returns:
             integers, the last one negative for grids finer than that of the draw; at least one.
@@ -171,7 +171,7 @@ class PlaneNoise:
         """How lattices add up to the field on a grid.
 
         Args:
-            pixel_size: metres per pixel.
+            pixel_size: meters per pixel.
             smoothing: number of finest lattices to leave out.
 
         Returns:
@@ -195,7 +195,7 @@ class PlaneNoise:
         return octaves * self.energy(kernel.wavelength * self.finest * 2.0**lattice)
 
     def render(self, seeds: Sequence[int], grid: Grid) -> Tensor:
-        """Evaluate the field at pixel centres.
+        """Evaluate the field at pixel centers.
 
         Args:
             seeds: one seed per sample (B).
@@ -221,7 +221,7 @@ class PlaneNoise:
         Args:
             seeds: one seed per sample (B).
             grid: where.
-            shifts: metres by which each sample is moved down and to the right (B).
+            shifts: meters by which each sample is moved down and to the right (B).
             smoothing: number of finest lattices that the moved field lacks.
 
         Returns:
@@ -239,16 +239,16 @@ class PlaneNoise:
         return _stack(field), _stack(moved)
 
     def _view(self, sums: LatticeSum, grid: Grid, shift: tuple[float, float]) -> View:
-        """Pixel centres on the finest of some lattices."""
+        """Pixel centers on the finest of some lattices."""
         (height, width), (down, right) = grid.pixel_size, shift
         rows = self._axis(sums.finest, grid.top - down, height, grid.height)
         columns = self._axis(sums.finest, grid.left - right, width, grid.width)
         return View(rows, columns, len(sums.weights))
 
     def _axis(self, lattice: int, edge: float, pixel_size: float, count: int) -> Axis:
-        """Pixel centres along one axis on a lattice; *edge* is that of the first pixel."""
+        """Pixel centers along one axis on a lattice; *edge* is that of the first pixel."""
         spacing = self.finest * 2.0**lattice
-        # nodes of the finest lattice are pixel centres of the draw, where splines keep most detail
+        # nodes of the finest lattice are pixel centers of the draw, where splines keep most detail
         first = (edge - 0.5 * self.finest + 0.5 * pixel_size) / spacing
         return Axis(round(first * PHASES) / PHASES, pixel_size / spacing, count, smooth=lattice > 0)
 

@@ -44,11 +44,11 @@ class CloudRecipe:
         reflectance_variation: largest relative deviation from it, drawn per sample.
         band_variation: largest relative deviation of one band from the others, drawn per sample
             and band.
-        feature_size: size of the largest cloud structures, in metres.
+        feature_size: size of the largest cloud structures, in meters.
         spectral_exponent: exponent b of the energy spectrum E(k) ~ k^-b of the field that shapes
             the clouds: one number, or two for scales above and below *break_scale*.
-        break_scale: wavelength in metres at which the exponent changes.
-        cloud_height: height of the clouds above ground, in metres.
+        break_scale: wavelength in meters at which the exponent changes.
+        cloud_height: height of the clouds above ground, in meters.
         sun_zenith: angle between the sun and the zenith, in degrees.
         sun_azimuth: where the sun stands, in degrees clockwise from north; shadows fall to the
             opposite side.
@@ -84,10 +84,10 @@ class CloudRecipe:
         self._check('cloud_reflectance', 0, 2, 'a reflectance, such as 0.68, not a digital number')
         self._check('reflectance_variation', 0, 1, 'a relative deviation, such as 0.08')
         self._check('band_variation', 0, 1, 'a relative deviation, such as 0.03')
-        self._check('feature_size', 1e-3, math.inf, 'metres')
+        self._check('feature_size', 1e-3, math.inf, 'meters')
         self._check('spectral_exponent', 1.01, 6, 'the exponent b of k^-b')
-        self._check('break_scale', 1e-3, math.inf, 'metres')
-        self._check('cloud_height', 0, math.inf, 'metres')
+        self._check('break_scale', 1e-3, math.inf, 'meters')
+        self._check('cloud_height', 0, math.inf, 'meters')
         self._check('sun_zenith', 0, 85, 'degrees; clouds of a lower sun have no local shadow')
         self._check('sun_azimuth', -360, 720, 'degrees clockwise from north')
         self._check('shadow_strength', 0, 1, 'a share of the light')

@@ -16,10 +16,10 @@ from .hashing import combine
 #: Seeds: a number for one sample, or several.
 Seeds = SupportsInt | Iterable[SupportsInt]
 
-#: Coordinates are rounded to this, in metres or, for pixels below 0.01 units, in degrees: far
+#: Coordinates are rounded to this, in meters or, for pixels below 0.01 units, in degrees: far
 #: below a pixel, far above rounding errors. And then to 32 bits, in which others may pass them:
-#: to some decimetres in UTM, still below a pixel.
-ROUNDING = {'metres': 1e-3, 'degrees': 1e-8}
+#: to some decimeters in UTM, still below a pixel.
+ROUNDING = {'meters': 1e-3, 'degrees': 1e-8}
 
 
 def seeds_from_bounds(sample: Mapping[str, Any], count: int, seed: int = 0) -> list[int]:
@@ -53,7 +53,7 @@ def seeds_from_bounds(sample: Mapping[str, Any], count: int, seed: int = 0) -> l
             'per image.'
         )
     return [
-        combine([seed, int(zone), *_quantised(place)])
+        combine([seed, int(zone), *_quantized(place)])
         for place, zone in zip(places, zones, strict=True)
     ]
 
@@ -75,10 +75,10 @@ def _rows(bounds: Tensor | Sequence[Any]) -> list[list[float]]:
     return rows
 
 
-def _quantised(place: Sequence[float]) -> list[int]:
+def _quantized(place: Sequence[float]) -> list[int]:
     """Where and when, without steps, which differ between resolutions."""
     west, east, step, south, north, _, begin, end, _ = place
-    unit = ROUNDING['degrees' if abs(step) < 0.01 else 'metres']
+    unit = ROUNDING['degrees' if abs(step) < 0.01 else 'meters']
     sides = [round(side / unit) * unit for side in (west, east, south, north)]
     times = [time if math.isfinite(time) else 0.0 for time in (begin, end)]
     short = np.array([*sides, *times], np.float32).tolist()

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .covers import INDEX
-from .fields import Array, smooth_field, standardised
+from .fields import Array, smooth_field, standardized
 
-#: Sizes in metres.
+#: Sizes in meters.
 DISTRICT_M = 620.0
 PARCEL_M = (75.0, 150.0)
 RIVER_BEND_M = 1300.0
@@ -32,7 +32,7 @@ _NUMBERS = 8192
 class Landscape:
     """A piece of land. All maps are (H, W)."""
 
-    #: Side of a pixel in metres.
+    #: Side of a pixel in meters.
     pixel_m: float
     #: Land cover, as indices into :data:`~.covers.COVERS`; roads are kept apart.
     cover: NDArray[np.uint8]
@@ -42,17 +42,17 @@ class Landscape:
     parcel: Array
     #: Sunlight on the slopes relative to level ground.
     shade: Array
-    #: Position along and across the nearest street, in metres.
+    #: Position along and across the nearest street, in meters.
     along_m: Array
     across_m: Array
 
     def sampled(self, rows: NDArray[np.intp], cols: NDArray[np.intp], pixel_m: float) -> Landscape:
-        """The same land on another grid, by nearest neighbour.
+        """The same land on another grid, by nearest neighbor.
 
         Args:
             rows: for every row of that grid, the row of this one.
             cols: for every column of that grid, the column of this one.
-            pixel_m: side of a pixel of that grid in metres.
+            pixel_m: side of a pixel of that grid in meters.
 
         Returns:
             the land on that grid.
@@ -84,7 +84,7 @@ def draw_landscape(
     Args:
         rng: source of randomness.
         shape: height and width in pixels.
-        pixel_m: side of a pixel in metres.
+        pixel_m: side of a pixel in meters.
         shares: share of each cover, 0 to 1, by name; covers that are left out do not occur, and
             cropland fills the rest.
         variation: standard deviation of the logarithm by which shares vary between landscapes.
@@ -141,7 +141,7 @@ def _scores(
     from_river = np.abs(bends) / np.maximum(slope, 0.15 / RIVER_BEND_M)
     rough = field(45)
     towns, pastures = field(TOWN_M), field(PASTURE_M)
-    woods = standardised(hills + 0.30 * rough)
+    woods = standardized(hills + 0.30 * rough)
     return {
         'water': -from_river * (1 + 0.15 * rough),
         'wetland': -from_river - 80 * pastures,
@@ -152,7 +152,7 @@ def _scores(
         'city': streets.by_parcel(towns),
         'village': streets.by_parcel(field(VILLAGE_M)),
         'forest': woods,
-        'bare': standardised(streets.by_parcel(field(PASTURE_M)) + 0.12 * rough),
+        'bare': standardized(streets.by_parcel(field(PASTURE_M)) + 0.12 * rough),
         'shrubland': woods + 0.5 * field(130),
         'grassland': streets.by_parcel(pastures),
     }
@@ -164,7 +164,7 @@ class _Streets:
 
     along_m: Array
     across_m: Array
-    #: Distance to the border of the district in metres, and number of that border.
+    #: Distance to the border of the district in meters, and number of that border.
     to_border_m: Array
     border: NDArray[np.int64]
     #: Number of the parcel, from 0 on without great gaps.
@@ -183,7 +183,7 @@ class _Streets:
         offset = (DISTRICT_M / 2 * (row % 2)).astype(np.float32)
         col, in_col = _cells(v + offset, DISTRICT_M)
         district = row * (int(col.max()) + 1) + col
-        # neighbours have different directions: the patchwork that fields are seen as from above
+        # neighbors have different directions: the patchwork that fields are seen as from above
         angle = rng.uniform(-0.5, 0.5, int(district.max()) + 1).astype(np.float32)[district]
         along, across = _rotated(u, v, angle)
         width = rng.uniform(*PARCEL_M, int(district.max()) + 1).astype(np.float32)[district]

@@ -14,20 +14,20 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 from tqdm.auto import tqdm
 
-from ..._files import replacing
-from ..m3mcr_layout import LAYERS, LIST_COLUMNS, SEASONS
+from .._files import replacing
+from ..datasets.m3mcr_layout import LAYERS, LIST_COLUMNS, SEASONS
 from .atmosphere import add_clouds
 from .covers import COVERS
 from .landscape import draw_landscape
 from .sensors import backscatter_db, reflectance
 from .writing import write_array, write_geotiff
 
-#: Size of a patch on both grids, and of their pixels in metres.
+#: Size of a patch on both grids, and of their pixels in meters.
 OPTICAL_PX, COARSE_PX = 300, 90
 OPTICAL_M, COARSE_M = 3, 10
 PATCH_M = 900
 
-#: Distance in metres from an area to the next one, and areas in a row.
+#: Distance in meters from an area to the next one, and areas in a row.
 GAP_M = 9_000
 AREAS_PER_ROW = 20
 
@@ -191,7 +191,7 @@ def _write_area(folder: Path, seed: int, area: _Area) -> Iterator[int]:
     shares = {**SHARES, rare: RARE_SHARE * int(land_rng.integers(2))}
     shape = (area.down * OPTICAL_PX, area.across * OPTICAL_PX)
     land = draw_landscape(land_rng, shape, OPTICAL_M, shares)
-    coarse = land.sampled(_centres(area.down), _centres(area.across), COARSE_M)
+    coarse = land.sampled(_centers(area.down), _centers(area.across), COARSE_M)
 
     clear = reflectance(optical_rng, land)
     clouded = add_clouds(cloud_rng, clear, OPTICAL_PX)
@@ -219,8 +219,8 @@ def _write_area(folder: Path, seed: int, area: _Area) -> Iterator[int]:
         yield index
 
 
-def _centres(patches: int) -> NDArray[np.intp]:
-    """For each 10 m pixel the 3 m pixel in which its centre lies."""
+def _centers(patches: int) -> NDArray[np.intp]:
+    """For each 10 m pixel the 3 m pixel in which its center lies."""
     return (2 * np.arange(patches * COARSE_PX) + 1) * OPTICAL_PX // (2 * COARSE_PX)
 
 

@@ -9,7 +9,7 @@ from .covers import COVERS, GARDEN, INDEX, STREET, STUBBLE
 from .fields import Array, smooth_field
 from .landscape import Landscape, hashed_numbers
 
-#: Distance between streets and size of a house with its garden in metres.
+#: Distance between streets and size of a house with its garden in meters.
 STREET_M = {'city': 90.0, 'village': 70.0}
 HOUSE_M = {'city': 26.0, 'village': 17.0}
 STREET_WIDTH_M = 9.0

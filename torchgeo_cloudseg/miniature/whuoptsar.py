@@ -11,8 +11,8 @@ from rasterio.crs import CRS
 from rasterio.transform import from_bounds
 from tqdm.auto import tqdm
 
-from ..sheets import sheet_bounds
-from ..whuoptsar_layout import FOLDERS, NOMINAL_CRS, official_division
+from ..datasets.sheets import sheet_bounds
+from ..datasets.whuoptsar_layout import FOLDERS, NOMINAL_CRS, official_division
 from .covers import COVERS, INDEX
 from .fields import Array
 from .landscape import Landscape, draw_landscape
@@ -37,7 +37,7 @@ GEOREFERENCED_SHEETS = ('NI49E024018', 'NH49E001017')
 #: Sheets whose label is a pixel narrower than their images, as in the real data set.
 NARROW_SHEETS = ('NH49E002014',)
 
-#: Side of a pixel in metres.
+#: Side of a pixel in meters.
 PIXEL_M = 5.0
 
 #: Reflectance, and backscatter in dB, that are stored as 1 and as 255; 0 is no data.

@@ -17,7 +17,7 @@ class Cover:
     name: str
     #: Surface reflectance in blue, green, red and near infrared.
     reflectance: tuple[float, float, float, float]
-    #: Relative variation of reflectance over a few metres.
+    #: Relative variation of reflectance over a few meters.
     texture: float
     #: Backscatter in VV and VH, dB.
     backscatter_db: tuple[float, float]

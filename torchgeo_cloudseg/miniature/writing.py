@@ -12,7 +12,7 @@ from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import Affine
 
-from ..._files import replacing
+from .._files import replacing
 
 
 def write_geotiff(

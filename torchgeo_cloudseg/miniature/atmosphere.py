@@ -98,7 +98,7 @@ def _edge(rng: np.random.Generator, field: Array, patch_px: int) -> Array:
 
 
 def _interpolated(level: Array, patch_px: int) -> Array:
-    """Numbers at the centres of patches, linear in between."""
+    """Numbers at the centers of patches, linear in between."""
     for axis in (0, 1):
         size = level.shape[axis]
         position = (np.arange(size * patch_px, dtype=np.float32) + 0.5) / patch_px - 0.5

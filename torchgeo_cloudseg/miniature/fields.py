@@ -27,8 +27,8 @@ def smooth_field(rng: np.random.Generator, shape: tuple[int, int], extent_px: fl
     scale = 2 * np.pi * extent_px / 4
     # drawn on a larger torus, or opposite edges would be alike
     torus = _fast_size(shape[0] + 2 * extent_px), _fast_size(shape[1] + 2 * extent_px)
-    field = _synthesise(rng, torus, _CUT_OFF / scale, lambda k: np.exp(-0.5 * (k * scale) ** 2))
-    return standardised(field[: shape[0], : shape[1]])
+    field = _synthesize(rng, torus, _CUT_OFF / scale, lambda k: np.exp(-0.5 * (k * scale) ** 2))
+    return standardized(field[: shape[0], : shape[1]])
 
 
 def power_law_field(
@@ -51,10 +51,10 @@ def power_law_field(
         return (k**2 + outer_px**-2) ** ((slope - 1) / 4)
 
     torus = _fast_size(shape[0] + outer_px / 2), _fast_size(shape[1] + outer_px / 2)
-    return standardised(_synthesise(rng, torus, 0.5, amplitude)[: shape[0], : shape[1]])
+    return standardized(_synthesize(rng, torus, 0.5, amplitude)[: shape[0], : shape[1]])
 
 
-def standardised(field: Array) -> Array:
+def standardized(field: Array) -> Array:
     """Shift and scale a field to mean 0 and standard deviation 1.
 
     Args:
@@ -63,12 +63,12 @@ def standardised(field: Array) -> Array:
     Returns:
         the field; zeros where it is constant.
     """
-    centred = field - field.mean()
-    scaled: Array = (centred / max(float(centred.std()), 1e-12)).astype(np.float32)
+    centerd = field - field.mean()
+    scaled: Array = (centerd / max(float(centerd.std()), 1e-12)).astype(np.float32)
     return scaled
 
 
-def _synthesise(
+def _synthesize(
     rng: np.random.Generator,
     shape: tuple[int, int],
     cut_off: float,
