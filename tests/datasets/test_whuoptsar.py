@@ -15,6 +15,8 @@ from matplotlib import pyplot as plt
 from torchgeo.datasets import DatasetNotFoundError
 
 from torchgeo_cloudseg.datasets import WHUOPTSAR, ScenesError
+from torchgeo_cloudseg.datasets.sheets import sheet_bounds
+from torchgeo_cloudseg.datasets.whuoptsar_layout import official_division, sheets_touch
 from torchgeo_cloudseg.miniature import write_miniature_whuoptsar
 from torchgeo_cloudseg.miniature.whuoptsar import (
     GEOREFERENCED_SHEETS,
@@ -22,8 +24,6 @@ from torchgeo_cloudseg.miniature.whuoptsar import (
     TEST_SHEETS,
     TRAIN_SHEETS,
 )
-from torchgeo_cloudseg.datasets.sheets import sheet_bounds
-from torchgeo_cloudseg.datasets.whuoptsar_layout import official_division, sheets_touch
 from torchgeo_cloudseg.samplers import CenterSceneSampler, RandomSceneSampler
 
 if TYPE_CHECKING:

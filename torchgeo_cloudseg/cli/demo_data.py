@@ -8,8 +8,8 @@ from typing import Any
 from ..datamodules import M3MCRDataModule, SceneDataModule, WHUOPTSARDataModule
 from ..datasets.legend import LandCoverClass
 from ..datasets.m3mcr_layout import LEGENDS
-from ..miniature import write_miniature_m3mcr, write_miniature_whuoptsar
 from ..datasets.whuoptsar_layout import LEGEND
+from ..miniature import write_miniature_m3mcr, write_miniature_whuoptsar
 
 
 @dataclass(frozen=True)

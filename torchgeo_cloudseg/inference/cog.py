@@ -147,9 +147,7 @@ def _attribute_xml(layer: RasterLayer) -> str:
         column = ElementTree.SubElement(table, 'FieldDefn', index=str(index))
         for tag, value in (('Name', title), ('Type', kind), ('Usage', usage)):
             ElementTree.SubElement(column, tag).text = str(value)
-    for value, (name, color) in enumerate(
-        zip(layer.class_names, layer.class_colors, strict=True)
-    ):
+    for value, (name, color) in enumerate(zip(layer.class_names, layer.class_colors, strict=True)):
         row = ElementTree.SubElement(table, 'Row', index=str(value))
         for cell in (value, name, *color):
             ElementTree.SubElement(row, 'F').text = str(cell)
