@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from torchgeo_cloudseg.datasets.scene_spec import spec_from_dict
 from torchgeo_cloudseg.inference import SceneSpec
 from torchgeo_cloudseg.inference.errors import ExportError
 from torchgeo_cloudseg.inference.export import FACTS, export_network
-from torchgeo_cloudseg.inference.spec import spec_from_dict
 from torchgeo_cloudseg.models import CloudSegNet
 
 #: Batch, height and width; of none of them was the graph recorded.

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from rich.console import Console
 
+from ..datasets.scene_spec import Range, SceneSpec
 from ..inference import MapOptions, find_scenes, predict_scene, predict_scenes
 from ..inference.blend import BlendName
 from ..inference.sliding import BATCH_SIZE
-from ..inference.spec import DEFAULT_BLEND, Product, Resampling, SceneSpec
+from ..inference.spec import DEFAULT_BLEND, Product, Resampling
 from ..trainers import load_mapper
-from ..transforms.rescale import Range
 from .arguments import call
 
 #: Exit status after Ctrl-C, as shells have it.

@@ -14,14 +14,13 @@ from ..datamodules.batch_reader import collate
 from ..datamodules.whuoptsar import sky
 from ..datasets import M3MCR, WHUOPTSAR, ZonedDataset
 from ..datasets.m3mcr_layout import LEGENDS
-from ..inference import SceneSpec
+from ..datasets.scene_spec import Range, SceneSpec
 from ..inference.network import slide_scenes
 from ..inference.quicklook import map_figure
 from ..models import CloudSegNet
 from ..samplers import CenterSceneSampler
 from ..trainers import load_mapper
 from ..transforms import Rescale
-from ..transforms.rescale import Range
 from .demo_report import save_figure
 
 PlottedDataset = WHUOPTSAR | ZonedDataset

@@ -5,6 +5,7 @@ from .legend import LandCoverClass
 from .m3mcr import M3MCR
 from .query import SceneSlice
 from .scene_dataset import SceneDataset
+from .scene_spec import SceneSpec
 from .sheets import sheet_bounds, sheet_name
 from .validation import ValidationReport, validate_scenes
 from .whuoptsar import WHUOPTSAR
@@ -18,6 +19,7 @@ __all__ = (
     'SceneDataset',
     'SceneError',
     'SceneSlice',
+    'SceneSpec',
     'ScenesError',
     'ValidationReport',
     'ZonedDataset',

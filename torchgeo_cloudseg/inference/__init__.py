@@ -1,12 +1,13 @@
 """TorchGeo CloudSeg inference."""
 
+from ..datasets.scene_spec import SceneSpec
 from .blend import Average, Blend, Crop, Gaussian, Hann, make_blend
 from .errors import OutputError, ResumeError
 from .plan import Axis, WindowPlan, plan_windows
 from .scene import predict_scene
 from .scenes import ScenePair, find_scenes, predict_scenes
 from .sliding import sliding_window
-from .spec import MapOptions, SceneSpec
+from .spec import MapOptions
 from .strips import SceneStrips
 from .writer import MapDataModule, PredictionWriter
 

@@ -25,10 +25,10 @@ from torch.export import Dim, ExportedProgram
 
 from .. import __version__
 from .._files import replacing
+from ..datasets.scene_spec import SceneSpec, spec_to_dict
 from ..models import CloudSegNet
 from ..models.cloudsegnet import STRIDE
 from .errors import ExportError
-from .spec import SceneSpec, spec_to_dict
 
 #: Name of the facts in a file: an extra file of torch.export, an entry of ONNX's metadata_props.
 FACTS = 'cloudseg.json'

@@ -17,10 +17,11 @@ from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 from torch import Tensor
 
+from ..datasets.scene_spec import SceneSpec, exact_scale
 from .cog import write_cog
 from .grid import Grid
 from .parts import PartStore
-from .plan import WindowPlan, exact_scale, plan_windows
+from .plan import WindowPlan, plan_windows
 from .products import (
     Arrays,
     RasterLayer,
@@ -31,7 +32,7 @@ from .products import (
 )
 from .quicklook import save_quicklook
 from .raster_io import SceneReader
-from .spec import DEFAULT_BLEND, MapOptions, Product, SceneSpec
+from .spec import DEFAULT_BLEND, MapOptions, Product
 
 #: Tag of a map that tells how it was made.
 RUN_TAG = 'CLOUDSEG_RUN'

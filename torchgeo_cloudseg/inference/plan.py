@@ -7,9 +7,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from ..datasets.grid import size_at
-
-#: Largest denominator of a scale that was given as a decimal fraction.
-MAX_DENOMINATOR = 1000
+from ..datasets.scene_spec import exact_scale
 
 
 @dataclass(frozen=True)
@@ -148,24 +146,6 @@ class WindowPlan:
         return next(
             i for i, top in enumerate(self.rows.starts_px) if top + self.rows.window_px > start
         )
-
-
-def exact_scale(scale: float | Fraction) -> Fraction:
-    """Scale as the exact fraction that a decimal number stands for (0.3 is 3/10).
-
-    Args:
-        scale: output pixels per image pixel.
-
-    Returns:
-        the fraction.
-
-    Raises:
-        ValueError: if it is not positive.
-    """
-    exact = Fraction(scale).limit_denominator(MAX_DENOMINATOR)
-    if exact <= 0:
-        raise ValueError(f'scale={scale}: expected a positive number of output pixels per pixel.')
-    return exact
 
 
 def plan_windows(

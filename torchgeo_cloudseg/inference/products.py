@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .spec import MAP_NODATA, Color, Product, SceneSpec
+from ..datasets.scene_spec import MAP_NODATA, Color, SceneSpec
+from .spec import Product
 
 #: Share of missing optical pixels from which a map pixel is missing.
 MISSING_SHARE = 0.5

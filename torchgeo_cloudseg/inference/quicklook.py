@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
-from .spec import MAP_NODATA, SceneSpec
+from ..datasets.scene_spec import MAP_NODATA, SceneSpec
 
 #: Longer side of a panel, in pixels of the picture.
 PANEL_PX = 900

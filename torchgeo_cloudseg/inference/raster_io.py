@@ -24,9 +24,9 @@ from torch import Tensor
 
 from ..datasets.errors import SceneError
 from ..datasets.grid import nearest
-from ..transforms.rescale import Range, Rescale
+from ..datasets.scene_spec import Range, SceneSpec
+from ..transforms.rescale import Rescale
 from .grid import coextensive, grid_of
-from .spec import SceneSpec
 
 #: Rows read at once where a whole scene is passed over.
 SWEEP_ROWS = 512

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ..datasets.scene_spec import SceneSpec
 from .blend import make_blend
 from .job import MapJob
 from .network import WindowNetwork, fingerprint
 from .products import Arrays
 from .raster_io import SceneReader, Strip
 from .sliding import BATCH_SIZE, Images, stream_bands
-from .spec import DEFAULT_BLEND, MapOptions, Product, SceneSpec
+from .spec import DEFAULT_BLEND, MapOptions, Product
 
 logger = logging.getLogger(__name__)
 

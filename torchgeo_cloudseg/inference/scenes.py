@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from ..datasets.errors import SceneError
+from ..datasets.scene_spec import SceneSpec
 from .scene import predict_scene
-from .spec import Product, SceneSpec
+from .spec import Product
 
 logger = logging.getLogger(__name__)
 

@@ -1,15 +1,12 @@
-"""What a network needs to know about a scene, and what is wanted of its map: declared facts."""
+"""What is wanted of a map: declared choices."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from fractions import Fraction
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from ..transforms.rescale import Range
 from .blend import BlendName
-from .plan import exact_scale
 
 #: How windows are put together by default.
 DEFAULT_BLEND: BlendName = 'hann'
@@ -25,112 +22,6 @@ PRODUCTS: tuple[Product, ...] = (
 )
 
 Resampling = Literal['nearest', 'bilinear', 'cubic', 'average']
-
-#: Value of the class map where there is nothing to map.
-MAP_NODATA = 255
-
-#: Red, green and blue, 0 to 255.
-Color = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class SceneSpec:
-    """What a trained network expects of a scene, and what its classes are.
-
-    A checkpoint states these facts; the defaults are those of M3M-CR.
-
-    Attributes:
-        class_names: names of the classes, in the order of the logits.
-        class_colors: red, green and blue of the classes, 0 to 255.
-        optical_bands: bands of the optical file, in the network's order, counted from 1.
-        sar_bands: bands of the SAR file, in the network's order, counted from 1.
-        optical_range: lower and upper ends of the stored values, which are clipped and brought to
-            0..1: each one number for all bands, or one per band (digital numbers).
-        sar_range: the same for the SAR image (dB).
-        optical_nodata: stored value of optical pixels without data, for files that do not
-            declare one; None where every value is a measurement.
-        label_scale: pixels of the label grid per optical pixel.
-        window: side of the windows in optical pixels, as in training.
-        rgb: positions in *optical_bands* of red, green and blue, counted from 0, for quick looks.
-        exact: images ('optical', 'sar') whose files must have these bands and no others, because
-            nobody said which of more bands they are.
-    """
-
-    class_names: tuple[str, ...]
-    class_colors: tuple[Color, ...]
-    optical_bands: tuple[int, ...] = (1, 2, 3, 4)
-    sar_bands: tuple[int, ...] = (1, 2)
-    optical_range: Range = ((0.0,), (10000.0,))
-    sar_range: Range = ((-25.0, -32.5), (0.0, 0.0))
-    optical_nodata: float | None = 0.0
-    label_scale: Fraction = Fraction(3, 10)
-    window: int = 160
-    rgb: tuple[int, int, int] = (2, 1, 0)
-    exact: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Check the facts against each other; sequences may come from YAML or JSON, as lists.
-
-        Raises:
-            ValueError: if they contradict each other.
-        """
-        for name in ('class_names', 'optical_bands', 'sar_bands', 'rgb', 'exact'):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        colors = tuple((int(r), int(g), int(b)) for r, g, b in self.class_colors)
-        object.__setattr__(self, 'class_colors', colors)
-        object.__setattr__(self, 'label_scale', exact_scale(self.label_scale))
-        if not 0 < len(self.class_names) < MAP_NODATA:
-            raise ValueError(
-                f'class_names: found {len(self.class_names)}, expected 1 to {MAP_NODATA - 1}.'
-            )
-        if len(colors) != len(self.class_names):
-            raise ValueError(
-                f'class_colors: found {len(colors)}, expected one for each of the '
-                f'{len(self.class_names)} classes.'
-            )
-        for name in ('optical', 'sar'):
-            bands: tuple[int, ...] = getattr(self, f'{name}_bands')
-            if not bands or min(bands) < 1:
-                raise ValueError(f'{name}_bands={bands}: expected band numbers, counted from 1.')
-            low, high = (tuple(float(v) for v in end) for end in getattr(self, f'{name}_range'))
-            object.__setattr__(self, f'{name}_range', (low, high))
-            if not {len(low), len(high)} <= {1, len(bands)}:
-                raise ValueError(
-                    f'{name}_range: found {len(low)} lower and {len(high)} upper ends, expected '
-                    f'1 or {len(bands)} of each, the number of bands.'
-                )
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
-
-
-def spec_to_dict(spec: SceneSpec) -> dict[str, Any]:
-    """Facts as plain values, for a checkpoint or for JSON.
-
-    Args:
-        spec: the facts.
-
-    Returns:
-        a dict that :func:`spec_from_dict` understands.
-    """
-    return asdict(spec) | {'label_scale': str(spec.label_scale)}
-
-
-def spec_from_dict(values: Mapping[str, Any]) -> SceneSpec:
-    """Facts from plain values.
-
-    Args:
-        values: what :func:`spec_to_dict` gave.
-
-    Returns:
-        the facts.
-    """
-    # before 2026-11 they were spelled otherwise
-    renamed = {'class_colours': 'class_colors'}
-    named = {renamed.get(name, name): value for name, value in values.items()}
-    return SceneSpec(**{**named, 'label_scale': Fraction(values['label_scale'])})
 
 
 @dataclass(frozen=True)

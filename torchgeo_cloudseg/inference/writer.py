@@ -12,11 +12,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchgeo.datamodules import BaseDataModule
 
+from ..datasets.scene_spec import SceneSpec
 from .job import MapJob
 from .network import fingerprint
 from .raster_io import SceneReader
 from .scenes import find_scenes, map_path
-from .spec import MapOptions, SceneSpec
+from .spec import MapOptions
 from .strips import BANDS_PER_STRIP, SceneStrips
 
 logger = logging.getLogger(__name__)

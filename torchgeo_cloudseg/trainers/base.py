@@ -12,8 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from .._compat import SemanticSegmentationTask
 from .._random import step_seed
-from ..inference import SceneSpec
-from ..inference.spec import spec_from_dict, spec_to_dict
+from ..datasets.scene_spec import SceneSpec, spec_from_dict, spec_to_dict
 from ..losses import SegmentationLoss
 from ..metrics import RegionMetrics
 from ..models import CloudSegNet

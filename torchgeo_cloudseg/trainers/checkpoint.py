@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from ..inference import SceneSpec
-from ..inference.spec import spec_from_dict
+from ..datasets.scene_spec import SceneSpec, spec_from_dict
 from ..models import CloudSegNet
 from ..models.state_files import read_weights
 from .facts import scene_spec

@@ -12,8 +12,7 @@ from ..datasets import M3MCR, WHUOPTSAR, ZonedDataset
 from ..datasets.legend import LandCoverClass
 from ..datasets.m3mcr_layout import LEGENDS
 from ..datasets.scene_dataset import SceneDataset
-from ..inference import SceneSpec
-from ..transforms.rescale import Range
+from ..datasets.scene_spec import Range, SceneSpec
 
 #: Colors of classes of which nothing is known but their number, in turn.
 COLORS = (

@@ -1,13 +1,12 @@
 """Bringing stored values to 0..1 and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-#: Lower and upper end of a range: one number for all bands, or one per band.
-Range = tuple[Sequence[float], Sequence[float]]
+from ..datasets.scene_spec import Range
 
 
 class Rescale(nn.Module):

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from torchgeo_cloudseg.inference import MapOptions, SceneSpec
+from torchgeo_cloudseg.datasets import SceneSpec
 
 CLASSES = {'class_names': ['a', 'b'], 'class_colors': [[0, 0, 0], [255, 0, 0]]}
 
@@ -34,15 +34,3 @@ def test_values_from_json_are_taken() -> None:
 def test_contradictions_are_refused(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SceneSpec(**{**CLASSES, **change})
-
-
-def test_options() -> None:
-    assert MapOptions(products=['quicklook', 'confidence']).products == (
-        'classes',
-        'confidence',
-        'quicklook',
-    )
-    with pytest.raises(ValueError, match=r"products: found \['entropy'\]"):
-        MapOptions(products=['entropy'])
-    with pytest.raises(ValueError, match="resolution='native'"):
-        MapOptions(resolution='native')
