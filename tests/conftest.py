@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from golden.weights import golden_tensor
 from torch import Tensor
 
 from torchgeo_cloudseg.miniature import write_miniature_m3mcr
@@ -37,20 +36,6 @@ def real_root() -> Path:
     if not path.is_dir():
         pytest.skip(f'real M3M-CR sample not found in {path} (set CLOUDSEG_SHARED)')
     return path
-
-
-def golden_tensor(name: str, shape: Iterable[int]) -> Tensor:
-    """The tensor of a name in a released file (with ``module.``)."""
-    shape = tuple(shape)
-    if name.endswith('num_batches_tracked'):
-        return torch.zeros(shape, dtype=torch.long)
-    draw = torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
-    if name.endswith('running_var'):
-        return 1 + 0.02 * draw.abs()
-    if len(shape) >= 2:
-        fan_in = math.prod(shape[1:])
-        return draw * ((2 if len(shape) == 4 else 1) / fan_in) ** 0.5
-    return 1 + 0.02 * draw if name.endswith('weight') else 0.02 * draw
 
 
 @pytest.fixture(scope='session')
