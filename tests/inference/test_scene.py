@@ -22,7 +22,6 @@ from rasterio.warp import transform as transform_points
 from scene_process import start
 from torch import Tensor, nn
 
-from torchgeo_cloudseg.datasets.errors import SceneError
 from torchgeo_cloudseg.inference import (
     MapOptions,
     ResumeError,
@@ -32,6 +31,7 @@ from torchgeo_cloudseg.inference import (
 )
 from torchgeo_cloudseg.inference.raster_io import SceneReader
 from torchgeo_cloudseg.models import CloudSegNet
+from torchgeo_cloudseg.rasters import SceneError
 
 PAPER = MapOptions(stride=80, blend='average')
 EVERYTHING = ('confidence', 'probabilities', 'quicklook')

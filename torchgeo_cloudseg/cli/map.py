@@ -11,7 +11,8 @@ from ..datasets.scene_spec import Range, SceneSpec
 from ..inference import MapOptions, find_scenes, predict_scene, predict_scenes
 from ..inference.blend import BlendName
 from ..inference.sliding import BATCH_SIZE
-from ..inference.spec import DEFAULT_BLEND, Product, Resampling
+from ..inference.spec import DEFAULT_BLEND, Product
+from ..rasters import Resampling
 from ..trainers import load_mapper
 from .arguments import call
 

@@ -1,6 +1,7 @@
 """Data sets: M3M-CR and WHU-OPT-SAR as TorchGeo raster data sets."""
 
-from .errors import EmptySplitError, SceneError, ScenesError
+from ..rasters import SceneError, ScenesError
+from .errors import EmptySplitError
 from .legend import LandCoverClass
 from .m3mcr import M3MCR
 from .query import SceneSlice

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from .errors import SceneError, ScenesError, unreadable_folder
+from ..rasters import SceneError, ScenesError, unreadable_folder
 from .layer import Layer
 from .m3mcr_layout import LAYERS, LIST_COLUMNS, SEASONS
 from .scene_cache import list_files

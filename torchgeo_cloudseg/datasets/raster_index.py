@@ -19,10 +19,9 @@ from shapely.geometry.base import BaseGeometry
 from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 from tqdm.auto import tqdm
 
-from .errors import SceneError, ScenesError
+from ..rasters import SceneError, ScenesError, crs_string, read_header
 from .footprints import project
 from .index_store import IndexDir, IndexStore, absolute_path, file_state, relative_path
-from .raster_io import crs_string, read_header
 
 #: Version of the table's columns; tables of another one are made anew.
 VERSION = 1

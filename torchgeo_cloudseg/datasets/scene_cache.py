@@ -13,14 +13,14 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from .errors import SceneError, ScenesError
+from ..rasters import SceneError, ScenesError
 from .footprints import project
 from .index_store import IndexDir, IndexStore, absolute_path, file_state, relative_path
 from .layer import Layer
 from .scene_table import Georeference, SceneFiles, read_scenes
 
 #: Version of the table's columns; tables of another one are made anew.
-VERSION = 1
+VERSION = 2
 
 #: Columns of a listing, for each modality, that tell whether a file has changed.
 _STATE = ('', '_size', '_mtime_ns')
@@ -256,7 +256,7 @@ def _located(rows: pd.DataFrame, layers: Mapping[str, Layer], root: str) -> gpd.
 def _columns(layers: Mapping[str, Layer]) -> list[str]:
     """Columns of a table in the cache."""
     grid = ('crs', 'left', 'top', 'xres', 'yres', 'height', 'width', 'nominal', 'geometry')
-    files = (*_STATE, '_height', '_width', '_plain')
+    files = (*_STATE, '_height', '_width')
     return [
         *('scene', 'area', 'mint', 'maxt', *grid),
         *(f'{key}{name}' for key in layers for name in files),

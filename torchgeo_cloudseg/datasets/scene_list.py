@@ -9,12 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .layer import Layer
-from .raster_io import Stored
 from .scene_reader import Scene
-from .scene_table import parse_plain
 
 _GRID = ('scene', 'crs', 'left', 'top', 'xres', 'yres', 'height', 'width')
-_FILE = ('height', 'width', 'size', 'mtime_ns', 'plain')
+_FILE = ('height', 'width')
 
 
 class SceneList(Sequence[Scene]):
@@ -31,13 +29,11 @@ class SceneList(Sequence[Scene]):
             table: the scenes, see :func:`~.scene_table.build_scene_table`.
             layers: the modalities, by key; those that the table lacks are left out.
         """
-        self._bands = {key: len(layer.bands) for key, layer in layers.items() if key in table}
+        keys = [key for key in layers if key in table]
         self._grid = [_array(table[name]) for name in _GRID]
         self._nominal = _array(table['nominal'])
-        self._paths = {key: _array(table[key]) for key in self._bands}
-        self._files = {
-            key: [_array(table[f'{key}_{name}']) for name in _FILE] for key in self._bands
-        }
+        self._paths = {key: _array(table[key]) for key in keys}
+        self._sizes = {key: [_array(table[f'{key}_{name}']) for name in _FILE] for key in keys}
 
     def __len__(self) -> int:
         """Number of scenes."""
@@ -60,13 +56,10 @@ class SceneList(Sequence[Scene]):
         """
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        sizes, stored = {}, {}
-        for key, columns in self._files.items():
-            height, width, size, mtime_ns, text = (column[index] for column in columns)
-            sizes[key] = int(height), int(width)
-            plain = parse_plain(text, self._bands[key], int(height), int(width))
-            if plain is not None:
-                stored[key] = Stored(plain, int(size), int(mtime_ns))
+        sizes = {
+            key: (int(height[index]), int(width[index]))
+            for key, (height, width) in self._sizes.items()
+        }
         name, crs, left, top, xres, yres, rows, cols = (column[index] for column in self._grid)
         return Scene(
             name=name,
@@ -80,7 +73,6 @@ class SceneList(Sequence[Scene]):
             paths={key: column[index] for key, column in self._paths.items()},
             sizes=sizes,
             nominal=bool(self._nominal[index]),
-            stored=stored,
         )
 
     def __iter__(self) -> Iterator[Scene]:

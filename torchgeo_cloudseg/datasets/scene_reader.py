@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,24 +12,26 @@ import numpy as np
 import pyproj
 import torch
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
-from rasterio.transform import Affine
-from rasterio.warp import reproject, transform_bounds
 from torch import Tensor
 
-from .errors import SceneError
-from .grid import Take, nearest, size_at
+from ..rasters import (
+    Grid,
+    Resampling,
+    SceneError,
+    Take,
+    nearest,
+    read_window,
+    size_at,
+    warp,
+    window_under,
+)
 from .layer import Layer
-from .raster_io import Stored, read_window
 
 Shape = tuple[int, int]
 Pixels = NDArray[Any]
 
 #: Largest error of position within a query that is read without resampling.
 MAX_DRIFT_PX = 0.5
-
-#: Pixels read around a query that is warped, for the neighbors of its outermost pixels.
-WARP_MARGIN_PX = 2
 
 #: Number of pixel selections kept, of a few kilobytes each.
 MAX_TAKES = 4096
@@ -55,8 +56,6 @@ class Scene(NamedTuple):
     sizes: Mapping[str, Shape]
     #: True where the files do not say where they lie, and the name of the scene does.
     nominal: bool
-    #: What the index knows of files whose pixels are stored as they are, by key.
-    stored: Mapping[str, Stored]
 
 
 class Target(NamedTuple):
@@ -137,7 +136,7 @@ class SceneReader:
         return self._sizes[key]
 
     def _take(self, layer: Layer, offset_px: int, size_px: int, layer_px: int) -> Take | None:
-        """Pixels of a layer along one axis, see :func:`~.grid.nearest`."""
+        """Pixels of a layer along one axis, see :func:`~torchgeo_cloudseg.rasters.nearest`."""
         key = layer.key, offset_px, size_px, layer_px
         if key not in self._takes:
             if len(self._takes) >= MAX_TAKES:
@@ -177,34 +176,24 @@ class SceneReader:
         """Pixels resampled to the target's grid, and where there are none."""
         out_ratio, x, y = self._out_ratio(layer), target.x, target.y
         shape = size_at(target.height, out_ratio), size_at(target.width, out_ratio)
+        step, ratio = float(out_ratio), float(layer.ratio)
+        wanted = Grid.north_up(target.crs, (x.start, y.stop), (x.step / step, y.step / step), shape)
+        pixel, size_px = (scene.xres / ratio, scene.yres / ratio), scene.sizes[layer.key]
+        whole = Grid.north_up(scene.crs, (scene.left, scene.top), pixel, size_px)
         warped_type = np.int16 if layer.categorical else np.float64
-        warped = np.zeros((len(layer.bands), *shape), warped_type)
-        inside = np.zeros(shape, np.uint8)
-        ratio, step = float(layer.ratio), float(out_ratio)
-        xres, yres = scene.xres / ratio, scene.yres / ratio
-        rows, cols = _source_window(scene, target, (xres, yres), scene.sizes[layer.key])
-        if rows[0] < rows[1] and cols[0] < cols[1]:
-            values = self._load(layer, scene, rows, cols).astype(warped_type)
-            left, top = scene.left + cols[0] * xres, scene.top - rows[0] * yres
-            grids: dict[str, Any] = {
-                'src_crs': scene.crs,
-                'src_transform': Affine(xres, 0, left, 0, -yres, top),
-                'dst_crs': target.crs,
-                'dst_transform': Affine(x.step / step, 0, x.start, 0, -y.step / step, y.stop),
-            }
-            nearest_neighbor = Resampling.nearest
-            smooth = nearest_neighbor if layer.categorical else Resampling.bilinear
-            reproject(values, warped, resampling=smooth, **grids)
-            ones = np.ones(values.shape[1:], np.uint8)
-            reproject(ones, inside, resampling=nearest_neighbor, **grids)
-        return warped, inside == 0
+        rows, cols = window_under(whole, wanted)
+        if rows[0] >= rows[1] or cols[0] >= cols[1]:
+            return np.zeros((len(layer.bands), *shape), warped_type), np.ones(shape, bool)
+        values = self._load(layer, scene, rows, cols).astype(warped_type)
+        resampling: Resampling = 'nearest' if layer.categorical else 'bilinear'
+        return warp(values, whole.part(rows, cols), wanted, resampling)
 
     def _load(
         self, layer: Layer, scene: Scene, rows: tuple[int, int], cols: tuple[int, int]
     ) -> Pixels:
         """A window of a file, with classes for codes and without missing measurements."""
         path = scene.paths[layer.key]
-        values = read_window(path, rows, cols, self.cache, scene.stored.get(layer.key))
+        values = read_window(path, rows, cols, self.cache)
         if layer.key == 'mask':
             labels = self.label_lookup[values]
             if (labels < 0).any():
@@ -221,8 +210,7 @@ class SceneReader:
     def _whole(self, layer: Layer, scene: Scene) -> Pixels:
         """All pixels of a file."""
         height, width = scene.sizes[layer.key]
-        stored = scene.stored.get(layer.key)
-        return read_window(scene.paths[layer.key], (0, height), (0, width), self.cache, stored)
+        return read_window(scene.paths[layer.key], (0, height), (0, width), self.cache)
 
     def _require_data(self, layer: Layer, scene: Scene, values: Pixels) -> None:
         """Refuse a file without a single pixel of data, of which some pixels have been read.
@@ -278,18 +266,3 @@ def _same_crs(first: str, second: str) -> bool:
         return True
     same: bool = pyproj.CRS.from_user_input(first) == pyproj.CRS.from_user_input(second)
     return same
-
-
-def _source_window(
-    scene: Scene, target: Target, res: tuple[float, float], size: Shape
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Rows and columns of a scene's file that a warped query needs."""
-    x, y = target.x, target.y
-    box = transform_bounds(target.crs, scene.crs, x.start, y.start, x.stop, y.stop)
-    left, bottom, right, top = box
-    margin = WARP_MARGIN_PX
-    first_row = max(0, math.floor((scene.top - top) / res[1]) - margin)
-    last_row = min(size[0], math.ceil((scene.top - bottom) / res[1]) + margin)
-    first_col = max(0, math.floor((left - scene.left) / res[0]) - margin)
-    last_col = min(size[1], math.ceil((right - scene.left) / res[0]) + margin)
-    return (first_row, last_row), (first_col, last_col)

@@ -7,17 +7,14 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
+from ..rasters import exact_scale
+from ..rasters.cog import Color
+
 #: Lower and upper end of a range: one number for all bands, or one per band.
 Range = tuple[Sequence[float], Sequence[float]]
 
-#: Red, green and blue, 0 to 255.
-Color = tuple[int, int, int]
-
 #: Value of the class map where there is nothing to map.
 MAP_NODATA = 255
-
-#: Largest denominator of a scale that was given as a decimal fraction.
-MAX_DENOMINATOR = 1000
 
 
 @dataclass(frozen=True)
@@ -118,21 +115,3 @@ def spec_from_dict(values: Mapping[str, Any]) -> SceneSpec:
     renamed = {'class_colours': 'class_colors'}
     named = {renamed.get(name, name): value for name, value in values.items()}
     return SceneSpec(**{**named, 'label_scale': Fraction(values['label_scale'])})
-
-
-def exact_scale(scale: float | Fraction) -> Fraction:
-    """Scale as the exact fraction that a decimal number stands for (0.3 is 3/10).
-
-    Args:
-        scale: output pixels per image pixel.
-
-    Returns:
-        the fraction.
-
-    Raises:
-        ValueError: if it is not positive.
-    """
-    exact = Fraction(scale).limit_denominator(MAX_DENOMINATOR)
-    if exact <= 0:
-        raise ValueError(f'scale={scale}: expected a positive number of output pixels per pixel.')
-    return exact

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,11 +11,17 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from .errors import SceneError, ScenesError
-from .grid import size_at
+from ..rasters import (
+    FileState,
+    Header,
+    SceneError,
+    ScenesError,
+    file_state,
+    read_array_header,
+    read_header,
+    size_at,
+)
 from .layer import Layer
-from .plain import Plain
-from .raster_io import Header, file_state, read_array_header, read_header
 
 #: Gives a scene, by name, the place that its files do not state.
 Georeference = Callable[[str, Header], Header]
@@ -68,8 +73,7 @@ def build_scene_table(
         a table with one row per scene: ``scene``, ``area``, ``mint``, ``maxt``, ``crs`` (text),
         ``left``, ``top``, ``xres``, ``yres`` (units of the CRS), ``height``, ``width`` (pixels),
         ``nominal`` (whether the place is nominal), and for every modality its path under its key,
-        ``<key>_height``, ``<key>_width``, ``<key>_size`` (bytes), ``<key>_mtime_ns`` and
-        ``<key>_plain`` (where the pixels of an uncompressed file lie, else empty).
+        ``<key>_height``, ``<key>_width``, ``<key>_size`` (bytes) and ``<key>_mtime_ns``.
 
     Raises:
         ScenesError: if any file is missing, broken or does not fit; all of them are named.
@@ -121,7 +125,7 @@ def _scene_row(
     """One row of the table, or the problems of the scene."""
     problems: list[SceneError] = []
     headers: dict[str, Header] = {}
-    states: dict[str, os.stat_result] = {}
+    states: dict[str, FileState] = {}
     nominal = False
     for key, layer in layers.items():
         try:
@@ -158,32 +162,9 @@ def _scene_row(
         **{key: scene.paths[key] for key in layers},
         **{f'{key}_height': header.height for key, header in headers.items()},
         **{f'{key}_width': header.width for key, header in headers.items()},
-        **{f'{key}_size': state.st_size for key, state in states.items()},
-        **{f'{key}_mtime_ns': state.st_mtime_ns for key, state in states.items()},
-        **{f'{key}_plain': _plain_text(header.plain) for key, header in headers.items()},
+        **{f'{key}_size': state.size for key, state in states.items()},
+        **{f'{key}_mtime_ns': state.mtime_ns for key, state in states.items()},
     }, []
-
-
-def _plain_text(plain: Plain | None) -> str:
-    return '' if plain is None else f'{plain.offset} {plain.dtype} {plain.order}'
-
-
-def parse_plain(text: str, bands: int, height: int, width: int) -> Plain | None:
-    """Where the pixels of a file lie, from the table of scenes.
-
-    Args:
-        text: the entry under ``<key>_plain``.
-        bands: number of bands.
-        height: height in pixels.
-        width: width in pixels.
-
-    Returns:
-        their place; None where a raster library must read the file.
-    """
-    if not text:
-        return None
-    offset, dtype, order = text.split()
-    return Plain(int(offset), dtype, order, bands, height, width)
 
 
 def check_header(path: str, layer: Layer) -> Header:

@@ -14,14 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from ..rasters import SceneError, read_window
 from . import m3mcr_layout, whuoptsar_layout
-from .errors import SceneError
 from .index_store import IndexDir
 from .layer import Layer
 from .legend import code_lookup
 from .m3mcr import M3MCR
 from .m3mcr_files import scan_scenes
-from .raster_io import read_window
 from .scene_cache import SceneCache, list_files, refresh_scene_table
 from .scene_list import SceneList
 from .scene_reader import Scene, no_data
@@ -170,9 +169,7 @@ def check_pixels(
     for key, path in scene.paths.items():
         height, width = scene.sizes[key]
         try:
-            values = read_window(
-                path, (0, height), (0, width), cache=False, stored=scene.stored.get(key)
-            )
+            values = read_window(path, (0, height), (0, width), cache=False)
         except SceneError as error:
             problems.append(error)
             continue

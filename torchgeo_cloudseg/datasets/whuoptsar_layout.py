@@ -11,10 +11,9 @@ from typing import Literal
 
 import pandas as pd
 
-from .errors import SceneError, ScenesError, unreadable_folder
+from ..rasters import Grid, Header, SceneError, ScenesError, unreadable_folder
 from .layer import Layer
 from .legend import LandCoverClass
-from .raster_io import Header
 from .scene_table import SceneFiles
 from .sheets import sheet_bounds
 
@@ -207,8 +206,8 @@ def nominal_georeference(name: str, header: Header, crs: str = NOMINAL_CRS) -> H
     """
     west, south, east, north = sheet_bounds(name)
     xres, yres = (east - west) / header.width, (north - south) / header.height
-    transform = (xres, 0.0, west, 0.0, -yres, north)
-    return replace(header, crs=crs, transform=transform)
+    size_px = header.height, header.width
+    return replace(header, grid=Grid.north_up(crs, (west, north), (xres, yres), size_px))
 
 
 def _folder(root: Path, key: str) -> Path:

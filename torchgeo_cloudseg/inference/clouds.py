@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
 import torch
-from rasterio.io import DatasetReader
-from rasterio.windows import Window
 from torch import Tensor
 from tqdm import tqdm
 
+from ..rasters import block_cache
+from ..rasters.open import DatasetReader
+from ..rasters.window import Block, blocks
 from ..transforms.clouds import CloudField, CloudRecipe, Grid
 from ..transforms.clouds.blend import blend, check_data_range
 from ..transforms.clouds.curve import OpacityCurve, plane_quantiles, shares_above
@@ -105,9 +105,7 @@ def add_clouds_to_raster(
     if block_size < 16:
         raise ValueError(f'block_size={block_size}: expected at least 16 pixels.')
     recipe = CloudRecipe.preset(recipe) if isinstance(recipe, str) else recipe
-    # a mask of the image goes into the file, not beside it
-    options = {'GDAL_TIFF_INTERNAL_MASK': True, 'GDAL_CACHEMAX': CACHE_BYTES}
-    with rasterio.Env(**options), open_clear(Path(input)) as source:
+    with block_cache(CACHE_BYTES), open_clear(Path(input)) as source:
         dtype = source.dtypes[0]
         if data_range is None and dtype not in DATA_RANGES:
             raise ValueError(
@@ -116,28 +114,19 @@ def add_clouds_to_raster(
             )
         values = data_range or DATA_RANGES[dtype]
         place, bounds = place_of(source, pixel_size)
-        windows = list(_windows(source, block_size))
+        windows = list(blocks(source.height, source.width, block_size))
         # before the long work: it checks the paths
-        writer = CloudWriter(source, files, block_size, overwrite)
+        writer = CloudWriter(source, files, overwrite)
         passes = 2 if recipe.cover is None else 3
         with tqdm(
             total=passes * len(windows), desc=output.name, unit='block', disable=not progress
         ) as bar:
             field = _draw(source, recipe, combine([seed, *bounds]), place, windows, values, bar)
-            with writer:
+            with writer.open(bar.update):
                 for window in windows:
                     _write_block(source, writer, field, window, values)
                     bar.update()
-                writer.commit(bar.update)
     return files
-
-
-def _windows(source: DatasetReader, block_size: int) -> Iterator[Window]:
-    """Blocks from left to right and from top to bottom."""
-    for row in range(0, source.height, block_size):
-        for column in range(0, source.width, block_size):
-            height = min(block_size, source.height - row)
-            yield Window(column, row, min(block_size, source.width - column), height)
 
 
 def _draw(
@@ -145,7 +134,7 @@ def _draw(
     recipe: CloudRecipe,
     seed: int,
     place: Grid,
-    windows: list[Window],
+    windows: list[Block],
     data_range: tuple[float, float],
     bar: tqdm[None],
 ) -> CloudField:
@@ -169,12 +158,13 @@ def _draw(
     return CloudField(recipe, (seed,), place, noise, parameters, (curve,))
 
 
-def _part(place: Grid, window: Window) -> Grid:
+def _part(place: Grid, window: Block) -> Grid:
     """Grid of a block."""
-    return place.window(window.row_off, window.col_off, window.height, window.width)
+    (top, bottom), (left, right) = window
+    return place.window(top, left, bottom - top, right - left)
 
 
-def _valid(source: DatasetReader, window: Window) -> npt.NDArray[np.bool_]:
+def _valid(source: DatasetReader, window: Block) -> npt.NDArray[np.bool_]:
     """Pixels of a block that have data in any band."""
     valid: npt.NDArray[np.bool_] = source.dataset_mask(window=window) > 0
     if np.issubdtype(source.dtypes[0], np.floating):
@@ -183,7 +173,7 @@ def _valid(source: DatasetReader, window: Window) -> npt.NDArray[np.bool_]:
     return valid
 
 
-def _check_values(source: DatasetReader, window: Window, data_range: tuple[float, float]) -> None:
+def _check_values(source: DatasetReader, window: Block, data_range: tuple[float, float]) -> None:
     """Refuse a block that does not fit the data range, before anything is written."""
     image = _tensor(source.read(color_bands(source), window=window))
     integer = not image.is_floating_point()
@@ -192,7 +182,7 @@ def _check_values(source: DatasetReader, window: Window, data_range: tuple[float
 
 
 @contextmanager
-def _named(source: DatasetReader, window: Window) -> Iterator[None]:
+def _named(source: DatasetReader, window: Block) -> Iterator[None]:
     """Errors about an image say which file and block it comes from."""
     try:
         yield
@@ -219,7 +209,7 @@ def _write_block(
     source: DatasetReader,
     writer: CloudWriter,
     field: CloudField,
-    window: Window,
+    window: Block,
     data_range: tuple[float, float],
 ) -> None:
     """Cloud one block and write it."""

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
-import zlib
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
-from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError, RasterioIOError
-from rasterio.io import DatasetReader, DatasetWriter
-from rasterio.windows import Window
 
+from .._files import replacing
+from ..rasters import SceneError, open_raster
+from ..rasters.header import header_of
+from ..rasters.open import DatasetReader
+from ..rasters.window import Block
+from ..rasters.write import TILED, RasterWriter, stores_mask
 from ..transforms.clouds import Grid
 
 #: Meters per degree of latitude, and of longitude at the equator.
 METERS_PER_DEGREE = 111_132.0, 111_320.0
-
-#: Compressions that keep every value.
-LOSSLESS = ('deflate', 'lzw', 'zstd', 'packbits')
-
-#: Side of the tiles of the files, in pixels.
-TILE = 512
 
 
 def open_clear(path: Path) -> DatasetReader:
@@ -48,9 +40,9 @@ def open_clear(path: Path) -> DatasetReader:
     if not path.exists():
         raise FileNotFoundError(f'{path}: not found, expected a cloud-free GeoTIFF.')
     try:
-        source: DatasetReader = rasterio.open(path)
-    except RasterioIOError as error:
-        raise ValueError(f'{path}: found a file that is no raster ({error}).') from error
+        source = open_raster(path)
+    except SceneError as error:
+        raise ValueError(f'{path}: found a file that is no raster ({error.found}).') from error
     kinds = set(source.dtypes)
     if len(kinds) != 1 or 'complex' in kinds.pop():
         source.close()
@@ -70,8 +62,8 @@ def color_bands(source: DatasetReader) -> list[int]:
     Returns:
         band numbers.
     """
-    meanings = enumerate(source.colorinterp, start=1)
-    return [number for number, meaning in meanings if meaning != ColorInterp.alpha]
+    alpha = header_of(source).alpha_bands
+    return [band for band in source.indexes if band not in alpha]
 
 
 def place_of(source: DatasetReader, pixel_size: float | None) -> tuple[Grid, list[int]]:
@@ -121,18 +113,15 @@ def place_of(source: DatasetReader, pixel_size: float | None) -> tuple[Grid, lis
 class CloudWriter:
     """Cloudy image, mask and opacity, which appear together when all are complete.
 
-    Until then they are hidden files beside their places; what is not committed is removed.
+    Until then they are hidden files beside their places; what is not complete is removed.
     """
 
-    def __init__(
-        self, source: DatasetReader, files: Sequence[Path], block_size: int, overwrite: bool
-    ) -> None:
+    def __init__(self, source: DatasetReader, files: Sequence[Path], overwrite: bool) -> None:
         """Initialize a new CloudWriter instance.
 
         Args:
             source: the cloud-free image.
             files: image, mask and opacity to write.
-            block_size: rows and columns of a block.
             overwrite: replace files that exist.
 
         Raises:
@@ -153,62 +142,45 @@ class CloudWriter:
                 raise FileExistsError(f'{path}: exists already. Overwrite it, or name another.')
         self.source = source
         self.files = tuple(files)
-        self.drafts = tuple(
-            path.with_name(f'.{path.stem}.{os.getpid()}.partial.tif') for path in files
-        )
-        self.block_size = block_size
-        self.writers: list[DatasetWriter] = []
-        self.checksums: list[tuple[Window, list[int]]] = []
+        self.has_mask = stores_mask(source)
+        self._writers: list[RasterWriter] = []
 
-    def __enter__(self) -> Self:
-        """Create the files under their temporary names."""
-        common = {
-            'driver': 'GTiff',
-            'tiled': True,
-            'blockxsize': TILE,
-            'blockysize': TILE,
-            'bigtiff': 'IF_SAFER',
-        }
-        image = {**self.source.profile, **common}
-        if image.get('compress') not in LOSSLESS:
-            image['compress'] = 'deflate'
-            image.pop('photometric', None)
-        layer = {
-            **common,
-            'height': self.source.height,
-            'width': self.source.width,
-            'crs': self.source.crs,
-            'transform': self.source.transform,
-            'compress': 'deflate',
-            'count': 1,
-        }
-        mask = {**layer, 'dtype': 'uint8', 'nodata': 255}
-        alpha = {**layer, 'dtype': 'float32', 'nodata': math.nan, 'predictor': 3}
-        try:
-            for draft, profile in zip(self.drafts, (image, mask, alpha), strict=True):
-                self.writers.append(rasterio.open(draft, 'w', **profile))
-            self._describe()
-        except BaseException:
-            self._discard()
-            raise
-        return self
+    @contextmanager
+    def open(self, advance: Callable[[], object]) -> Iterator[None]:
+        """Create the files; at the end they are read back, and get their names.
 
-    def _describe(self) -> None:
-        """Carry over what the bands mean."""
-        image, mask, alpha = self.writers
-        image.update_tags(**self.source.tags())
-        image.colorinterp = self.source.colorinterp
-        image.scales, image.offsets = self.source.scales, self.source.offsets
-        for band in self.source.indexes:
-            image.update_tags(band, **self.source.tags(band))
-            image.set_band_description(band, self.source.descriptions[band - 1] or '')
-            image.set_band_unit(band, self.source.units[band - 1] or '')
-        mask.set_band_description(1, 'cloud mask (1 cloud, 0 clear)')
-        alpha.set_band_description(1, 'cloud opacity')
+        Args:
+            advance: called after each block that was read back.
+
+        Yields:
+            ready to :meth:`write`.
+
+        Raises:
+            OSError: if they do not hold what was written.
+        """
+        grid = header_of(self.source).grid
+        layout = {**TILED, 'compress': 'deflate'}
+        with ExitStack() as names:
+            # the image gets its name last: where it is, the others are
+            drafts = [names.enter_context(replacing(path)) for path in self.files]
+            with (
+                RasterWriter.like(self.source, drafts[0]) as image,
+                RasterWriter(drafts[1], grid, 1, 'uint8', 255, **layout) as mask,
+                RasterWriter(
+                    drafts[2], grid, 1, 'float32', math.nan, predictor=3, **layout
+                ) as alpha,
+            ):
+                mask.raster.set_band_description(1, 'cloud mask (1 cloud, 0 clear)')
+                alpha.raster.set_band_description(1, 'cloud opacity')
+                self._writers = [image, mask, alpha]
+                yield
+            for path, writer in zip(self.files, self._writers, strict=True):
+                with self._in_full(path):
+                    writer.verify(advance=advance if writer is image else int)
 
     def write(
         self,
-        window: Window,
+        block: Block,
         image: npt.NDArray[Any],
         mask: npt.NDArray[np.uint8],
         alpha: npt.NDArray[np.float32],
@@ -216,7 +188,7 @@ class CloudWriter:
         """Write one block.
 
         Args:
-            window: where.
+            block: where.
             image: array (C, H, W).
             mask: array (H, W).
             alpha: array (H, W).
@@ -224,68 +196,20 @@ class CloudWriter:
         Raises:
             OSError: if it cannot be written, as on a full disk.
         """
-        parts = image, mask[None], alpha[None]
+        valid = self.source.dataset_mask(window=block) if self.has_mask else None
+        parts = (image, valid), (mask[None], None), (alpha[None], None)
+        for path, writer, (part, where) in zip(self.files, self._writers, parts, strict=True):
+            with self._in_full(path):
+                writer.write(part, block.rows[0], block.cols[0], where)
+
+    @contextmanager
+    def _in_full(self, path: Path) -> Iterator[None]:
+        """Errors of writing say which file it is, and what to do."""
         try:
-            for writer, part in zip(self.writers, parts, strict=True):
-                writer.write(part, window=window)
-            if MaskFlags.per_dataset in self.source.mask_flag_enums[0] and not self._has_alpha():
-                self.writers[0].write_mask(self.source.dataset_mask(window=window), window=window)
-        except RasterioError as error:
-            raise self._unwritten(self.files[0], error.__cause__ or error) from error
-        self.checksums.append((window, [_checksum(part) for part in parts]))
-
-    def commit(self, advance: Callable[[], object]) -> None:
-        """Close the files, read them back, and give them their names.
-
-        Args:
-            advance: called after each block that was read back.
-
-        Raises:
-            OSError: if they do not hold what was written.
-        """
-        for writer in self.writers:
-            writer.close()
-        # GDAL writes the last blocks when it closes a file, and keeps errors then to itself
-        try:
-            with ExitStack() as stack:
-                readers = [stack.enter_context(rasterio.open(draft)) for draft in self.drafts]
-                for window, expected in self.checksums:
-                    for reader, path, number in zip(readers, self.files, expected, strict=True):
-                        if _checksum(reader.read(window=window)) != number:
-                            raise self._unwritten(path, 'it reads back differently')
-                    advance()
-        except RasterioError as error:
-            raise self._unwritten(self.files[0], error.__cause__ or error) from error
-        # the image comes last: where it is, the others are
-        for draft, path in reversed(list(zip(self.drafts, self.files, strict=True))):
-            draft.replace(path)
-
-    def _unwritten(self, path: Path, reason: object) -> OSError:
-        free = shutil.disk_usage(path.parent).free >> 20
-        return OSError(
-            f'{path}: could not be written in full ({reason}); {free} MiB are free. Make room, or '
-            'write to another disk.'
-        )
-
-    def _has_alpha(self) -> bool:
-        return ColorInterp.alpha in self.source.colorinterp
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Remove what has not got its name."""
-        self._discard()
-
-    def _discard(self) -> None:
-        for writer in self.writers:
-            with suppress(RasterioError):
-                writer.close()
-        for draft in self.drafts:
-            draft.unlink(missing_ok=True)
-
-
-def _checksum(values: npt.NDArray[Any]) -> int:
-    return zlib.crc32(values.tobytes())
+            yield
+        except OSError as error:
+            free = shutil.disk_usage(path.parent).free >> 20
+            raise OSError(
+                f'{path}: could not be written in full ({error}); {free} MiB are free. Make room, '
+                'or write to another disk.'
+            ) from error

@@ -11,20 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
-from rasterio.transform import Affine
 from torch import Tensor
 
-from ..datasets.scene_spec import SceneSpec, exact_scale
-from .cog import write_cog
-from .grid import Grid
+from ..datasets.scene_spec import SceneSpec
+from ..rasters import Grid, RasterLayer, exact_scale, open_raster, write_cog
 from .parts import PartStore
 from .plan import WindowPlan, plan_windows
 from .products import (
     Arrays,
-    RasterLayer,
     class_arrays,
     raster_layers,
     reconstruction_array,
@@ -158,7 +153,7 @@ class MapJob:
         """
         if self.store.folder.exists() or not all(file.exists() for file in self.outputs().values()):
             return False
-        with rasterio.open(self.output_path) as raster:
+        with open_raster(self.output_path) as raster:
             found: str | None = raster.tags().get(RUN_TAG)
         return found == digest(self.manifest(model))
 
@@ -237,7 +232,7 @@ class MapJob:
             # the class map comes last: where it is, everything is
             for file in sorted(files, key=lambda file: file.name == self.output_path.name):
                 file.replace(self.output_path.with_name(file.name))
-        except (OSError, RasterioError) as error:
+        except OSError as error:
             raise store.cannot_write(error) from error
         store.remove()
         return outputs
@@ -279,10 +274,7 @@ def _map_grid(scene: SceneReader, plan: WindowPlan) -> Grid:
     height, width = plan.output_size_px
     if scene.coextensive and (scene.sar_grid.height, scene.sar_grid.width) == (height, width):
         return scene.sar_grid
-    a, b, c, d, e, f = tuple(scene.grid.transform)[:6]
-    # exact: 3 m / (3/10) is 10 m, to the last bit
-    a, b, d, e = (float(Fraction(value) / plan.scale) for value in (a, b, d, e))
-    return Grid(scene.grid.crs, Affine(a, b, c, d, e, f), height, width)
+    return scene.grid.scaled(plan.scale, (height, width))
 
 
 def digest(manifest: dict[str, Any]) -> str:

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..datasets.grid import size_at
 from ..models import CloudSegNet
+from ..rasters import size_at
 from .blend import Average
 from .plan import plan_windows
 from .sliding import slide_images

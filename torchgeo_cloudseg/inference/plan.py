@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
-from ..datasets.grid import size_at
-from ..datasets.scene_spec import exact_scale
+from ..rasters import exact_scale, size_at
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,29 +12,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..datasets.scene_spec import MAP_NODATA, Color, SceneSpec
+from ..datasets.scene_spec import MAP_NODATA, SceneSpec
+from ..rasters import RasterLayer
 from .spec import Product
 
 #: Share of missing optical pixels from which a map pixel is missing.
 MISSING_SHARE = 0.5
 
 Arrays = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class RasterLayer:
-    """A raster to be written: declared facts, no pixels."""
-
-    #: Names of the bands.
-    bands: tuple[str, ...]
-    dtype: str
-    nodata: float | None
-    #: How overviews are made.
-    overviews: Literal['mode', 'average']
-    tags: Mapping[str, str] = field(default_factory=dict)
-    #: Names and colors of the values 0, 1, ..., for a raster of classes.
-    class_names: tuple[str, ...] = ()
-    class_colors: tuple[Color, ...] = ()
 
 
 def raster_layers(

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
 
 from ..datasets.scene_spec import MAP_NODATA, SceneSpec
+from ..rasters import Image, open_raster
 
 #: Longer side of a panel, in pixels of the picture.
 PANEL_PX = 900
@@ -62,12 +62,12 @@ def map_figure(path: Path) -> Figure:
         ValueError: if the file is no raster, or states no colors.
     """
     try:
-        with rasterio.open(path) as raster:
+        with open_raster(path) as raster:
             colors = raster.colormap(1)
             named = json.loads(raster.tags().get('CLASS_NAMES', '{}'))
             nodata = raster.nodata
         classes = _read_small(path, [1], smooth=False).data[0]
-    except (rasterio.errors.RasterioIOError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(
             f'{path}: found no class map with a color table ({error}), expected one written by '
             '`cloudseg map`.'
@@ -155,13 +155,6 @@ def _color_table(spec: SceneSpec) -> NDArray[np.uint8]:
 
 def _read_small(path: str | Path, bands: list[int], smooth: bool) -> np.ma.MaskedArray[Any, Any]:
     """Bands of a raster (C, h, w) at the size of a panel."""
-    with rasterio.open(path) as raster:
-        shrink = max(1.0, max(raster.height, raster.width) / PANEL_PX)
-        height, width = (max(1, round(side / shrink)) for side in raster.shape)
-        values: np.ma.MaskedArray[Any, Any] = raster.read(
-            bands,
-            out_shape=(len(bands), height, width),
-            resampling=Resampling.average if smooth else Resampling.nearest,
-            masked=True,
-        )
-    return values
+    with closing(Image(path)) as image:
+        values: np.ma.MaskedArray[Any, Any] = image.overview(bands, PANEL_PX, smooth)
+        return values

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import rasterio
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..datasets.scene_spec import SceneSpec
+from ..rasters import block_cache
 from .blend import make_blend
 from .job import MapJob
 from .network import WindowNetwork, fingerprint
@@ -72,7 +72,7 @@ def predict_scene(
     """
     options = options or MapOptions()
     scene = SceneReader(optical_path, sar_path, spec, options.sar_resampling)
-    with scene, rasterio.Env(GDAL_CACHEMAX=scene.cache_bytes), _evaluating(model, device) as place:
+    with scene, block_cache(scene.cache_bytes), _evaluating(model, device) as place:
         job = MapJob.of_scene(scene, output_path, options)
         store, identity = job.store, fingerprint(model)
         if resume and job.is_published(identity):

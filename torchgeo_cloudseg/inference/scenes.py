@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from ..datasets.errors import SceneError
 from ..datasets.scene_spec import SceneSpec
+from ..rasters import SceneError
 from .scene import predict_scene
 from .spec import Product
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..rasters import Resampling
 from .blend import BlendName
 
 #: How windows are put together by default.
@@ -20,8 +21,6 @@ PRODUCTS: tuple[Product, ...] = (
     'reconstruction',
     'quicklook',
 )
-
-Resampling = Literal['nearest', 'bilinear', 'cubic', 'average']
 
 
 @dataclass(frozen=True)

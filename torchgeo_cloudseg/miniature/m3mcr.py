@@ -10,17 +10,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.crs import CRS
-from rasterio.transform import Affine
 from tqdm.auto import tqdm
 
 from .._files import replacing
 from ..datasets.m3mcr_layout import LAYERS, LIST_COLUMNS, SEASONS
+from ..rasters import Grid, write_array, write_geotiff
 from .atmosphere import add_clouds
 from .covers import COVERS
 from .landscape import draw_landscape
 from .sensors import backscatter_db, reflectance
-from .writing import write_array, write_geotiff
 
 #: Size of a patch on both grids, and of their pixels in meters.
 OPTICAL_PX, COARSE_PX = 300, 90
@@ -198,7 +196,7 @@ def _write_area(folder: Path, seed: int, area: _Area) -> Iterator[int]:
     radar = backscatter_db(radar_rng, coarse)
     codes = np.array([CODES.get(cover.name, 0) for cover in COVERS], np.uint8)[coarse.cover]
 
-    crs = CRS.from_epsg(area.zone)
+    crs = f'EPSG:{area.zone}'
     left, top = area.corner_m
     for index in range(area.patches):
         row, col = divmod(index, area.across)
@@ -208,13 +206,14 @@ def _write_area(folder: Path, seed: int, area: _Area) -> Iterator[int]:
             for px in (OPTICAL_PX, COARSE_PX)
         )
         # each grid starts at a multiple of its own pixel, so corners lie up to 2 m apart
-        grid = Affine(OPTICAL_M, 0, x - x % OPTICAL_M, 0, -OPTICAL_M, y + -y % OPTICAL_M)
+        corner = x - x % OPTICAL_M, y + -y % OPTICAL_M
+        grid = Grid.north_up(crs, corner, (OPTICAL_M, OPTICAL_M), (OPTICAL_PX, OPTICAL_PX))
         paths = {key: area.path(folder, key, index + 1) for key in LAYERS}
-        write_geotiff(paths['image'], _stored(clouded.image[fine]), crs, grid, 0)
-        write_geotiff(paths['image_clear'], _stored(clear[fine]), crs, grid, 0)
-        grid = Affine(COARSE_M, 0, x, 0, -COARSE_M, y)
-        write_geotiff(paths['image_sar'], radar[ten], crs, grid)
-        write_geotiff(paths['mask'], codes[ten][None], crs, grid)
+        write_geotiff(paths['image'], _stored(clouded.image[fine]), grid, 0)
+        write_geotiff(paths['image_clear'], _stored(clear[fine]), grid, 0)
+        grid = Grid.north_up(crs, (x, y), (COARSE_M, COARSE_M), (COARSE_PX, COARSE_PX))
+        write_geotiff(paths['image_sar'], radar[ten], grid)
+        write_geotiff(paths['mask'], codes[ten][None], grid)
         write_array(paths['mask_cloud'], clouded.mask[fine])
         yield index
 

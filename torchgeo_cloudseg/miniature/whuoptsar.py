@@ -7,17 +7,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.crs import CRS
-from rasterio.transform import from_bounds
 from tqdm.auto import tqdm
 
 from ..datasets.sheets import sheet_bounds
 from ..datasets.whuoptsar_layout import FOLDERS, NOMINAL_CRS, official_division
+from ..rasters import Grid, write_geotiff
 from .covers import COVERS, INDEX
 from .fields import Array
 from .landscape import Landscape, draw_landscape
 from .sensors import backscatter_db, reflectance
-from .writing import write_geotiff
 
 #: Sheets of the official division that lie side by side, across the edge of a 1:1 000 000 sheet:
 #: three of those for training touch no test sheet, so that some are left for validation.
@@ -134,10 +132,9 @@ def _write_sheet(
     if name in NARROW_SHEETS:
         layers['mask'] = layers['mask'][..., :-1]
     for key, bands in layers.items():
-        height, width = bands.shape[1:]
-        place = from_bounds(*sheet_bounds(name), width, height) if georeferenced else None
-        crs = CRS.from_string(NOMINAL_CRS) if georeferenced else None
-        write_geotiff(root / FOLDERS[key][0] / f'{name}.tif', bands, crs, place)
+        size_px = bands.shape[1:]
+        grid = Grid.from_bounds(NOMINAL_CRS, sheet_bounds(name), size_px) if georeferenced else None
+        write_geotiff(root / FOLDERS[key][0] / f'{name}.tif', bands, grid)
 
 
 def _with_roads(land: Landscape) -> Landscape:

@@ -6,10 +6,10 @@ import matplotlib.pyplot as plt
 from torch import Tensor
 
 from .._compat import SemanticSegmentationTask
-from ..datasets.grid import size_at
 from ..inference.network import slide_scenes
 from ..metrics import REGIONS, RegionMetrics, SceneMetrics, SceneScores
 from ..models import CloudSegOutput
+from ..rasters import size_at
 from .batches import Batch, cloud_mask, label_size
 
 

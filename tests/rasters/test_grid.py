@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchgeo_cloudseg.datasets.grid import nearest, size_at
+from torchgeo_cloudseg.rasters import nearest, size_at
 
 ONE, TENTHS = Fraction(1), Fraction(3, 10)
 

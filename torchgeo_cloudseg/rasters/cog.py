@@ -1,32 +1,47 @@
-"""Writing Cloud Optimized GeoTIFFs from rows, and making sure that they hold them."""
+"""Writing Cloud Optimized GeoTIFFs from rows, with names and colors of their values."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal
 from xml.etree import ElementTree
 
 import numpy as np
 import rasterio
 import rasterio.shutil
-from numpy.typing import NDArray
-from rasterio.windows import Window
 
 from .grid import Grid
-from .products import RasterLayer
+from .window import Pixels
+from .write import BLOCK_PX, RasterWriter
 
-#: Side of the tiles of a GeoTIFF, in pixels.
-BLOCK_PX = 512
+#: Red, green and blue, 0 to 255.
+Color = tuple[int, int, int]
 
 # values of GDAL's enumerations of field types and usages in attribute tables
 _INTEGER, _STRING = 0, 2
 _NAME, _MIN_MAX, _RED, _GREEN, _BLUE = 2, 5, 6, 7, 8
 
 
+@dataclass(frozen=True)
+class RasterLayer:
+    """A raster to be written: declared facts, no pixels."""
+
+    #: Names of the bands.
+    bands: tuple[str, ...]
+    dtype: str
+    nodata: float | None
+    #: How overviews are made.
+    overviews: Literal['mode', 'average']
+    tags: Mapping[str, str] = field(default_factory=dict)
+    #: Names and colors of the values 0, 1, ..., for a raster of classes.
+    class_names: tuple[str, ...] = ()
+    class_colors: tuple[Color, ...] = ()
+
+
 def write_cog(
-    folder: Path, name: str, grid: Grid, layer: RasterLayer, rows: Iterable[NDArray[Any]]
+    folder: Path, name: str, grid: Grid, layer: RasterLayer, rows: Iterable[Pixels]
 ) -> list[Path]:
     """Write a Cloud Optimized GeoTIFF.
 
@@ -48,7 +63,14 @@ def write_cog(
         RasterioError: if GDAL reports an error.
     """
     path, raw = folder / name, folder / f'raw-{name}'
-    checksums = _write_rows(raw, grid, layer, rows)
+    count = len(layer.bands)
+    layout = {'interleave': 'band', 'bigtiff': 'IF_SAFER'}
+    with RasterWriter(raw, grid, count, layer.dtype, layer.nodata, **layout) as writer:
+        _describe(writer, layer)
+        top = 0
+        for values in rows:
+            writer.write(values, top)
+            top += values.shape[1]
     if layer.class_names:
         # a sidecar of the source, which GDAL carries over to the copy
         _sidecar(raw).write_text(_attribute_xml(layer))
@@ -69,59 +91,22 @@ def write_cog(
     except Exception as error:
         # rasterio hands on GDAL's errors here, whose classes are not public
         raise OSError(f'{name}: {error}') from error
-    # GDAL writes the last blocks when it closes a file, and keeps errors then to itself
-    if _checksums(path) != checksums:
-        raise OSError(f'{name} is incomplete')
+    try:
+        writer.verify(path)
+    except OSError as error:
+        raise OSError(f'{name} is incomplete: {error}') from error
     for leftover in (raw, _sidecar(raw)):
         leftover.unlink(missing_ok=True)
     return [file for file in (_sidecar(path), path) if file.exists()]
 
 
-def _write_rows(
-    path: Path, grid: Grid, layer: RasterLayer, rows: Iterable[NDArray[Any]]
-) -> list[int]:
-    """Write an uncompressed GeoTIFF and return a checksum per band."""
-    checksums = [0] * len(layer.bands)
-    with rasterio.open(
-        path,
-        'w',
-        driver='GTiff',
-        height=grid.height,
-        width=grid.width,
-        count=len(layer.bands),
-        dtype=layer.dtype,
-        nodata=layer.nodata,
-        crs=grid.crs,
-        transform=grid.transform,
-        interleave='band',
-        BIGTIFF='IF_SAFER',
-    ) as raster:
-        raster.descriptions = layer.bands
-        raster.update_tags(**layer.tags)
-        if layer.class_colors:
-            table = {value: (*color, 255) for value, color in enumerate(layer.class_colors)}
-            raster.write_colormap(1, {**table, int(layer.nodata or 0): (0, 0, 0, 0)})
-        top = 0
-        for values in rows:
-            raster.write(values, window=Window(0, top, grid.width, values.shape[1]))
-            top += values.shape[1]
-            checksums = [_update(*pair) for pair in zip(checksums, values, strict=True)]
-    return checksums
-
-
-def _checksums(path: Path) -> list[int]:
-    """Checksum of each band of a raster."""
-    with rasterio.open(path) as raster:
-        checksums = [0] * raster.count
-        for top in range(0, raster.height, BLOCK_PX):
-            rows = min(BLOCK_PX, raster.height - top)
-            values = raster.read(window=Window(0, top, raster.width, rows))
-            checksums = [_update(*pair) for pair in zip(checksums, values, strict=True)]
-    return checksums
-
-
-def _update(checksum: int, values: NDArray[Any]) -> int:
-    return zlib.crc32(np.ascontiguousarray(values).data, checksum)
+def _describe(writer: RasterWriter, layer: RasterLayer) -> None:
+    """Names of bands, tags and colors."""
+    writer.raster.descriptions = layer.bands
+    writer.raster.update_tags(**layer.tags)
+    if layer.class_colors:
+        table = {value: (*color, 255) for value, color in enumerate(layer.class_colors)}
+        writer.raster.write_colormap(1, {**table, int(layer.nodata or 0): (0, 0, 0, 0)})
 
 
 def _sidecar(path: Path) -> Path:

@@ -1,0 +1,93 @@
+"""Errors that name the file, what was found, what was expected, and the remedy."""
+
+from __future__ import annotations
+
+import os
+
+
+class SceneError(ValueError):
+    """A file of a scene that cannot be used as it is."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], found: str, expected: str, remedy: str = ''
+    ) -> None:
+        """Initialize a new SceneError instance.
+
+        Args:
+            path: the file.
+            found: what is there.
+            expected: what should be there.
+            remedy: what to do; by default, to restore the file from its source.
+        """
+        self.path = os.fspath(path)
+        self.found = found
+        self.expected = expected
+        self.remedy = remedy or 'Restore the file from its source, or leave its scene out.'
+        super().__init__(f'{self.path}: found {found}, expected {expected}. {self.remedy}')
+
+    def __reduce__(self) -> tuple[type[SceneError], tuple[str, str, str, str]]:
+        """How it is made again in another process, to which it is sent pickled."""
+        return type(self), (self.path, self.found, self.expected, self.remedy)
+
+
+class ScenesError(ValueError):
+    """Several scenes that cannot be used, reported together."""
+
+    #: Number of problems spelled out in the message.
+    shown = 20
+
+    def __init__(self, problems: list[SceneError]) -> None:
+        """Initialize a new ScenesError instance.
+
+        Args:
+            problems: one error per broken file.
+        """
+        self.problems = problems
+        lines = [f'{len(problems)} file(s) cannot be used:']
+        lines += [f'  {problem}' for problem in problems[: self.shown]]
+        if len(problems) > self.shown:
+            lines.append(f'  ... and {len(problems) - self.shown} more')
+        super().__init__('\n'.join(lines))
+
+    def __reduce__(self) -> tuple[type[ScenesError], tuple[list[SceneError]]]:
+        """How it is made again in another process, to which it is sent pickled."""
+        return type(self), (self.problems,)
+
+
+def unreadable(path: str, error: Exception) -> SceneError:
+    """The error for a file that a library could not read.
+
+    Args:
+        path: the file, or what else GDAL takes for one, such as a URL.
+        error: what the library said.
+
+    Returns:
+        an error that names the file and the remedy.
+    """
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, FileNotFoundError):
+        return SceneError(path, f'an unreadable file ({error.strerror})', 'a readable file')
+    local = '://' not in path and not path.startswith('/vsi')
+    if local and not os.path.exists(path):  # noqa: PTH110 - called for every broken one of many
+        link = os.path.islink(path)  # noqa: PTH114
+        found = 'a link to nowhere' if link else 'no such file'
+        remedy = 'Check the path. If it was there before, restore it, or leave its scene out.'
+        return SceneError(path, found, 'a file', remedy)
+    if local and os.path.getsize(path) == 0:  # noqa: PTH202
+        return SceneError(path, 'an empty file', 'a complete file')
+    # an error of a read only says that there is another one
+    cause = str(error.__cause__ or error).removeprefix(f"'{path}' ").removeprefix(f'{path}: ')
+    return SceneError(path, f'an unreadable file ({cause})', 'a complete file')
+
+
+def unreadable_folder(path: str | os.PathLike[str], error: OSError) -> SceneError:
+    """The error for a folder that cannot be listed.
+
+    Args:
+        path: the folder.
+        error: why it cannot.
+
+    Returns:
+        the error.
+    """
+    found = f'an unreadable folder ({error.strerror})'
+    return SceneError(path, found, 'a readable folder', 'Make it readable, or remove it.')

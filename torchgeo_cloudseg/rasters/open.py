@@ -1,0 +1,161 @@
+"""Opening rasters, and keeping them open for the next read."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import RLock
+from typing import NamedTuple
+
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
+
+from .errors import unreadable
+
+#: Listing a folder of thousands of files at every open costs more than the read itself.
+GDAL_OPTIONS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR'}
+
+__all__ = ('POOL', 'DatasetReader', 'FilePool', 'FileState', 'file_state', 'open_raster')
+
+
+class FileState(NamedTuple):
+    """What tells that a file has changed."""
+
+    size: int
+    mtime_ns: int
+
+
+def file_state(path: str) -> FileState:
+    """Size and time of change of a file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        bytes and nanoseconds.
+
+    Raises:
+        SceneError: if there is no such file, or a link to itself.
+    """
+    try:
+        state = os.stat(path)  # noqa: PTH116 - faster, for every one of many files
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return FileState(state.st_size, state.st_mtime_ns)
+
+
+def open_raster(path: str | os.PathLike[str]) -> DatasetReader:
+    """Open a raster that may state no place: who needs one asks for it.
+
+    Args:
+        path: anything that GDAL reads.
+
+    Returns:
+        the open file.
+
+    Raises:
+        SceneError: if it cannot be opened.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', NotGeoreferencedWarning)
+            return rasterio.open(path)
+    except RasterioError as error:
+        raise unreadable(os.fspath(path), error) from error
+
+
+@contextmanager
+def block_cache(size: int) -> Iterator[None]:
+    """Limit what GDAL keeps of files in memory; without, it is a share of the machine's.
+
+    Args:
+        size: bytes.
+
+    Yields:
+        with the limit in force.
+    """
+    # a mask of an image goes into its file, not beside it
+    with rasterio.Env(GDAL_CACHEMAX=size, GDAL_TIFF_INTERNAL_MASK=True):
+        yield
+
+
+@contextmanager
+def reading(path: str) -> Iterator[DatasetReader]:
+    """Open one of many files, without looking at what lies beside it.
+
+    Args:
+        path: the file.
+
+    Yields:
+        the open file, which is closed afterwards.
+
+    Raises:
+        SceneError: if it cannot be opened, or a read inside the block fails.
+    """
+    try:
+        with rasterio.Env(**GDAL_OPTIONS), open_raster(path) as raster:
+            yield raster
+    except RasterioError as error:
+        raise unreadable(path, error) from error
+
+
+class FilePool:
+    """Raster files kept open for the next read, the least recently used closed first.
+
+    A file that has changed since it was opened is opened anew. A pool belongs to one process:
+    after a fork the child starts with an empty one, because file handles shared with the parent
+    would read at each other's position.
+    """
+
+    def __init__(self, maxsize: int = 512) -> None:
+        """Initialize a new FilePool instance.
+
+        Args:
+            maxsize: number of files kept open; below the usual limit of 1024 per process.
+        """
+        self.maxsize = maxsize
+        #: Rasters by path, with the state of the file when it was opened.
+        self._files: OrderedDict[str, tuple[DatasetReader, FileState]] = OrderedDict()
+        self._lock = RLock()
+        self._pid = os.getpid()
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[DatasetReader]:
+        """An open raster, locked for the calling thread.
+
+        Args:
+            path: the file.
+
+        Yields:
+            the raster, ready to read.
+
+        Raises:
+            SceneError: if the file cannot be opened or a read inside the block fails.
+        """
+        if self._pid != os.getpid():
+            self.__init__(self.maxsize)  # type: ignore[misc]  # start anew after a fork
+        with self._lock:
+            raster, known = self._files.pop(path, (None, None))
+            try:
+                state = file_state(path)
+                if raster is None or state != known:  # what GDAL has cached is out of date
+                    if raster is not None:
+                        raster.close()
+                    with rasterio.Env(**GDAL_OPTIONS):
+                        raster = open_raster(path)
+                yield raster
+            except RasterioError as error:
+                if raster is not None:
+                    raster.close()
+                raise unreadable(path, error) from error
+            self._files[path] = raster, state
+            while len(self._files) > self.maxsize:
+                self._files.popitem(last=False)[1][0].close()
+
+
+#: One pool for all data sets of a process, so that its limit holds for all together.
+POOL = FilePool()

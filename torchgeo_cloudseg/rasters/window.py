@@ -1,0 +1,94 @@
+"""Reading windows of rasters: pixels as they are stored, and where there is data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.io import DatasetReader
+
+from .array import read_rows
+from .errors import SceneError
+from .open import POOL, reading
+
+Pixels = NDArray[Any]
+
+#: First row or column, and the one after the last.
+Span = tuple[int, int]
+
+
+class Block(NamedTuple):
+    """A window, as rasterio takes it."""
+
+    rows: Span
+    cols: Span
+
+
+def blocks(height: int, width: int, size: int) -> Iterator[Block]:
+    """Square windows that cover an image.
+
+    Args:
+        height: rows of the image.
+        width: columns of the image.
+        size: rows and columns of a window; less at the right and lower edge.
+
+    Yields:
+        windows from left to right and from top to bottom.
+    """
+    for top in range(0, height, size):
+        for left in range(0, width, size):
+            yield Block((top, min(top + size, height)), (left, min(left + size, width)))
+
+
+def read_window(path: str, rows: Span, cols: Span, cache: bool = True) -> Pixels:
+    """Read a window of all bands.
+
+    Args:
+        path: a GeoTIFF, or a ``.npy`` file with one (H, W) array.
+        rows: first row and the one after the last.
+        cols: first column and the one after the last.
+        cache: keep the file open for the next read.
+
+    Returns:
+        array of shape (C, H, W) in the stored data type, not necessarily contiguous.
+
+    Raises:
+        SceneError: if the file is missing, broken, a pickle, or smaller than it was.
+    """
+    if path.endswith('.npy'):
+        data = read_rows(path, rows)[None, :, cols[0] : cols[1]]
+    else:
+        with POOL.open(path) if cache else reading(path) as raster:
+            data = raster.read(window=(rows, cols))
+    if data.shape[1:] != (rows[1] - rows[0], cols[1] - cols[0]):
+        expected = f'rows to {rows[1]} and columns to {cols[1]}, as when it was indexed'
+        raise SceneError(path, 'fewer pixels', expected)
+    return data
+
+
+def data_mask(
+    raster: DatasetReader, bands: list[int], window: tuple[Span, Span]
+) -> NDArray[np.bool_]:
+    """Where a file says that there is data.
+
+    The fourth band of 8-bit files is often marked as alpha though it is a measurement. A band that
+    somebody looks at is no mask.
+
+    Args:
+        raster: the open raster.
+        bands: the bands that are looked at, counted from 1.
+        window: rows and columns.
+
+    Returns:
+        (H, W), True where any of the bands has data: a pixel of which one band is 0 is dark, not
+        missing.
+    """
+    masks: NDArray[Any] = raster.read_masks(bands, window=window)
+    if any(raster.colorinterp[band - 1] == ColorInterp.alpha for band in bands):
+        by_alpha = [MaskFlags.alpha in raster.mask_flag_enums[band - 1] for band in bands]
+        masks[by_alpha] = 255
+    found: NDArray[np.bool_] = np.any(masks > 0, axis=0)
+    return found
