@@ -33,10 +33,12 @@ def query(dataset: M3MCR, row: int, col: int, size: int) -> tuple[slice, slice]:
 
 
 @pytest.mark.parametrize('crop', CROPS)
-def test_patches_equal_the_authors_bit_for_bit(golden: Path, real_root: Path, crop: str) -> None:
+def test_patches_equal_the_authors_bit_for_bit(
+    real_golden: Path, real_root: Path, crop: str
+) -> None:
     dataset = M3MCR(real_root)
     sample = Rescale(M3MCR.ranges)(dataset[query(dataset, *CROPS[crop])])
-    with np.load(golden / 'dataloader.npz') as recorded:
+    with np.load(real_golden / 'dataloader.npz') as recorded:
         for key, name in KEYS.items():
             expected = recorded[f'{crop}/{name}']
             np.testing.assert_array_equal(sample[key].numpy(), expected, err_msg=key)
@@ -46,18 +48,18 @@ def test_patches_equal_the_authors_bit_for_bit(golden: Path, real_root: Path, cr
 @pytest.mark.parametrize(('label_res', 'meters'), [('native', '10m'), ('optical', '3m')])
 @pytest.mark.parametrize('crop', CROPS)
 def test_labels_equal_the_authors(
-    golden: Path, real_root: Path, classes: str, label_res: str, meters: str, crop: str
+    real_golden: Path, real_root: Path, classes: str, label_res: str, meters: str, crop: str
 ) -> None:
     dataset = M3MCR(real_root, modalities=['mask'], classes=classes, label_res=label_res)
     label = dataset[query(dataset, *CROPS[crop])]['mask'].numpy()
-    with np.load(golden / 'dataloader.npz') as recorded:
+    with np.load(real_golden / 'dataloader.npz') as recorded:
         expected = recorded[f'{crop}/landcover_data/{classes}/{meters}'].astype(np.int64)
     if classes == 'level1':
         expected[expected == 6] = 255
     np.testing.assert_array_equal(label, expected)
 
 
-def test_centre_patch_of_the_data_module_is_the_authors(golden: Path, real_root: Path) -> None:
+def test_centre_patch_of_the_data_module_is_the_authors(real_golden: Path, real_root: Path) -> None:
     datamodule = M3MCRDataModule(root=real_root, batch_size=1)
     datamodule.setup('fit')
     datamodule.val_dataset = datamodule.train_dataset
@@ -66,6 +68,6 @@ def test_centre_patch_of_the_data_module_is_the_authors(golden: Path, real_root:
     batch = datamodule.on_after_batch_transfer(
         datamodule.transfer_batch_to_device(batch, torch.device('cpu'), 0), 0
     )
-    with np.load(golden / 'dataloader.npz') as recorded:
+    with np.load(real_golden / 'dataloader.npz') as recorded:
         for key, name in KEYS.items():
             np.testing.assert_array_equal(batch[key][0].numpy(), recorded[f'centre/{name}'])

@@ -21,7 +21,7 @@ def plain_scales(unit: MultiScale, x: torch.Tensor) -> torch.Tensor:
 def plain_block(
     block: FusionBlock, optical: torch.Tensor, sar: torch.Tensor, cross: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The block as DESIGN writes it, by concatenation."""
+    """The block in its plain form: concatenate all groups, weigh them, add them up."""
     o = plain_scales(block.optical_scales, optical)
     s = plain_scales(block.sar_scales, sar)
     c = plain_scales(block.cross_scales, cross)

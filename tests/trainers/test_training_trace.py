@@ -23,9 +23,9 @@ def load_golden(network: CloudSegNet, released: dict[str, Tensor]) -> None:
 
 
 def test_losses_follow_the_authors(
-    golden: Path, real_root: Path, released_network: Callable[[str], dict[str, Tensor]]
+    real_golden: Path, real_root: Path, released_network: Callable[[str], dict[str, Tensor]]
 ) -> None:
-    trace = json.loads((golden / 'training_trace.json').read_text())
+    trace = json.loads((real_golden / 'training_trace.json').read_text())
     task = CloudSegStudentTask(drop_path=0.0)
     load_golden(task.model, released_network('student'))
     teacher = CloudSegNet(spatial_gate=False, reconstruct=False)
