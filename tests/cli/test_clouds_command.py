@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
+from helpers import read, write
 from rasterio.transform import from_origin
 
 from torchgeo_cloudseg.cli import main
@@ -21,16 +21,8 @@ SCRIPT = Path(sys.executable).with_name('cloudseg')
 @pytest.fixture
 def clear(tmp_path):
     image = np.random.default_rng(0).integers(300, 3000, (4, 200, 300)).astype(np.uint16)
-    profile = {'driver': 'GTiff', 'width': 300, 'height': 200, 'count': 4, 'dtype': 'uint16'}
     place = {'crs': 'EPSG:32650', 'transform': from_origin(500000, 3400000, 10, 10)}
-    with rasterio.open(tmp_path / 'clear.tif', 'w', **profile, **place) as file:
-        file.write(image)
-    return tmp_path / 'clear.tif'
-
-
-def read(path):
-    with rasterio.open(path) as file:
-        return file.read()
+    return write(tmp_path / 'clear.tif', image, **place)
 
 
 def test_image_mask_and_alpha(clear, capsys):

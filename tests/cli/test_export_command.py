@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from helpers import save_untrained
 
 from torchgeo_cloudseg.cli import main
 from torchgeo_cloudseg.trainers import CloudSegStudentTask, load_network
@@ -32,13 +32,8 @@ assert not any(name.startswith('torchgeo') for name in sys.modules)
 def student_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint of an untrained student."""
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp('student') / 'student.ckpt'
-    trainer = Trainer(
-        accelerator='cpu', logger=False, enable_progress_bar=False, enable_model_summary=False
-    )
-    trainer.strategy.connect(CloudSegStudentTask(backbone='resnet18', modalities='early'))
-    trainer.save_checkpoint(path, weights_only=True)
-    return path
+    task = CloudSegStudentTask(backbone='resnet18', modalities='early')
+    return save_untrained(task, tmp_path_factory.mktemp('student') / 'student.ckpt')
 
 
 def test_torch_file_runs_elsewhere(

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from helpers import save_untrained
 from lightning.pytorch import Trainer
 from matplotlib.image import imread
 from rasterio.transform import Affine
@@ -58,11 +59,9 @@ def test_checkpoint_knows_what_it_was_trained_on(student_file: Path, tmp_path: P
 
     # of other networks, as much as their size says
     for channels, classes, name in (((4, 2), 6, 'forest'), ((3, 1), 4, 'class 0')):
-        trainer = Trainer(accelerator='cpu', logger=False, enable_progress_bar=False)
         task = CloudSegTeacherTask('mit_b0', in_channels=channels, num_classes=classes)
-        trainer.strategy.connect(task)
-        trainer.save_checkpoint(tmp_path / 'other.ckpt', weights_only=True)
-        assert load_mapper(tmp_path / 'other.ckpt')[1].class_names[0] == name
+        path = save_untrained(task, tmp_path / 'other.ckpt')
+        assert load_mapper(path)[1].class_names[0] == name
 
 
 def test_map_lies_on_the_grid_of_the_labels(
@@ -221,9 +220,8 @@ def test_students_of_sheets_without_clouds_are_shown_synthetic_ones(tmp_path: Pa
     write_miniature_whuoptsar(tmp_path / 'whu')
     widths = {}
     for kind in (CloudSegTeacherTask, CloudSegStudentTask):
-        trainer = Trainer(accelerator='cpu', logger=False, enable_progress_bar=False)
-        trainer.strategy.connect(kind('mit_b0', in_channels=(4, 1), num_classes=7))
-        trainer.save_checkpoint(tmp_path / 'task.ckpt', weights_only=True)
+        task = kind('mit_b0', in_channels=(4, 1), num_classes=7)
+        save_untrained(task, tmp_path / 'task.ckpt')
         picture = tmp_path / f'{kind.__name__}.png'
         command = ['plot', str(tmp_path / 'whu'), str(picture), '--split=train']
         main([*command, f'--checkpoint={tmp_path / "task.ckpt"}'])

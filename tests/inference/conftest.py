@@ -8,14 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
+from helpers import LEFT, TOP, write
 from rasterio.transform import Affine
 from scene_process import Brightness
 
 from torchgeo_cloudseg.inference import SceneSpec
-
-CRS = 'EPSG:32646'
-LEFT, TOP = 760299.0, 1898412.0
 
 
 @dataclass(frozen=True)
@@ -26,23 +23,6 @@ class Scene:
     sar: Path
     optical_pixels: np.ndarray
     sar_pixels: np.ndarray
-
-
-def write(path: Path, pixels: np.ndarray, **profile: object) -> Path:
-    """Write a GeoTIFF."""
-    defaults = {
-        'driver': 'GTiff',
-        'count': pixels.shape[0],
-        'height': pixels.shape[1],
-        'width': pixels.shape[2],
-        'dtype': pixels.dtype,
-        'crs': CRS,
-        'transform': Affine(3, 0, LEFT, 0, -3, TOP),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with rasterio.open(path, 'w', **{**defaults, **profile}) as raster:
-        raster.write(pixels)
-    return path
 
 
 @pytest.fixture

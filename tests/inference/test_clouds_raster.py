@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from helpers import read, write
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 
@@ -13,21 +14,6 @@ from torchgeo_cloudseg.transforms import CloudField, CloudRecipe
 from torchgeo_cloudseg.transforms.clouds.hashing import combine
 
 HEIGHT, WIDTH = 300, 410
-
-
-def write(path, image, **changes):
-    profile = {
-        'driver': 'GTiff',
-        'height': image.shape[1],
-        'width': image.shape[2],
-        'count': image.shape[0],
-        'dtype': image.dtype,
-        'crs': 'EPSG:32646',
-        'transform': from_origin(760299, 1898412, 3, 3),
-    } | changes
-    with rasterio.open(path, 'w', **profile) as file:
-        file.write(image)
-    return path
 
 
 @pytest.fixture
@@ -43,11 +29,6 @@ def clear(tmp_path):
 def run(path, name='cloudy.tif', **options):
     options = {'recipe': 'broken', 'progress': False} | options
     return add_clouds_to_raster(path, path.parent / name, **options)
-
-
-def read(path):
-    with rasterio.open(path) as file:
-        return file.read()
 
 
 def test_blocks_fit_together_to_the_same_clouds(clear):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from helpers import read
 from matplotlib.image import imread
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
@@ -35,11 +36,6 @@ from torchgeo_cloudseg.rasters import SceneError
 
 PAPER = MapOptions(stride=80, blend='average')
 EVERYTHING = ('confidence', 'probabilities', 'quicklook')
-
-
-def read(path: Path) -> np.ndarray:
-    with rasterio.open(path) as raster:
-        return raster.read()
 
 
 class Constant(nn.Module):

@@ -12,6 +12,7 @@ import lightning_run
 import numpy as np
 import pytest
 import rasterio
+from helpers import read
 from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
@@ -23,11 +24,6 @@ from torchgeo_cloudseg.inference import (
     SceneStrips,
     predict_scene,
 )
-
-
-def read(path: Path) -> np.ndarray:
-    with rasterio.open(path) as raster:
-        return raster.read()
 
 
 @pytest.fixture

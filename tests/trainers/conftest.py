@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import save_untrained
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 
@@ -72,7 +73,4 @@ def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint of an untrained teacher."""
     torch.manual_seed(1)
     path = tmp_path_factory.mktemp('teacher') / 'teacher.ckpt'
-    trainer = Trainer(accelerator='cpu', logger=False, enable_progress_bar=False)
-    trainer.strategy.connect(CloudSegTeacherTask(backbone='mit_b0'))
-    trainer.save_checkpoint(path, weights_only=True)
-    return path
+    return save_untrained(CloudSegTeacherTask(backbone='mit_b0'), path)

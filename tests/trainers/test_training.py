@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import save_untrained
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -172,10 +173,7 @@ def test_unsuitable_teachers_are_refused(teacher_file: Path, tmp_path: Path) -> 
     with pytest.raises(FileNotFoundError, match='no such checkpoint'):
         CloudSegStudentTask(teacher=str(tmp_path / 'none.ckpt'), **SMALL).setup('fit')
 
-    student = tmp_path / 'student.ckpt'
-    trainer = Trainer(accelerator='cpu', logger=False, enable_progress_bar=False)
-    trainer.strategy.connect(CloudSegStudentTask(**SMALL))
-    trainer.save_checkpoint(student, weights_only=True)
+    student = save_untrained(CloudSegStudentTask(**SMALL), tmp_path / 'student.ckpt')
     with pytest.raises(ValueError, match='found a student'):
         CloudSegStudentTask(teacher=str(student), **SMALL).setup('fit')
 
