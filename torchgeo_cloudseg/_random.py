@@ -1,8 +1,14 @@
-"""Randomness that depends on where the training stands, and on nothing else."""
+"""Randomness that depends on where it is wanted, and on nothing else."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from hashlib import blake2b
+
 import numpy as np
+
+#: What random numbers of one seed are for: each is a stream of its own.
+PARAMETER_STREAM, FIELD_STREAM, COLOR_STREAM = range(3)
 
 
 def step_seed(seed: int, epoch: int, batch_idx: int, rank: int = 0) -> int:
@@ -23,3 +29,29 @@ def step_seed(seed: int, epoch: int, batch_idx: int, rank: int = 0) -> int:
         1, np.uint64
     )
     return int(state[0] >> np.uint64(1))
+
+
+def combined_seed(numbers: Iterable[int]) -> int:
+    """One seed from several integers; their order counts.
+
+    Args:
+        numbers: integers of any size and sign.
+
+    Returns:
+        an integer in [0, 2^64).
+    """
+    text = ' '.join(str(int(number)) for number in numbers)
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), 'little')
+
+
+def seeded_generator(seed: int, stream: int) -> np.random.Generator:
+    """Random numbers that follow from a seed, on every machine alike.
+
+    Args:
+        seed: any integer; those that differ by a multiple of 2^64 are the same.
+        stream: what they are for; streams of a seed are independent.
+
+    Returns:
+        a generator.
+    """
+    return np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, stream], np.uint64)))

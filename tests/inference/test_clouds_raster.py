@@ -7,11 +7,11 @@ import torch
 from helpers import read, write
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
+from torchgeo_cloudseg.transforms.clouds.hashing import combine
 
 from torchgeo_cloudseg.inference.clouds import add_clouds_to_raster
 from torchgeo_cloudseg.inference.clouds_io import open_clear, place_of
 from torchgeo_cloudseg.transforms import CloudField, CloudRecipe
-from torchgeo_cloudseg.transforms.clouds.hashing import combine
 
 HEIGHT, WIDTH = 300, 410
 

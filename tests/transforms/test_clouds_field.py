@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchgeo_cloudseg.transforms import PRESETS, CloudField, CloudRecipe, add_clouds
-from torchgeo_cloudseg.transforms.clouds import curve
-from torchgeo_cloudseg.transforms.clouds.curve import cloud_alpha, cloud_mask
-from torchgeo_cloudseg.transforms.clouds.field import shadow_shifts
+from torchgeo_cloudseg.transforms.clouds.cloud_field import shadow_shifts
+from torchgeo_cloudseg.transforms.clouds.opacity import OpacityCurve
 from torchgeo_cloudseg.transforms.clouds.recipe import opacity
 
 GROUND = torch.tensor([0.05, 0.08, 0.07, 0.3])[:, None, None].expand(4, 256, 256)
@@ -88,23 +87,32 @@ def test_haze_is_the_opacity_of_the_edge_and_fades_outside():
     assert (clear.alpha[clear.mask] > 0).all()
 
 
-@pytest.mark.parametrize('where', ['host', 'device'])
-def test_every_sample_has_its_own_haze(where, monkeypatch):
-    """As on a device, where the samples of a batch are computed together, and not by NumPy."""
-    if where == 'device':
-        monkeypatch.setattr(curve, '_plane', lambda field: field)
+def test_every_sample_has_its_own_haze():
+    recipe = CloudRecipe.preset('broken', haze=(0.0, 0.2), cover=0.4)
+    field = CloudField.draw(recipe, range(4), (128, 128), 10.0)
+    layers = field.layers()
+    for index, haze in enumerate(field.parameters['haze'].tolist()):
+        alpha, mask = layers.alpha[index], layers.mask[index]
+        assert alpha[mask].min() == pytest.approx(haze, abs=0.005)
+    # a recipe that has haze only in some samples, or none
     clear, hazy = draw([0], haze=0.0, cover=0.4), draw([1], haze=0.1, cover=0.4)
-    both, curves = torch.cat([clear.drawn[0], hazy.drawn[0]]), (*clear.curves, *hazy.curves)
-    expected = [cloud_alpha(field.drawn[0], field.curves) for field in (clear, hazy)]
-    torch.testing.assert_close(cloud_alpha(both, curves), torch.cat(expected))
-    half = cloud_alpha(both, curves, [0.5, 0.5])
-    torch.testing.assert_close(half, 0.5 * torch.cat(expected))
-    mask = torch.cat([field.layers().mask for field in (clear, hazy)])
-    torch.testing.assert_close(cloud_mask(both, curves), mask)
+    parameters = {
+        name: torch.cat([clear.parameters[name], hazy.parameters[name]])
+        for name in clear.parameters
+    }
+    level, half = (
+        torch.cat([getattr(sky.curve, name).flatten() for sky in (clear, hazy)])
+        for name in ('level', 'half')
+    )
+    curve = OpacityCurve.through(level, half, parameters, all_hazy=False)
+    both = torch.cat([clear.drawn[0], hazy.drawn[0]])
+    expected = [sky.layers() for sky in (clear, hazy)]
+    torch.testing.assert_close(curve.alpha(both), torch.cat([sky.alpha for sky in expected]))
+    assert torch.equal(curve.mask(both), torch.cat([sky.mask for sky in expected]))
     # a logistic function of the field
-    sky = hazy.curves[0]
+    sky = hazy.curve
     logistic = torch.sigmoid(sky.steepness * (hazy.drawn[0] - sky.half)) * sky.ceiling
-    torch.testing.assert_close(expected[1], logistic)
+    torch.testing.assert_close(expected[1].alpha, logistic)
 
 
 def test_opacity_follows_optical_thickness():
@@ -137,7 +145,7 @@ def test_shadows_are_the_clouds_displaced_away_from_the_sun(azimuth, rows, colum
     distance = 300 * np.tan(np.deg2rad(zenith)) / 10
     np.testing.assert_allclose(found, [rows * distance, columns * distance], atol=1.01)
     np.testing.assert_allclose(
-        np.array(shadow_shifts(field.parameters)[0]) / 10,
+        torch.cat(shadow_shifts(field.parameters)) / 10,
         [rows * distance, columns * distance],
         atol=1e-9,
     )

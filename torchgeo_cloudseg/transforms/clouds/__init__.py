@@ -1,9 +1,9 @@
 """Synthetic clouds: opacity, mask and shadow of one field, at any resolution."""
 
-from .field import CloudField, CloudyImage
-from .module import SyntheticClouds, add_clouds
-from .noise import Grid
+from .cloud_field import CloudField, CloudyImage
+from .random_field import Grid
 from .recipe import PRESETS, CloudRecipe
+from .transform import SyntheticClouds, add_clouds
 
 __all__ = (
     'PRESETS',

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..._compat import bounds_to_tensor
-from .hashing import combine
+from ..._random import combined_seed
 
 #: Seeds: a number for one sample, or several.
 Seeds = SupportsInt | Iterable[SupportsInt]
@@ -53,7 +53,7 @@ def seeds_from_bounds(sample: Mapping[str, Any], count: int, seed: int = 0) -> l
             'per image.'
         )
     return [
-        combine([seed, int(zone), *_quantized(place)])
+        combined_seed([seed, int(zone), *_quantized(place)])
         for place, zone in zip(places, zones, strict=True)
     ]
 

@@ -34,43 +34,31 @@ def blend(
     reflectance: Tensor,
     data_range: tuple[float, float] = (0.0, 1.0),
     nodata: float | None = None,
-    out: Tensor | None = None,
 ) -> Tensor:
     """Shade the ground and blend the cloud over it.
 
     ``cloudy = (1 - alpha) * ground * (1 - shadow) + alpha * cloud``, in reflectance.
 
     Args:
-        image: tensor (B, C, H, W) of any dtype. NaN stays NaN.
+        image: tensor (B, C, H, W) of any dtype of real numbers. NaN stays NaN.
         layers: the cloud, on the pixels of the image.
         reflectance: of the opaque cloud, tensor (B, C).
         data_range: image values of reflectance 0 and 1.
         nodata: pixels that have this value in all bands are left as they are.
-        out: where to write it, a tensor of the same shape and dtype.
 
     Returns:
         image of the same shape and dtype; integers are rounded and clipped to their range.
-
-    Raises:
-        ValueError: if the data range does not fit the image, or its values are no brightness.
     """
-    if image.is_complex() or image.dtype == torch.bool:
-        raise ValueError(f'The image is {image.dtype}: expected integers or real numbers.')
-    integer = not image.is_floating_point()
-    # products of half precision lose the cloud's texture; long integers need more than float32
-    wide = image.dtype == torch.float64 or (integer and image.element_size() > 2)
-    ground = image.to(torch.float64 if wide else torch.float32)
-    black, white = check_data_range(ground, data_range, nodata, integer)
+    black, white = data_range
+    ground = _widened(image)
     alpha, shadow = (layer[:, None].to(ground.dtype) for layer in (layers.alpha, layers.shadow))
-    cloud = reflectance.mul(white - black).add_(black)[:, :, None, None].to(ground)
-    # gradients cannot pass through what is written to a place that is there
-    direct = ground.dtype == image.dtype and not image.requires_grad
+    cloud = reflectance.mul(white - black).add_(black)[:, :, None, None].to(ground.dtype)
     # the ground less the share of its light that is missing
-    cloudy = torch.addcmul(ground, ground, shadow, value=-1, out=out if direct else None)
+    cloudy = torch.addcmul(ground, ground, shadow, value=-1)
     if black != 0:
         cloudy += black * shadow
     cloudy.lerp_(cloud, alpha)
-    if integer:
+    if not image.is_floating_point():
         limits = torch.iinfo(image.dtype)
         cloudy.round_().clamp_(limits.min, limits.max)
         if nodata is not None:
@@ -79,40 +67,45 @@ def blend(
             cloudy = torch.where((cloudy == nodata).all(1, keepdim=True), nearest, cloudy)
     if nodata is not None:
         cloudy = torch.where((ground == nodata).all(1, keepdim=True), ground, cloudy)
-    if out is None:
-        return cloudy.to(image.dtype)
-    return out if cloudy is out else out.copy_(cloudy)
+    return cloudy.to(image.dtype)
+
+
+def _widened(image: Tensor) -> Tensor:
+    """An image in a floating-point dtype that loses nothing.
+
+    Products of half precision lose the cloud's texture; long integers need more than float32.
+    """
+    wide = image.dtype == torch.float64 or (
+        not image.is_floating_point() and image.element_size() > 2
+    )
+    return image.to(torch.float64 if wide else torch.float32)
 
 
 def check_data_range(
-    image: Tensor,
-    data_range: tuple[float, float],
-    nodata: float | None = None,
-    integer: bool = False,
-) -> tuple[float, float]:
+    image: Tensor, data_range: tuple[float, float], nodata: float | None = None
+) -> None:
     """Check that image values can be reflectances scaled by *data_range*.
 
     Args:
-        image: floating-point tensor (B, C, H, W).
+        image: tensor (B, C, H, W).
         data_range: image values of reflectance 0 and 1.
         nodata: value that does not count.
-        integer: whether the image was stored as integers.
-
-    Returns:
-        the data range.
 
     Raises:
         ValueError: if they cannot: clouds would come out invisible, or as white noise.
     """
     black, white = data_range
     width = white - black
+    if image.is_complex() or image.dtype == torch.bool:
+        raise ValueError(f'The image is {image.dtype}: expected integers or real numbers.')
     if not (math.isfinite(width) and width > 0):
         raise ValueError(f'data_range={data_range}: expected (black, white) with black < white.')
-    if integer and width < 2:
+    if not image.is_floating_point() and width < 2:
         raise ValueError(
             f'data_range={data_range} is for floating-point images, but this one has integers. '
             'Pass the values of reflectance 0 and 1, such as (0, 255) or (0, 10000).'
         )
+    image = _widened(image.detach())
     valid = image if nodata is None else image[image != nodata]
     lowest, highest = _extremes(valid)
     if math.isnan(lowest):
@@ -135,15 +128,11 @@ def check_data_range(
             f'The image has fractional values up to {highest:g}, but data_range={data_range}: it '
             'looks scaled to 0..1 already. Pass data_range=(0, 1).'
         )
-    return black, white
 
 
 def _extremes(values: Tensor) -> tuple[float, float]:
     """Smallest and largest value, both NaN if any is, and zero if there are none."""
     if not values.numel():
         return 0.0, 0.0
-    if values.is_cpu:  # NumPy takes half the time
-        array = values.detach().numpy()
-        return float(array.min()), float(array.max())
-    lowest, highest = values.aminmax()
-    return float(lowest), float(highest)
+    lowest, highest = torch.stack(values.aminmax()).tolist()
+    return lowest, highest

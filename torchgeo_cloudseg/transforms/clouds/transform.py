@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from .field import CloudField, CloudyImage
+from .cloud_field import CloudField, CloudyImage, as_batch
 from .recipe import CloudRecipe, Span
 from .seeds import Seeds, as_seeds, seeds_from_bounds
 
@@ -41,20 +41,7 @@ class SyntheticClouds(nn.Module):
         source: str = 'image',
         layers: Sequence[str] = (),
         nodata: float | None = None,
-        cover: Span | Literal['preset'] | None = 'preset',
-        thickness: Span | None = None,
-        thin: Span | None = None,
-        haze: Span | None = None,
-        cloud_reflectance: float | Sequence[float] | None = None,
-        reflectance_variation: float | None = None,
-        band_variation: float | None = None,
-        feature_size: float | None = None,
-        spectral_exponent: float | tuple[float, float] | None = None,
-        break_scale: float | None = None,
-        cloud_height: Span | None = None,
-        sun_zenith: Span | None = None,
-        sun_azimuth: Span | None = None,
-        shadow_strength: Span | None = None,
+        **changes: Span | Sequence[float] | None,
     ) -> None:
         """Initialize a new SyntheticClouds instance.
 
@@ -72,48 +59,24 @@ class SyntheticClouds(nn.Module):
                 ``shadow`` (share of light missing) as ``image_shadow``, both float32 of shape
                 (1, H, W) or (B, 1, H, W).
             nodata: pixels that have this value in all bands are left as they are. NaN always is.
-            cover: share of the pixels under cloud; None for natural variation.
-            thickness: optical thickness of the thickest parts.
-            thin: share of the cloudy pixels less than half as opaque as these.
-            haze: opacity at the edge of the mask, fading outside.
-            cloud_reflectance: reflectance of an opaque cloud, one number or one per band.
-            reflectance_variation: relative deviation of it per sample.
-            band_variation: relative deviation of it per sample and band.
-            feature_size: largest structures, in meters.
-            spectral_exponent: exponent of the field's energy spectrum, one number or two.
-            break_scale: wavelength between the two exponents, in meters.
-            cloud_height: height above ground, in meters.
-            sun_zenith: zenith angle of the sun, in degrees.
-            sun_azimuth: azimuth of the sun, in degrees clockwise from north.
-            shadow_strength: share of the light that the shadow of an opaque cloud takes away.
+            **changes: parameters of the recipe in place of those of the preset: ``cover`` (None for
+                natural variation), ``thickness``, ``thin``, ``haze``, ``cloud_reflectance``,
+                ``reflectance_variation``, ``band_variation``, ``feature_size``,
+                ``spectral_exponent``, ``break_scale``, ``cloud_height``, ``sun_zenith``,
+                ``sun_azimuth``, ``shadow_strength``. Others that are None are not changed.
 
         Raises:
             ValueError: if an argument is outside its range.
         """
         super().__init__()
-        changes: dict[str, Any] = {
-            'thickness': thickness,
-            'thin': thin,
-            'haze': haze,
-            'cloud_reflectance': cloud_reflectance,
-            'reflectance_variation': reflectance_variation,
-            'band_variation': band_variation,
-            'feature_size': feature_size,
-            'spectral_exponent': spectral_exponent,
-            'break_scale': break_scale,
-            'cloud_height': cloud_height,
-            'sun_zenith': sun_zenith,
-            'sun_azimuth': sun_azimuth,
-            'shadow_strength': shadow_strength,
-        }
-        changes = {name: value for name, value in changes.items() if value is not None}
-        if cover != 'preset':
-            changes['cover'] = cover
         if seed_from not in ('random', 'bounds'):
             raise ValueError(f"seed_from={seed_from!r}: expected 'random' or 'bounds'.")
         if not set(layers) <= set(LAYERS):
             raise ValueError(f'layers={layers!r}: expected some of {LAYERS}.')
-        self.recipe = CloudRecipe.preset(preset, **changes)
+        given = {name: value for name, value in changes.items() if value is not None}
+        if 'cover' in changes:
+            given['cover'] = changes['cover']
+        self.recipe = CloudRecipe.preset(preset, **given)
         self.pixel_size = pixel_size
         self.data_range = data_range
         self.seed_from = seed_from
@@ -121,6 +84,8 @@ class SyntheticClouds(nn.Module):
         self.source = source
         self.layers = tuple(layers)
         self.nodata = nodata
+        # on devices, the data range is compared with the first batch only: it takes time to wait
+        self._checked = False
 
     def draw(self, size: tuple[int, int], seeds: Seeds | None = None) -> CloudField:
         """Draw clouds without an image.
@@ -150,12 +115,19 @@ class SyntheticClouds(nn.Module):
             ValueError: if the image cannot be used, or is cloudy already.
         """
         clear = self._clear_image(sample)
-        count = len(clear) if clear.ndim == 4 else 1
+        batch = as_batch(clear)
         if seeds is None and self.seed_from == 'bounds':
-            seeds = seeds_from_bounds(sample, count, self.seed)
-        height, width = clear.shape[-2:]
-        field = self.draw((height, width), as_seeds(seeds, count))
-        cloudy = field.apply(clear, self.data_range, self.nodata)
+            seeds = seeds_from_bounds(sample, len(batch), self.seed)
+        cloudy = _clouded(
+            clear,
+            self.recipe,
+            seeds,
+            self.pixel_size,
+            self.data_range,
+            self.nodata,
+            check=clear.is_cpu or not self._checked,
+        )
+        self._checked = True
         extra = {f'image_{name}': getattr(cloudy, name) for name in self.layers}
         return {
             **sample,
@@ -177,10 +149,10 @@ class SyntheticClouds(nn.Module):
                 "source='image_clear' to put synthetic clouds in place of the real ones."
             )
         image = sample[self.source]
-        if not isinstance(image, Tensor) or image.ndim not in (3, 4) or 0 in image.shape:
-            found = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
+        if not isinstance(image, Tensor):
             raise ValueError(
-                f'{self.source!r} is {found}: expected a tensor (C, H, W) or (B, C, H, W).'
+                f'{self.source!r} is {type(image).__name__}: expected a tensor (C, H, W) or '
+                '(B, C, H, W).'
             )
         return image
 
@@ -217,12 +189,26 @@ def add_clouds(
     Raises:
         ValueError: if an argument does not fit.
     """
-    if image.ndim not in (3, 4) or 0 in image.shape:
-        raise ValueError(
-            f'image has shape {tuple(image.shape)}: expected (C, H, W) or (B, C, H, W).'
-        )
-    count = len(image) if image.ndim == 4 else 1
     recipe = CloudRecipe.preset(recipe) if isinstance(recipe, str) else recipe
-    height, width = image.shape[-2:]
-    field = CloudField.draw(recipe, as_seeds(seeds, count), (height, width), pixel_size)
-    return field.apply(image, data_range, nodata)
+    return _clouded(image, recipe, seeds, pixel_size, data_range, nodata)
+
+
+def _clouded(
+    image: Tensor,
+    recipe: CloudRecipe,
+    seeds: Seeds | None,
+    pixel_size: float | tuple[float, float],
+    data_range: tuple[float, float],
+    nodata: float | None,
+    check: bool = True,
+) -> CloudyImage:
+    batch = as_batch(image)
+    field = CloudField.draw(
+        recipe,
+        as_seeds(seeds, len(batch)),
+        (batch.shape[2], batch.shape[3]),
+        pixel_size,
+        device=image.device,
+        seeded=seeds is not None,
+    )
+    return field.apply(image, data_range, nodata, check=check)
