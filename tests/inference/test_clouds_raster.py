@@ -7,8 +7,8 @@ import torch
 from helpers import read, write
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
-from torchgeo_cloudseg.transforms.clouds.hashing import combine
 
+from torchgeo_cloudseg._random import combined_seed
 from torchgeo_cloudseg.inference.clouds import add_clouds_to_raster
 from torchgeo_cloudseg.inference.clouds_io import open_clear, place_of
 from torchgeo_cloudseg.transforms import CloudField, CloudRecipe
@@ -46,7 +46,9 @@ def test_equals_the_transform_on_the_whole_scene(clear):
     with open_clear(clear) as source:
         place, bounds = place_of(source, None)
         image = torch.from_numpy(source.read())
-    field = CloudField.draw(recipe, [combine([0, *bounds])], (HEIGHT, WIDTH), place.pixel_size)
+    field = CloudField.draw(
+        recipe, [combined_seed([0, *bounds])], (HEIGHT, WIDTH), place.pixel_size
+    )
     expected = field.apply(image, data_range=(0, 10000))
     assert place.pixel_size == (3, 3)
     assert np.abs(read(files.alpha) - expected.alpha.numpy()).max() < 0.02

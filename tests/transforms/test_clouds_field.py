@@ -104,7 +104,7 @@ def test_every_sample_has_its_own_haze():
         torch.cat([getattr(sky.curve, name).flatten() for sky in (clear, hazy)])
         for name in ('level', 'half')
     )
-    curve = OpacityCurve.through(level, half, parameters, all_hazy=False)
+    curve = OpacityCurve.through(level, half, parameters)
     both = torch.cat([clear.drawn[0], hazy.drawn[0]])
     expected = [sky.layers() for sky in (clear, hazy)]
     torch.testing.assert_close(curve.alpha(both), torch.cat([sky.alpha for sky in expected]))

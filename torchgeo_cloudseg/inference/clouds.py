@@ -13,14 +13,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from .._random import combined_seed
 from ..rasters import block_cache
 from ..rasters.open import DatasetReader
 from ..rasters.window import Block, blocks
 from ..transforms.clouds import CloudField, CloudRecipe, Grid
-from ..transforms.clouds.blend import blend, check_data_range
-from ..transforms.clouds.curve import OpacityCurve, plane_quantiles, shares_above
-from ..transforms.clouds.field import draw_parameters, plane_noise
-from ..transforms.clouds.hashing import combine
+from ..transforms.clouds.blending import blend, check_data_range
+from ..transforms.clouds.opacity import shares_above
 from .clouds_io import CloudWriter, color_bands, open_clear, place_of
 
 #: Image values of reflectance 0 and 1, by dtype.
@@ -121,7 +120,9 @@ def add_clouds_to_raster(
         with tqdm(
             total=passes * len(windows), desc=output.name, unit='block', disable=not progress
         ) as bar:
-            field = _draw(source, recipe, combine([seed, *bounds]), place, windows, values, bar)
+            field = CloudField.natural(recipe, [combined_seed([seed, *bounds])], place)
+            if recipe.cover is not None:
+                field = _covering(source, field, windows, values, bar)
             with writer.open(bar.update):
                 for window in windows:
                     _write_block(source, writer, field, window, values)
@@ -129,33 +130,30 @@ def add_clouds_to_raster(
     return files
 
 
-def _draw(
+def _covering(
     source: DatasetReader,
-    recipe: CloudRecipe,
-    seed: int,
-    place: Grid,
+    field: CloudField,
     windows: list[Block],
     data_range: tuple[float, float],
     bar: tqdm[None],
 ) -> CloudField:
-    """Clouds over a scene, with the cover that the recipe asks for over pixels with data."""
-    noise, parameters = plane_noise(recipe, min(place.pixel_size)), draw_parameters(recipe, [seed])
-    (sample,) = parameters
-    level, half = plane_quantiles(sample)
-    if recipe.cover is not None:
-        histogram = np.zeros(BINS, np.int64)
-        for window in windows:
-            _check_values(source, window, data_range)
-            values = noise.render([seed], _part(place, window))[0].numpy()
-            cells = (values + FIELD_RANGE) * (BINS / (2 * FIELD_RANGE))
-            cells = cells.clip(0, BINS - 1).astype(np.int64)
-            histogram += np.bincount(cells[_valid(source, window)], minlength=BINS)
-            bar.update()
-        if not histogram.any():
-            raise ValueError(f'{source.name}: found no pixel with data, expected some.')
-        level, half = (_exceeded_by(histogram, share) for share in shares_above(sample))
-    curve = OpacityCurve.through(level, half, sample)
-    return CloudField(recipe, (seed,), place, noise, parameters, (curve,))
+    """Clouds with the cover that the recipe asks for over pixels with data."""
+    histogram = np.zeros(BINS, np.int64)
+    for window in windows:
+        # before anything is written
+        with _named(source, window):
+            image = _tensor(source.read(color_bands(source), window=window))
+            check_data_range(image, data_range, _nodata(source))
+        values = field.noise.on(_part(field.grid, window))[0].numpy()
+        cells = (values + FIELD_RANGE) * (BINS / (2 * FIELD_RANGE))
+        cells = cells.clip(0, BINS - 1).astype(np.int64)
+        histogram += np.bincount(cells[_valid(source, window)], minlength=BINS)
+        bar.update()
+    if not histogram.any():
+        raise ValueError(f'{source.name}: found no pixel with data, expected some.')
+    shares = (float(share) for share in shares_above(field.parameters))
+    level, half = (torch.tensor([_exceeded_by(histogram, share)]) for share in shares)
+    return field.through(level, half)
 
 
 def _part(place: Grid, window: Block) -> Grid:
@@ -171,14 +169,6 @@ def _valid(source: DatasetReader, window: Block) -> npt.NDArray[np.bool_]:
         image = source.read(color_bands(source), window=window)
         valid &= ~np.isnan(image).all(0)
     return valid
-
-
-def _check_values(source: DatasetReader, window: Block, data_range: tuple[float, float]) -> None:
-    """Refuse a block that does not fit the data range, before anything is written."""
-    image = _tensor(source.read(color_bands(source), window=window))
-    integer = not image.is_floating_point()
-    with _named(source, window):
-        check_data_range(image.to(torch.float64), data_range, _nodata(source), integer)
 
 
 @contextmanager
@@ -217,9 +207,12 @@ def _write_block(
     image = source.read(window=window)
     chosen = [band - 1 for band in bands]
     layers = field.layers(_part(field.grid, window))
+    ground, nodata = _tensor(image[chosen]), _nodata(source)
     with _named(source, window):
         reflectance = field.reflectance(len(bands))
-        cloudy = blend(_tensor(image[chosen]), layers, reflectance, data_range, _nodata(source))
+        if field.recipe.cover is None:
+            check_data_range(ground, data_range, nodata)
+    cloudy = blend(ground, layers, reflectance, data_range, nodata)
     image[chosen] = cloudy[0].numpy().astype(image.dtype, copy=False)
     valid = _valid(source, window)
     cover = np.where(valid, layers.mask[0].numpy(), 255).astype(np.uint8)

@@ -15,7 +15,7 @@ from ..._random import COLOR_STREAM, PARAMETER_STREAM, seeded_generator
 from .blending import CloudLayers, blend, check_data_range
 from .opacity import OpacityCurve, image_quantiles, plane_quantiles
 from .random_field import Grid, RandomField, Spectrum
-from .recipe import RANGES, CloudRecipe, low
+from .recipe import RANGES, CloudRecipe
 
 #: Standard deviation of the Gaussian that smooths shadows, in pixels of the draw: the sun is a
 #: disc, and air scatters.
@@ -101,15 +101,11 @@ class CloudField:
                 f'{len(seeds)} seeds, size={size}, pixel_size={pixel_size}: expected at least one '
                 'seed, a height and a width of at least 1 and a pixel size above 0 meters.'
             )
-        grid = Grid(*size, pixel)
-        noise, shade, parameters = _draw(recipe, seeds, grid, device, seeded)
-        drawn = noise.on(grid), shade.on(grid)
-        if recipe.cover is None:
-            edges = plane_quantiles(parameters)
-        else:
-            edges = image_quantiles(drawn[0], parameters)
-        curve = OpacityCurve.through(*edges, parameters, low(recipe.haze) > 0)
-        return cls(recipe, tuple(seeds), grid, noise, shade, parameters, curve, drawn)
+        sky = cls.natural(recipe, seeds, Grid(*size, pixel), device, seeded)
+        drawn = sky.noise.on(sky.grid), sky.shade.on(sky.grid)
+        if recipe.cover is not None:
+            sky = sky.through(*image_quantiles(drawn[0], sky.parameters))
+        return replace(sky, drawn=drawn)
 
     @classmethod
     def natural(
@@ -132,8 +128,15 @@ class CloudField:
         Returns:
             one sky per seed, not evaluated yet: the place may be larger than memory.
         """
-        noise, shade, parameters = _draw(recipe, seeds, grid, device, seeded)
-        curve = OpacityCurve.through(*plane_quantiles(parameters), parameters, low(recipe.haze) > 0)
+        exponent = recipe.spectral_exponent
+        exponents = exponent if isinstance(exponent, tuple) else (exponent, exponent)
+        spectrum = Spectrum(recipe.feature_size, exponents, recipe.break_scale)
+        noise = RandomField.draw(spectrum, grid, seeds, device, seeded)
+        shares = [seeded_generator(seed, PARAMETER_STREAM).random(len(RANGES)) for seed in seeds]
+        numbers = torch.from_numpy((recipe.limits[0] + recipe.limits[1] * np.array(shares)).T)
+        parameters = dict(zip(RANGES, numbers.to(device, non_blocking=True), strict=True))
+        shade = noise.moved(*shadow_shifts(parameters), SHADOW_BLUR * min(grid.pixel_size))
+        curve = OpacityCurve.through(*plane_quantiles(parameters), parameters)
         return cls(recipe, tuple(seeds), grid, noise, shade, parameters, curve)
 
     def through(self, level: Tensor, half: Tensor) -> Self:
@@ -146,8 +149,7 @@ class CloudField:
         Returns:
             the clouds.
         """
-        curve = OpacityCurve.through(level, half, self.parameters, low(self.recipe.haze) > 0)
-        return replace(self, curve=curve)
+        return replace(self, curve=OpacityCurve.through(level, half, self.parameters))
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -174,7 +176,7 @@ class CloudField:
             shade=self.shade[one],
             parameters={name: numbers[one] for name, numbers in self.parameters.items()},
             curve=self.curve.of(one),
-            drawn=None if self.drawn is None else (self.drawn[0][one], self.drawn[1][one]),
+            drawn=self.drawn and (self.drawn[0][one], self.drawn[1][one]),
         )
 
     def layers(self, grid: Grid | None = None) -> CloudLayers:
@@ -269,16 +271,13 @@ class CloudField:
         if check:
             check_data_range(batch, data_range, nodata)
         reflectance = self.reflectance(batch.shape[1], cloud_reflectance)
-        layers = self.layers(self.grid.resampled(*batch.shape[-2:]))
-        layers = CloudLayers(
-            *(layer.to(batch.device).expand(len(batch), -1, -1) for layer in layers)
-        )
         reflectance = reflectance.to(batch.device, non_blocking=True)
+        shown = self.layers(self.grid.resampled(*batch.shape[-2:]))
+        shape = len(batch), -1, -1
+        layers = CloudLayers(*(layer.to(batch.device).expand(shape) for layer in shown))
         cloudy = blend(batch, layers, reflectance, data_range, nodata)
-        result = CloudyImage(
-            cloudy, layers.mask.long(), layers.alpha[:, None], layers.shadow[:, None]
-        )
-        return result if image.ndim == 4 else CloudyImage(*(layer[0] for layer in result))
+        result = cloudy, layers.mask.long(), layers.alpha[:, None], layers.shadow[:, None]
+        return CloudyImage(*(layer if image.ndim == 4 else layer[0] for layer in result))
 
 
 def as_batch(image: Tensor) -> Tensor:
@@ -298,42 +297,6 @@ def as_batch(image: Tensor) -> Tensor:
             f'image has shape {tuple(image.shape)}: expected (C, H, W) or (B, C, H, W).'
         )
     return image if image.ndim == 4 else image[None]
-
-
-def _draw(
-    recipe: CloudRecipe,
-    seeds: Sequence[int],
-    grid: Grid,
-    device: torch.device | str,
-    seeded: bool,
-) -> tuple[RandomField, RandomField, dict[str, Tensor]]:
-    """The fields of clouds and shadows, and what each sample draws from the recipe."""
-    exponent = recipe.spectral_exponent
-    exponents = exponent if isinstance(exponent, tuple) else (exponent, exponent)
-    spectrum = Spectrum(recipe.feature_size, exponents, recipe.break_scale)
-    noise = RandomField.draw(spectrum, grid, seeds, device, seeded)
-    parameters = draw_parameters(recipe, seeds, device)
-    shade = noise.moved(*shadow_shifts(parameters), SHADOW_BLUR * min(grid.pixel_size))
-    return noise, shade, parameters
-
-
-def draw_parameters(
-    recipe: CloudRecipe, seeds: Sequence[int], device: torch.device | str = 'cpu'
-) -> dict[str, Tensor]:
-    """What each sample draws from the ranges of a recipe.
-
-    Args:
-        recipe: kind of sky.
-        seeds: one per sample (B).
-        device: where it is wanted.
-
-    Returns:
-        float64 tensors (B,), by parameter.
-    """
-    lowest, widths = recipe.limits
-    drawn = [seeded_generator(seed, PARAMETER_STREAM).random(len(RANGES)) for seed in seeds]
-    numbers = torch.from_numpy((lowest + widths * np.array(drawn)).T)
-    return dict(zip(RANGES, numbers.to(device, non_blocking=True), strict=True))
 
 
 def shadow_shifts(parameters: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -37,27 +37,23 @@ class OpacityCurve(NamedTuple):
         half: field value of half the largest opacity.
         steepness: slope of log t.
         ceiling: opacity that the thickest cloud approaches.
-        hazy: whether there is haze outside of the mask, bool tensor (B, 1, 1); None if there is in
-            all samples.
+        floor: field value above which there is cloud or haze.
     """
 
     level: Tensor
     half: Tensor
     steepness: Tensor
     ceiling: Tensor
-    hazy: Tensor | None
+    floor: Tensor
 
     @classmethod
-    def through(
-        cls, level: Tensor, half: Tensor, parameters: Mapping[str, Tensor], all_hazy: bool
-    ) -> Self:
+    def through(cls, level: Tensor, half: Tensor, parameters: Mapping[str, Tensor]) -> Self:
         """The curves through the edge of the clouds and half of their opacity.
 
         Args:
             level: field values at the edge, tensor (B,).
             half: field values of half the largest opacity, tensor (B,).
             parameters: ``cover``, ``thickness`` and ``haze``, tensors (B,).
-            all_hazy: whether the recipe has haze for every sample.
 
         Returns:
             the curves.
@@ -69,12 +65,13 @@ class OpacityCurve(NamedTuple):
         # an overcast sky has no edge, and a sky without any cloud no haze either
         level = torch.where(cover >= 1, -torch.inf, torch.where(cover <= 0, torch.inf, level))
         core = torch.where(cover <= 0, 0.0, core)
-        numbers = torch.stack([level, half, steepness, core]).float()[:, :, None, None]
-        return cls(*numbers, None if all_hazy else (haze > 0)[:, None, None])
+        floor = torch.where(haze > 0, -torch.inf, level)
+        numbers = torch.stack([level, half, steepness, core, floor]).float()
+        return cls(*numbers[:, :, None, None])
 
     def of(self, samples: slice) -> Self:
         """The curves of some samples."""
-        return type(self)(*(None if number is None else number[samples] for number in self))
+        return type(self)(*(number[samples] for number in self))
 
     def mask(self, field: Tensor) -> Tensor:
         """Where there is cloud.
@@ -101,11 +98,7 @@ class OpacityCurve(NamedTuple):
         # a sample must not depend on the batch that it is in
         for part in alpha if alpha.is_cpu else (alpha,):
             part.sigmoid_()
-        alpha.mul_(self.ceiling)
-        if self.hazy is not None:
-            # haze fades by itself, without an edge
-            alpha.mul_(self.hazy | (field > self.level))
-        return alpha
+        return torch.where(field > self.floor, alpha.mul_(self.ceiling), 0.0)
 
 
 def plane_quantiles(parameters: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache, reduce
 from typing import NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ..._random import FIELD_STREAM, seeded_generator
-
-Array = npt.NDArray[np.float64]
 
 #: Tori repeat themselves: they bear waves up to this share of the place only, and are larger than
 #: the place by as much, so that no edge of it resembles the opposite one.
@@ -56,17 +53,17 @@ class Grid:
     top: float = 0.0
     left: float = 0.0
 
-    def centers(self, axis: int) -> Array:
+    def centers(self, axis: int) -> Tensor:
         """Distances of pixel centers from the origin.
 
         Args:
             axis: 0 for rows, 1 for columns.
 
         Returns:
-            meters, downwards (H,) or to the right (W,).
+            meters, downwards (H,) or to the right (W,), float64.
         """
         edge, count = ((self.top, self.height), (self.left, self.width))[axis]
-        return edge + (np.arange(count) + 0.5) * self.pixel_size[axis]
+        return edge + (torch.arange(count, dtype=torch.float64) + 0.5) * self.pixel_size[axis]
 
     def resampled(self, height: int, width: int) -> Grid:
         """Another number of pixels on the same ground.
@@ -115,7 +112,7 @@ class Spectrum(NamedTuple):
     exponents: tuple[float, float]
     break_scale: float
 
-    def density(self, wavenumber: Array) -> Array:
+    def density(self, wavenumber: Tensor) -> Tensor:
         """Energy per area of the plane of wavenumbers, E(k) / k.
 
         Args:
@@ -125,9 +122,9 @@ class Spectrum(NamedTuple):
             energy, 1 for the longest waves.
         """
         large, small = self.exponents
-        outer, inner = (self.feature_size * wavenumber) ** 2, (self.break_scale * wavenumber) ** 2
-        energy: Array = (1 + outer) ** (-(large + 1) / 2) * (1 + inner) ** ((large - small) / 2)
-        return energy
+        scales = self.feature_size, self.break_scale
+        outer, inner = (1 + (scale * wavenumber) ** 2 for scale in scales)
+        return outer ** (-(large + 1) / 2) * inner ** ((large - small) / 2)
 
 
 class Torus(NamedTuple):
@@ -147,15 +144,10 @@ class Torus(NamedTuple):
     shortest: float
     longest: float
 
-    def wavenumbers(self) -> tuple[Array, Array]:
-        """Cycles per meter along rows (N,) and columns (M / 2 + 1,)."""
-        (rows, columns), (down, across) = self.nodes, self.spacing
-        return np.fft.fftfreq(rows, down), np.fft.rfftfreq(columns, across)
-
-    def energy(self, spectrum: Spectrum) -> Array:
-        """Energy of each wave: array (N, M / 2 + 1)."""
-        down, across = self.wavenumbers()
-        wavenumber = np.hypot(down[:, None], across)
+    def energy(self, spectrum: Spectrum) -> Tensor:
+        """Energy of each wave, of any unit: float64 tensor (N, M / 2 + 1)."""
+        down, across = _wavenumbers(self)
+        wavenumber = down[:, None].hypot(across)
         energy = spectrum.density(wavenumber) / math.prod(self.nodes) / math.prod(self.spacing)
         energy[(wavenumber * self.shortest >= 1) | (wavenumber < 1 / self.longest)] = 0
         # the shortest wave of all has nodes for its crests, but none for what lies between
@@ -181,33 +173,32 @@ def tori(
     """
     shape, pixel = (grid.height, grid.width), grid.pixel_size
     extent = max(pixels * size for pixels, size in zip(shape, pixel, strict=True))
-    longest_limit = WAVE_SHARE * LARGEST_SIDES[0] * min(pixel)
-    crossover = max(LEAST_CROSSOVER * max(pixel), min(WAVE_SHARE * extent, longest_limit))
+    crossover = min(WAVE_SHARE * extent, WAVE_SHARE * LARGEST_SIDES[0] * min(pixel))
+    crossover = max(LEAST_CROSSOVER * max(pixel), crossover)
     sides = [
         SIDE_UNIT * math.ceil((pixels + crossover / size) / SIDE_UNIT)
         for pixels, size in zip(shape, pixel, strict=True)
     ]
-    chosen = []
+    # the coarsest torus, twice as many nodes wide as its shortest wave is long, is this large
+    reach = max(4 * spectrum.feature_size, 2 * extent) / (crossover * COARSE_SIDE / 2)
+    levels = 1 + max(0, math.ceil(math.log(reach, GROWTH)))
+    parts = []
     for largest in LARGEST_SIDES if max(sides) > LARGEST_SIDES[0] else LARGEST_SIDES[:1]:
-        rows, columns = (min(side, largest) for side in sides)
-        chosen.append(Torus((rows, columns), pixel, 0.0, crossover))
-        shortest, reach = crossover, 0.0
-        while reach < max(4 * spectrum.feature_size, 2 * extent):
-            reach = shortest * COARSE_SIDE / 2 * largest / LARGEST_SIDES[0]
-            spacing = reach / COARSE_SIDE
-            nodes = (COARSE_SIDE, COARSE_SIDE)
-            chosen.append(Torus(nodes, (spacing, spacing), shortest, GROWTH * shortest))
-            shortest *= GROWTH
-        chosen[-1] = chosen[-1]._replace(longest=math.inf)
-    energies = [torus.energy(spectrum) for torus in chosen]
+        nodes = min(sides[0], largest), min(sides[1], largest)
+        parts.append(Torus(nodes, pixel, 0.0, crossover))
+        for wave in (crossover * GROWTH**level for level in range(levels)):
+            spacing = wave / 2 * largest / LARGEST_SIDES[0]
+            nodes = COARSE_SIDE, COARSE_SIDE
+            parts.append(Torus(nodes, (spacing, spacing), wave, GROWTH * wave))
+        parts[-1] = parts[-1]._replace(longest=math.inf)
+    energies = [torus.energy(spectrum) for torus in parts]
     # waves and their mirror images are counted once, except those that are constant along rows
-    total = sum(2 * energy.sum() - energy[:, 0].sum() for energy in energies)
-    amplitudes = []
+    total = sum(float(2 * energy.sum() - energy[:, 0].sum()) for energy in energies)
     for energy in energies:
         energy[:, 1:] /= 2
-        amplitude = (np.sqrt(energy / total) / BYTE_DEVIATION).astype(np.float32)
-        amplitudes.append(torch.from_numpy(np.stack([amplitude] * 2, axis=-1)).to(device))
-    return tuple(chosen), tuple(amplitudes)
+    amplitudes = [(energy / total).sqrt() / BYTE_DEVIATION for energy in energies]
+    pairs = [torch.stack([amplitude] * 2, dim=-1).float().to(device) for amplitude in amplitudes]
+    return tuple(parts), tuple(pairs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,10 +213,12 @@ class RandomField:
     Attributes:
         parts: tori, from fine to coarse.
         coefficients: for each, those of its waves: complex64 tensor (B, N, M / 2 + 1).
+        tables: values at the nodes (B, N, M) of tori for which they were asked.
     """
 
     parts: tuple[Torus, ...]
     coefficients: tuple[Tensor, ...]
+    tables: dict[Torus, Tensor] = field(default_factory=dict, repr=False)
 
     @classmethod
     def draw(
@@ -240,7 +233,7 @@ class RandomField:
 
         Args:
             spectrum: of the fields.
-            grid: pixels of the place.
+            grid: pixels of the place, from the origin.
             seeds: one per sample (B).
             device: where to compute.
             seeded: whether noise follows from the seeds, on all devices alike, which takes the CPU
@@ -249,15 +242,19 @@ class RandomField:
         Returns:
             the fields.
         """
-        place = Grid(grid.height, grid.width, grid.pixel_size)
-        parts, amplitudes = tori(spectrum, place, torch.device(device))
-        generators = [seeded_generator(seed, FIELD_STREAM) for seed in seeds] if seeded else None
+        parts, amplitudes = tori(spectrum, grid, torch.device(device))
+        generators = [seeded_generator(seed, FIELD_STREAM) for seed in seeds] if seeded else []
         coefficients = []
         for amplitude in amplitudes:
-            noise = _white_bytes(len(seeds), amplitude.numel(), generators, amplitude.device)
+            count = amplitude.numel()
+            if seeded:
+                drawn = np.stack([np.frombuffer(g.bytes(count), np.int8) for g in generators])
+                noise = torch.from_numpy(drawn).to(device, non_blocking=True)
+            else:
+                words = torch.empty(len(seeds), -(-count // 8), dtype=torch.int64, device=device)
+                noise = words.random_(-(2**63), None).view(torch.int8)[:, :count]
             # whatever the distribution of coefficients, that of sums of hundreds of waves is normal
-            numbers = noise.reshape(-1, *amplitude.shape).float().add_(0.5)
-            numbers.mul_(amplitude)
+            numbers = noise.reshape(-1, *amplitude.shape).float().add_(0.5).mul_(amplitude)
             coefficients.append(torch.view_as_complex(numbers))
         return cls(parts, tuple(coefficients))
 
@@ -278,13 +275,12 @@ class RandomField:
         """
         moved = []
         for torus, coefficients in zip(self.parts, self.coefficients, strict=True):
-            rows, columns = (
-                torch.polar(size.expand(len(shift), -1), shift[:, None] * turns).to(coefficients)
-                for shift, (size, turns) in zip(
-                    (down, right), _blurred_waves(torus, blur, down.device), strict=True
-                )
-            )
-            moved.append((coefficients * rows[:, :, None]).mul_(columns[:, None]))
+            factors = []
+            for shift, waves in zip((down, right), _wavenumbers(torus, down.device), strict=True):
+                size = torch.exp(-2 * (math.pi * blur * waves).square()).expand(len(shift), -1)
+                factor = torch.polar(size, -2 * math.pi * shift[:, None] * waves)
+                factors.append(factor.to(coefficients))
+            moved.append((coefficients * factors[0][:, :, None]).mul_(factors[1][:, None]))
         return type(self)(self.parts, tuple(moved))
 
     def on(self, grid: Grid) -> Tensor:
@@ -296,101 +292,64 @@ class RandomField:
         Returns:
             float32 tensor (B, H, W), with mean 0 and variance 1 over many seeds.
         """
-        values = None
+        values = []
         for torus, coefficients in zip(self.parts, self.coefficients, strict=True):
-            nodes = _nodes_at(torus, grid)
-            if nodes is not None:
-                part = self._at_nodes(torus, coefficients, nodes, grid)
-            else:
-                down, across = (_waves(torus, grid, axis, coefficients.device) for axis in (0, 1))
-                # the real part of products of complex numbers, as a product of real matrices
-                part = torch.view_as_real(down @ coefficients).flatten(-2) @ across
-            values = part if values is None else values.add_(part)
-        assert values is not None  # there is always a fine torus
-        return values
-
-    @cached_property
-    def _tables(self) -> dict[Torus, Tensor]:
-        """Values at the nodes of tori, once they were asked for."""
-        return {}
-
-    def _at_nodes(
-        self, torus: Torus, coefficients: Tensor, nodes: tuple[int, int], grid: Grid
-    ) -> Tensor:
-        if torus not in self._tables:
-            table = torch.fft.irfft2(coefficients, s=torus.nodes, norm='forward')
-            self._tables[torus] = table
-        part = self._tables[torus]
-        for axis, (first, count) in enumerate(
-            zip(nodes, (grid.height, grid.width), strict=True), 1
-        ):
-            side = part.shape[axis]
-            if first + count <= side:
-                part = part.narrow(axis, first, count)
-            else:
-                index = torch.arange(first, first + count, device=part.device) % side
-                part = part.index_select(axis, index)
-        return part.clone(memory_format=torch.contiguous_format)
+            first = _first_node(torus, grid)
+            if first is None:
+                down, across = _waves(torus, grid, coefficients.device)
+                # the real part of a product of complex numbers, as a product of real matrices
+                values.append(torch.view_as_real(down @ coefficients).flatten(-2) @ across)
+                continue
+            if torus not in self.tables:
+                table = torch.fft.irfft2(coefficients, s=torus.nodes, norm='forward')
+                self.tables[torus] = table
+            rows = _cut(self.tables[torus], 1, first[0], grid.height)
+            values.append(_cut(rows, 2, first[1], grid.width))
+        return reduce(torch.add, values)
 
 
-def _white_bytes(
-    samples: int,
-    count: int,
-    generators: Sequence[np.random.Generator] | None,
-    device: torch.device,
-) -> Tensor:
-    """Independent whole numbers from -128 to 127: int8 tensor (samples, count)."""
-    if generators is None:
-        words = torch.empty(samples, -(-count // 8), dtype=torch.int64, device=device)
-        return words.random_(-(2**63), None).view(torch.int8)[:, :count]
-    rows = np.stack([np.frombuffer(drawn.bytes(count), np.int8) for drawn in generators])
-    return torch.from_numpy(rows).to(device, non_blocking=True)
+def _cut(table: Tensor, axis: int, first: int, count: int) -> Tensor:
+    """Rows or columns of a table that repeats itself."""
+    side = table.shape[axis]
+    if first + count <= side:
+        return table.narrow(axis, first, count)
+    return table.index_select(axis, torch.arange(first, first + count, device=table.device) % side)
+
+
+@lru_cache(maxsize=128)
+def _wavenumbers(torus: Torus, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+    """Cycles per meter along rows (N,) and columns (M / 2 + 1,), float64."""
+    (rows, columns), (down, across) = torus.nodes, torus.spacing
+    return (
+        torch.fft.fftfreq(rows, down, dtype=torch.float64, device=device),
+        torch.fft.rfftfreq(columns, across, dtype=torch.float64, device=device),
+    )
 
 
 @lru_cache(maxsize=64)
-def _nodes_at(torus: Torus, grid: Grid) -> tuple[int, int] | None:
-    """Which node is the first pixel of a grid; None if pixels are not nodes one by one."""
+def _first_node(torus: Torus, grid: Grid) -> list[int] | None:
+    """Row and column of the first pixel of a grid; None if pixels are not nodes one by one."""
     first = []
     for axis, (count, spacing) in enumerate(zip(torus.nodes, torus.spacing, strict=True)):
         position = grid.centers(axis) / spacing - 0.5
-        node = round(position[0])
-        if np.abs(position - node - np.arange(len(position))).max() > 1e-4:
+        node = round(float(position[0]))
+        if (position - node - torch.arange(len(position))).abs().max() > 1e-4:
             return None
         first.append(node % count)
-    return first[0], first[1]
+    return first
 
 
 @lru_cache(maxsize=64)
-def _blurred_waves(torus: Torus, blur: float, device: torch.device) -> list[tuple[Tensor, Tensor]]:
-    """What a Gaussian leaves of waves along each axis, and by which angle a meter turns them."""
-    return [
-        (
-            torch.from_numpy(np.exp(-2 * (np.pi * blur * waves) ** 2)).to(device),
-            torch.from_numpy(-2 * np.pi * waves).to(device),
-        )
-        for waves in torus.wavenumbers()
-    ]
+def _waves(torus: Torus, grid: Grid, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Waves at pixels: along rows, complex64 tensor (H, N), along columns, float32 (M + 2, W).
 
-
-@lru_cache(maxsize=64)
-def _waves(torus: Torus, grid: Grid, axis: int, device: torch.device) -> Tensor:
-    """Waves of a torus at the pixels of a grid.
-
-    Args:
-        torus: whose waves.
-        grid: pixels.
-        axis: 0 for waves along rows, 1 along columns.
-        device: where they are wanted.
-
-    Returns:
-        along rows, complex64 tensor (H, N); along columns, float32 tensor (M + 2, W): what real and
-        imaginary parts of coefficients are multiplied by.
+    The latter has what real and imaginary parts of coefficients are multiplied by.
     """
-    position = grid.centers(axis) - torus.spacing[axis] / 2
-    angle = 2 * np.pi * np.outer(position, torus.wavenumbers()[axis])
-    if axis == 0:
-        return torch.from_numpy(np.exp(1j * angle).astype(np.complex64)).to(device)
-    parts = np.stack([np.cos(angle), -np.sin(angle)], axis=-1)
+    down, across = (
+        2 * math.pi * torch.outer(grid.centers(axis) - torus.spacing[axis] / 2, wavenumbers)
+        for axis, wavenumbers in enumerate(_wavenumbers(torus))
+    )
+    parts = torch.stack([across.cos(), -across.sin()], dim=-1)
     parts[:, 1:] *= 2  # each stands for its mirror image, too
-    flat = parts.reshape(len(position), -1).T.astype(np.float32)
-    return torch.from_numpy(np.ascontiguousarray(flat)).to(device)
+    rows = torch.polar(torch.ones_like(down), down).to(device, torch.complex64)
+    return rows, parts.flatten(1).T.contiguous().to(device, torch.float32)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 #: A number, or the ends of a range from which every sample draws its own.
 Span = float | tuple[float, float]
@@ -18,7 +19,7 @@ Span = float | tuple[float, float]
 #: Share of the sky that is cloudy on average where no cover is asked for.
 NATURAL_COVER = 0.5
 
-Thickness = TypeVar('Thickness', float, npt.NDArray[np.float64])
+Thickness = TypeVar('Thickness', float, Tensor)
 
 #: Optical thickness at which a cloud reflects half of the light: 2 / (1 - g) for droplets, which
 #: scatter forwards with g = 0.85 (two-stream approximation, Bohren 1987, Am. J. Phys. 55, 524).
@@ -169,7 +170,7 @@ def opacity(thickness: Thickness) -> Thickness:
     """Opacity of a cloud: the reflectance t / (t + 13.3) of droplets that absorb nothing.
 
     Args:
-        thickness: optical thickness, a number or an array.
+        thickness: optical thickness, a number or a tensor.
 
     Returns:
         alpha, in 0..1.

@@ -73,9 +73,9 @@ class SyntheticClouds(nn.Module):
             raise ValueError(f"seed_from={seed_from!r}: expected 'random' or 'bounds'.")
         if not set(layers) <= set(LAYERS):
             raise ValueError(f'layers={layers!r}: expected some of {LAYERS}.')
-        given = {name: value for name, value in changes.items() if value is not None}
-        if 'cover' in changes:
-            given['cover'] = changes['cover']
+        given = {
+            name: value for name, value in changes.items() if value is not None or name == 'cover'
+        }
         self.recipe = CloudRecipe.preset(preset, **given)
         self.pixel_size = pixel_size
         self.data_range = data_range
@@ -84,7 +84,6 @@ class SyntheticClouds(nn.Module):
         self.source = source
         self.layers = tuple(layers)
         self.nodata = nodata
-        # on devices, the data range is compared with the first batch only: it takes time to wait
         self._checked = False
 
     def draw(self, size: tuple[int, int], seeds: Seeds | None = None) -> CloudField:
@@ -118,24 +117,14 @@ class SyntheticClouds(nn.Module):
         batch = as_batch(clear)
         if seeds is None and self.seed_from == 'bounds':
             seeds = seeds_from_bounds(sample, len(batch), self.seed)
-        cloudy = _clouded(
-            clear,
-            self.recipe,
-            seeds,
-            self.pixel_size,
-            self.data_range,
-            self.nodata,
-            check=clear.is_cpu or not self._checked,
+        # on devices, the data range is compared with the first batch only: it takes time to wait
+        check = clear.is_cpu or not self._checked
+        cloudy = add_clouds(
+            clear, self.recipe, seeds, self.pixel_size, self.data_range, self.nodata, check
         )
         self._checked = True
-        extra = {f'image_{name}': getattr(cloudy, name) for name in self.layers}
-        return {
-            **sample,
-            'image': cloudy.image,
-            'image_clear': clear,
-            'mask_cloud': cloudy.mask,
-            **extra,
-        }
+        made = {'image': cloudy.image, 'image_clear': clear, 'mask_cloud': cloudy.mask}
+        return sample | made | {f'image_{name}': getattr(cloudy, name) for name in self.layers}
 
     def _clear_image(self, sample: dict[str, Any]) -> Tensor:
         if self.source not in sample:
@@ -171,6 +160,7 @@ def add_clouds(
     pixel_size: float | tuple[float, float] = 10.0,
     data_range: tuple[float, float] = (0.0, 1.0),
     nodata: float | None = None,
+    check: bool = True,
 ) -> CloudyImage:
     """Put clouds and their shadows on a cloud-free image.
 
@@ -182,6 +172,8 @@ def add_clouds(
         pixel_size: meters per pixel, or per row and per column.
         data_range: image values of reflectance 0 and 1.
         nodata: pixels that have this value in all bands are left as they are. NaN always is.
+        check: whether to compare the values with the data range, for which the CPU waits for the
+            image's device.
 
     Returns:
         the image with clouds, and their mask, opacity and shadow.
@@ -190,25 +182,7 @@ def add_clouds(
         ValueError: if an argument does not fit.
     """
     recipe = CloudRecipe.preset(recipe) if isinstance(recipe, str) else recipe
-    return _clouded(image, recipe, seeds, pixel_size, data_range, nodata)
-
-
-def _clouded(
-    image: Tensor,
-    recipe: CloudRecipe,
-    seeds: Seeds | None,
-    pixel_size: float | tuple[float, float],
-    data_range: tuple[float, float],
-    nodata: float | None,
-    check: bool = True,
-) -> CloudyImage:
     batch = as_batch(image)
-    field = CloudField.draw(
-        recipe,
-        as_seeds(seeds, len(batch)),
-        (batch.shape[2], batch.shape[3]),
-        pixel_size,
-        device=image.device,
-        seeded=seeds is not None,
-    )
+    size, numbers = (batch.shape[2], batch.shape[3]), as_seeds(seeds, len(batch))
+    field = CloudField.draw(recipe, numbers, size, pixel_size, image.device, seeds is not None)
     return field.apply(image, data_range, nodata, check=check)
