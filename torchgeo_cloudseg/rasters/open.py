@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import RLock
 from typing import NamedTuple
@@ -18,6 +18,9 @@ from .errors import unreadable
 
 #: Listing a folder of thousands of files at every open costs more than the read itself.
 GDAL_OPTIONS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR'}
+
+#: Looking up the CRS is three quarters of opening a small GeoTIFF; who reads pixels knows the place.
+PIXELS_ONLY = {**GDAL_OPTIONS, 'GDAL_GEOREF_SOURCES': 'NONE'}
 
 __all__ = ('POOL', 'DatasetReader', 'FilePool', 'FileState', 'file_state', 'open_raster')
 
@@ -84,11 +87,12 @@ def block_cache(size: int) -> Iterator[None]:
 
 
 @contextmanager
-def reading(path: str) -> Iterator[DatasetReader]:
+def reading(path: str, options: Mapping[str, str] = GDAL_OPTIONS) -> Iterator[DatasetReader]:
     """Open one of many files, without looking at what lies beside it.
 
     Args:
         path: the file.
+        options: of GDAL.
 
     Yields:
         the open file, which is closed afterwards.
@@ -97,7 +101,7 @@ def reading(path: str) -> Iterator[DatasetReader]:
         SceneError: if it cannot be opened, or a read inside the block fails.
     """
     try:
-        with rasterio.Env(**GDAL_OPTIONS), open_raster(path) as raster:
+        with rasterio.Env(**options), open_raster(path) as raster:
             yield raster
     except RasterioError as error:
         raise unreadable(path, error) from error
@@ -131,7 +135,7 @@ class FilePool:
             path: the file.
 
         Yields:
-            the raster, ready to read.
+            the raster, ready to read pixels; it does not say where they lie.
 
         Raises:
             SceneError: if the file cannot be opened or a read inside the block fails.
@@ -145,7 +149,7 @@ class FilePool:
                 if raster is None or state != known:  # what GDAL has cached is out of date
                     if raster is not None:
                         raster.close()
-                    with rasterio.Env(**GDAL_OPTIONS):
+                    with rasterio.Env(**PIXELS_ONLY):
                         raster = open_raster(path)
                 yield raster
             except RasterioError as error:

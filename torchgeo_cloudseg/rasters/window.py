@@ -12,7 +12,7 @@ from rasterio.io import DatasetReader
 
 from .array import read_rows
 from .errors import SceneError
-from .open import POOL, reading
+from .open import PIXELS_ONLY, POOL, reading
 
 Pixels = NDArray[Any]
 
@@ -61,7 +61,7 @@ def read_window(path: str, rows: Span, cols: Span, cache: bool = True) -> Pixels
     if path.endswith('.npy'):
         data = read_rows(path, rows)[None, :, cols[0] : cols[1]]
     else:
-        with POOL.open(path) if cache else reading(path) as raster:
+        with POOL.open(path) if cache else reading(path, PIXELS_ONLY) as raster:
             data = raster.read(window=(rows, cols))
     if data.shape[1:] != (rows[1] - rows[0], cols[1] - cols[0]):
         expected = f'rows to {rows[1]} and columns to {cols[1]}, as when it was indexed'
