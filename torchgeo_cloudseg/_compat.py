@@ -1,9 +1,12 @@
-"""All that differs between TorchGeo 0.8 and 0.10, in one place."""
+"""All that differs between TorchGeo 0.8 and 0.10, in one place, and names of earlier versions."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from packaging.version import Version
@@ -19,10 +22,37 @@ else:
     except ModuleNotFoundError:  # TorchGeo before 0.9
         from torchgeo.trainers import BaseTask, SemanticSegmentationTask
 
-__all__ = ('BaseTask', 'SemanticSegmentationTask', 'bounds_to_tensor', 'georeference')
+__all__ = (
+    'BaseTask',
+    'SemanticSegmentationTask',
+    'bounds_to_tensor',
+    'deprecated_names',
+    'georeference',
+)
 
 #: TorchGeo 0.9 replaced the ``crs`` and slices of a sample by tensors.
 TENSOR_METADATA = Version(version('torchgeo')) >= Version('0.9')
+
+
+def deprecated_names(module: str, names: Mapping[str, tuple[str, str]]) -> Callable[[str], Any]:
+    """A module's ``__getattr__`` that knows names by which things were called before.
+
+    Args:
+        module: name of the module.
+        names: for each old name the module that has the thing now, and its name there.
+
+    Returns:
+        the function; it warns (:class:`DeprecationWarning`) whoever uses an old name.
+    """
+
+    def get(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f'module {module!r} has no attribute {name!r}')
+        place, new = names[name]
+        warnings.warn(f'{module}.{name} is now {place}.{new}.', DeprecationWarning, stacklevel=2)
+        return getattr(import_module(place), new)
+
+    return get
 
 
 def bounds_to_tensor(bounds: tuple[slice, slice, slice] | Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,11 +10,12 @@ from uuid import uuid4
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
     """Write a file under another name, and give it its own once it is complete.
 
     Args:
         path: the file, in a folder that exists.
+        durable: make sure that it is on disk, even if the machine stops.
 
     Yields:
         where to write it, beside it and with the same ending. What is there is removed if writing
@@ -23,6 +25,9 @@ def replacing(path: Path) -> Iterator[Path]:
     draft = path.with_name(f'.{uuid4().hex}.{path.name}')
     try:
         yield draft
+        if durable:
+            with draft.open('rb+') as file:
+                os.fsync(file.fileno())
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

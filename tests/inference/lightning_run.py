@@ -62,7 +62,7 @@ def predict(
         sar,
         output_dir,
         options=options,
-        bands_per_strip=2,
+        blocks_per_sample=2,
         num_workers=num_workers,
         resume=resume,
     )

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from ..datasets.scene_spec import Range, SceneSpec
 from ..inference import MapOptions, find_scenes, predict_scene, predict_scenes
-from ..inference.blend import BlendName
-from ..inference.sliding import BATCH_SIZE
-from ..inference.spec import DEFAULT_BLEND, Product
+from ..inference.scenes.options import DEFAULT_BLEND, Product
+from ..inference.windows.sliding import BATCH_SIZE
+from ..inference.windows.weights import BlendName
 from ..rasters import Resampling
 from ..trainers import load_mapper
 from .arguments import call

@@ -15,8 +15,8 @@ from ..datamodules.whuoptsar import sky
 from ..datasets import M3MCR, WHUOPTSAR, ZonedDataset
 from ..datasets.m3mcr_layout import LEGENDS
 from ..datasets.scene_spec import Range, SceneSpec
-from ..inference.network import slide_scenes
-from ..inference.quicklook import map_figure
+from ..inference.scenes.quicklook import map_figure
+from ..inference.windows.network import slide_scenes
 from ..models import CloudSegNet
 from ..samplers import CenterSceneSampler
 from ..trainers import load_mapper

@@ -1,15 +1,16 @@
 """TorchGeo CloudSeg inference."""
 
+from .._compat import deprecated_names
 from ..datasets.scene_spec import SceneSpec
-from .blend import Average, Blend, Crop, Gaussian, Hann, make_blend
 from .errors import OutputError, ResumeError
-from .plan import Axis, WindowPlan, plan_windows
-from .scene import predict_scene
-from .scenes import ScenePair, find_scenes, predict_scenes
-from .sliding import sliding_window
-from .spec import MapOptions
-from .strips import SceneStrips
-from .writer import MapDataModule, PredictionWriter
+from .scenes.mapping import predict_scene, predict_scenes
+from .scenes.options import MapOptions
+from .scenes.pairing import ScenePair, find_scenes
+from .scenes.row_block_dataset import RowBlockDataset
+from .scenes.writing import MapDataModule, PredictionWriter
+from .windows.plan import Axis, WindowPlan, plan_windows
+from .windows.sliding import sliding_window
+from .windows.weights import Average, Blend, Crop, Gaussian, Hann, make_blend
 
 __all__ = (
     'Average',
@@ -23,9 +24,9 @@ __all__ = (
     'OutputError',
     'PredictionWriter',
     'ResumeError',
+    'RowBlockDataset',
     'ScenePair',
     'SceneSpec',
-    'SceneStrips',
     'WindowPlan',
     'find_scenes',
     'make_blend',
@@ -34,3 +35,5 @@ __all__ = (
     'predict_scenes',
     'sliding_window',
 )
+
+__getattr__ = deprecated_names(__name__, {'SceneStrips': (__name__, 'RowBlockDataset')})

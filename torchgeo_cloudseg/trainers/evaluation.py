@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 from torch import Tensor
 
 from .._compat import SemanticSegmentationTask
-from ..inference.network import slide_scenes
+from ..inference.windows.network import slide_scenes
 from ..metrics import REGIONS, RegionMetrics, SceneMetrics, SceneScores
 from ..models import CloudSegOutput
 from ..rasters import size_at

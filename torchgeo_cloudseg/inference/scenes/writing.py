@@ -1,6 +1,7 @@
-"""Mapping scenes with Lightning: several devices and nodes share scenes, strip by strip."""
+"""Mapping scenes with Lightning: several devices and nodes share scenes, some rows each."""
 
 import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +13,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchgeo.datamodules import BaseDataModule
 
-from ..datasets.scene_spec import SceneSpec
+from ...datasets.scene_spec import SceneSpec
+from ..windows.network import fingerprint
 from .job import MapJob
-from .network import fingerprint
-from .raster_io import SceneReader
-from .scenes import find_scenes, map_path
-from .spec import MapOptions
-from .strips import BANDS_PER_STRIP, SceneStrips
+from .options import MapOptions
+from .pair_reader import ScenePairReader
+from .pairing import find_scenes, map_path
+from .row_block_dataset import BLOCKS_PER_SAMPLE, RowBlockDataset
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +39,10 @@ class MapDataModule(BaseDataModule):
         spec: SceneSpec | None = None,
         options: MapOptions | None = None,
         assets: tuple[str, str] = ('optical', 'sar'),
-        bands_per_strip: int = BANDS_PER_STRIP,
+        blocks_per_sample: int = BLOCKS_PER_SAMPLE,
         num_workers: int = 0,
         resume: bool = False,
+        bands_per_strip: int | None = None,
     ) -> None:
         """Initialize a new MapDataModule instance.
 
@@ -51,16 +53,21 @@ class MapDataModule(BaseDataModule):
             spec: Bands, ranges and classes.
             options: How to map and what to write; windows must be those of the task.
             assets: Keys of the optical and the SAR asset in a STAC item.
-            bands_per_strip: Bands of rows per strip; more cost memory, fewer cost time.
+            blocks_per_sample: Row blocks per sample; more cost memory, fewer cost time.
             num_workers: Number of workers that read.
             resume: Carry on where an interrupted run stopped.
+            bands_per_strip: Deprecated, the earlier name of *blocks_per_sample*.
         """
-        super().__init__(SceneStrips, batch_size=1, num_workers=num_workers)
+        if bands_per_strip is not None:
+            text = 'bands_per_strip is now called blocks_per_sample.'
+            warnings.warn(text, DeprecationWarning, stacklevel=2)
+            blocks_per_sample = bands_per_strip
+        super().__init__(RowBlockDataset, batch_size=1, num_workers=num_workers)
         self.scenes = find_scenes(optical, sar, assets)
         self.output_dir = Path(output_dir)
         self.spec = spec
         self.options = options
-        self.bands_per_strip = bands_per_strip
+        self.blocks_per_sample = blocks_per_sample
         self.num_workers = num_workers
         self.resume = resume
 
@@ -92,35 +99,35 @@ class MapDataModule(BaseDataModule):
         if self.resume and task is not None:
             model = fingerprint(task)
             jobs = [job for job in jobs if not job.is_published(model)]
-        self.strips = SceneStrips(jobs, self.bands_per_strip, self.resume)
+        self.row_blocks = RowBlockDataset(jobs, self.blocks_per_sample, self.resume)
 
     def on_after_batch_transfer(
         self, batch: dict[str, Tensor], dataloader_idx: int
     ) -> dict[str, Tensor]:
-        """Leave strips as they are: they are scaled when they are read.
+        """Leave rows as they are: they are scaled when they are read.
 
         Args:
-            batch: A strip.
+            batch: A sample.
             dataloader_idx: The index of the dataloader.
 
         Returns:
-            the same strip.
+            the same.
         """
         return batch
 
     def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Data loader of the strips."""
-        return DataLoader(self.strips, batch_size=1, num_workers=self.num_workers)
+        """Data loader of the row blocks."""
+        return DataLoader(self.row_blocks, batch_size=1, num_workers=self.num_workers)
 
 
 class PredictionWriter(BasePredictionWriter):
     """Writes the maps of scenes that ``trainer.predict`` slides over.
 
-    Every process keeps the bands of rows that it has finished in files of their own; when all are
+    Every process keeps the row blocks that it has finished in files of their own; when all are
     there, they are put together. The map is the same as with one process.
 
-    The data loader must be that of a :class:`MapDataModule`, or have a :class:`SceneStrips` as
-    its dataset; ``predict_step`` must return a dict with the 'logits' (1, K, h, w) of a strip, or
+    The data loader must be that of a :class:`MapDataModule`, or have a :class:`RowBlockDataset` as
+    its dataset; ``predict_step`` must return a dict with the 'logits' (1, K, h, w) of a sample, or
     their 'probabilities'. With logits, the map is to the last bit that of
     :func:`~torchgeo_cloudseg.inference.predict_scene` with the same windows.
     """
@@ -137,15 +144,15 @@ class PredictionWriter(BasePredictionWriter):
             pl_module: The task.
 
         Raises:
-            TypeError: If the data loader does not read strips.
+            TypeError: If the data loader does not read row blocks.
             ResumeError: If there is unfinished work of a different run.
         """
         super().on_predict_start(trainer, pl_module)
-        strips = _strips(trainer)
+        dataset = _dataset(trainer)
         model = fingerprint(pl_module)
         if trainer.is_global_zero:
-            for job in strips.jobs:
-                job.store.prepare(job.manifest(model), strips.resume)
+            for job in dataset.jobs:
+                job.store.prepare(job.manifest(model), dataset.resume)
         trainer.strategy.barrier('maps prepared')
 
     def write_on_batch_end(
@@ -158,14 +165,14 @@ class PredictionWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        """Keep the bands that a strip has finished.
+        """Keep the row blocks that a sample has finished.
 
         Args:
             trainer: The trainer.
             pl_module: The task.
             prediction: What ``predict_step`` returned.
             batch_indices: Indices of the samples.
-            batch: The strip.
+            batch: The sample.
             batch_idx: Index of the batch.
             dataloader_idx: Index of the data loader.
 
@@ -174,7 +181,7 @@ class PredictionWriter(BasePredictionWriter):
             ValueError: If the task gives pixels of another size than the map has.
         """
         index, start, stop = batch['place'][0].tolist()
-        job = _strips(trainer).jobs[index]
+        job = _dataset(trainer).jobs[index]
         plan = job.plan
         origin = plan.rows.starts_px[plan.first_row_reaching(start)]
         key = 'logits' if 'logits' in prediction else 'probabilities'
@@ -182,19 +189,19 @@ class PredictionWriter(BasePredictionWriter):
         expected = plan.to_output(valid.shape[0]), plan.to_output(valid.shape[1])
         if scores.shape[-2:] != expected:
             raise ValueError(
-                f'{job.output_path}: the task gave {tuple(scores.shape[-2:])} pixels for a strip, '
+                f'{job.output_path}: the task gave {tuple(scores.shape[-2:])} pixels for a sample, '
                 f'expected {expected}. Give the resolution and the `label_scale` that it has.'
             )
-        for band in range(start, stop):
-            top = plan.rows.starts_px[band] - origin
-            low, high = plan.band_px(band)
+        for block in range(start, stop):
+            top = plan.rows.starts_px[block] - origin
+            low, high = plan.block_px(block)
             first = plan.to_output(top)
             rows = scores[:, first : first + high - low, : plan.output_size_px[1]]
             if key == 'logits':
-                # by band: the last bit of an exponential may depend on the size of the array
+                # by block: the last bit of an exponential may depend on the size of the array
                 rows = rows.softmax(dim=0)
-            under = valid[top : top + plan.image_rows(band)]
-            job.store.write(band, job.band_arrays(rows, under))
+            under = valid[top : top + plan.image_rows(block)]
+            job.store.write(block, job.block_arrays(rows, under))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the maps together, each on one of the processes.
@@ -207,18 +214,18 @@ class PredictionWriter(BasePredictionWriter):
             OutputError: If they cannot be written.
         """
         trainer.strategy.barrier('all rows are there')
-        for job in _strips(trainer).jobs[trainer.global_rank :: trainer.world_size]:
+        for job in _dataset(trainer).jobs[trainer.global_rank :: trainer.world_size]:
             job.publish()
         trainer.strategy.barrier('maps written')
 
 
-def _strips(trainer: Trainer) -> SceneStrips:
+def _dataset(trainer: Trainer) -> RowBlockDataset:
     """The dataset that is being predicted."""
     loaders: Any = trainer.predict_dataloaders
     dataset = getattr(loaders, 'dataset', None)
-    if not isinstance(dataset, SceneStrips):
+    if not isinstance(dataset, RowBlockDataset):
         raise TypeError(
-            f'PredictionWriter writes maps of a SceneStrips dataset, found '
+            f'PredictionWriter writes maps of a RowBlockDataset, found '
             f'{type(dataset).__name__}. Use MapDataModule.'
         )
     return dataset
@@ -232,7 +239,7 @@ def _plan(
             "products: 'reconstruction' is written by predict_scene only; predict_step gives "
             'probabilities.'
         )
-    with SceneReader(optical_path, sar_path, spec, options.sar_resampling) as scene:
+    with ScenePairReader(optical_path, sar_path, spec, options.sar_resampling) as scene:
         job = MapJob.of_scene(scene, output, options)
     if job.plan.scale != spec.label_scale:
         raise ValueError(

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from ..datasets.scene_spec import MAP_NODATA, SceneSpec
-from ..rasters import Image, open_raster
+from ...datasets.scene_spec import MAP_NODATA, SceneSpec
+from ...rasters import Image, open_raster
 
 #: Longer side of a panel, in pixels of the picture.
 PANEL_PX = 900

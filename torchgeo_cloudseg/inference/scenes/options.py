@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..rasters import Resampling
-from .blend import BlendName
+from ...rasters import Resampling
+from ..windows.weights import BlendName
 
 #: How windows are put together by default.
 DEFAULT_BLEND: BlendName = 'hann'

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
-from ..rasters import exact_scale, size_at
+from ...rasters import exact_scale, size_at
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,9 @@ class Axis:
 class WindowPlan:
     """Windows that cover an image, and the grid of the output.
 
-    Windows form rows and columns. Output rows are finished in *bands*: band *i* is what no window
-    after row *i* of the windows reaches, from the start of row *i* to the start of the next one.
+    Windows form rows and columns. Output rows are finished in *row blocks*: block *i* is what no
+    window after row *i* of the windows reaches, from the start of row *i* to the start of the next
+    one.
 
     Attributes:
         rows: windows down the image.
@@ -106,7 +107,7 @@ class WindowPlan:
         """
         return int(image_px * self.scale)
 
-    def band_px(self, row: int) -> tuple[int, int]:
+    def block_px(self, row: int) -> tuple[int, int]:
         """Output rows that are finished after a row of windows.
 
         Args:
@@ -121,10 +122,10 @@ class WindowPlan:
         return self.to_output(starts[row]), self.to_output(starts[row + 1])
 
     def image_rows(self, row: int) -> int:
-        """Height of a band in image pixels, padding included.
+        """Height of a row block in image pixels, padding included.
 
         Args:
-            row: index of the band.
+            row: index of the row block.
 
         Returns:
             number of rows of the padded image.
@@ -133,10 +134,10 @@ class WindowPlan:
         return ends[row] - self.rows.starts_px[row]
 
     def first_row_reaching(self, row: int) -> int:
-        """First row of windows that reaches into a band.
+        """First row of windows that reaches into a row block.
 
         Args:
-            row: index of the band.
+            row: index of the row block.
 
         Returns:
             index of a row of windows, at most *row*.

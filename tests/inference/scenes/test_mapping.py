@@ -30,7 +30,7 @@ from torchgeo_cloudseg.inference import (
     predict_scene,
     sliding_window,
 )
-from torchgeo_cloudseg.inference.raster_io import SceneReader
+from torchgeo_cloudseg.inference.scenes.pair_reader import ScenePairReader
 from torchgeo_cloudseg.models import CloudSegNet
 from torchgeo_cloudseg.rasters import SceneError
 
@@ -291,7 +291,7 @@ def test_missing_sar_measurements_are_filled_as_in_training(
 
 def test_a_scene_left_open_does_not_end_the_environment_of_others(make_scene, spec) -> None:
     scene = make_scene()
-    left = SceneReader(scene.optical, scene.sar, spec)
+    left = ScenePairReader(scene.optical, scene.sar, spec)
     with rasterio.Env(GDAL_CACHEMAX=64):
         del left
         gc.collect()

@@ -1,14 +1,13 @@
-"""Finished bands of a map, kept in files of their own until the whole map is there.
+"""Finished row blocks of a map, kept in files of their own until the whole map is there.
 
-A run that is killed loses nothing but the band it was working on; several processes can work on
-one map, each on its own bands.
+A run that is killed loses nothing but the row block it was working on; several processes can work
+on one map, each on its own row blocks.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -19,22 +18,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import OutputError, ResumeError
+from ..._files import replacing
+from ..errors import OutputError, ResumeError
 
 logger = logging.getLogger(__name__)
 
-#: File that tells what a folder of bands belongs to.
+#: File that tells what a folder of row blocks belongs to.
 MANIFEST = 'manifest.json'
 
 
-class PartStore:
-    """A folder ``<output>.parts`` beside an output, with one file per finished band."""
+class RowBlockStore:
+    """A folder ``<output>.parts`` beside an output, with one file per finished row block."""
 
     def __init__(self, output_path: Path) -> None:
-        """Initialize a new PartStore instance; nothing is written yet.
+        """Initialize a new RowBlockStore instance; nothing is written yet.
 
         Args:
-            output_path: the output that the bands belong to.
+            output_path: the output that the row blocks belong to.
         """
         self.output_path = output_path
         self.folder = output_path.with_name(f'{output_path.name}.parts')
@@ -70,13 +70,14 @@ class PartStore:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _replace(path, lambda file: file.write(json.dumps(wanted, indent=1).encode()))
+            with replacing(path, durable=True) as draft:
+                draft.write_text(json.dumps(wanted, indent=1))
         except OSError as error:
             raise self.cannot_write(error) from error
 
     @contextmanager
     def unless_nothing_is_done(self) -> Iterator[None]:
-        """Remove the folder if an error comes before the first band: nothing is to be resumed."""
+        """Remove the folder if an error comes before anything is done: nothing is to be resumed."""
         try:
             yield
         except Exception:
@@ -94,40 +95,41 @@ class PartStore:
         return manifest
 
     def finished(self) -> set[int]:
-        """Bands that are there and complete.
+        """Row blocks that are there and complete.
 
         Returns:
             their indices.
         """
         paths = {int(path.stem.split('-')[1]): path for path in self.folder.glob('band-*.npz')}
-        return {band for band, path in paths.items() if zipfile.is_zipfile(path)}
+        return {block for block, path in paths.items() if zipfile.is_zipfile(path)}
 
-    def write(self, band: int, arrays: Mapping[str, Any]) -> None:
-        """Keep a band; safe against being killed, and on disk when it returns.
+    def write(self, block: int, arrays: Mapping[str, Any]) -> None:
+        """Keep a row block; safe against being killed, and on disk when it returns.
 
         Args:
-            band: its index.
+            block: its index.
             arrays: values (bands, rows, width) by product.
 
         Raises:
             OutputError: if it cannot be written.
         """
         try:
-            _replace(self._path(band), lambda file: np.savez(file, **arrays))
+            with replacing(self._path(block), durable=True) as draft:
+                np.savez(draft, **arrays)
         except OSError as error:
             raise self.cannot_write(error) from error
 
-    def read(self, band: int, product: str) -> NDArray[Any]:
-        """Read a product of a band.
+    def read(self, block: int, product: str) -> NDArray[Any]:
+        """Read a product of a row block.
 
         Args:
-            band: its index.
+            block: its index.
             product: name of the product.
 
         Returns:
             values (bands, rows, width).
         """
-        with np.load(self._path(band), allow_pickle=False) as arrays:
+        with np.load(self._path(block), allow_pickle=False) as arrays:
             values: NDArray[Any] = arrays[product]
             return values
 
@@ -154,15 +156,5 @@ class PartStore:
             f'{self.folder.name}.'
         )
 
-    def _path(self, band: int) -> Path:
-        return self.folder / f'band-{band:06d}.npz'
-
-
-def _replace(path: Path, write: Any) -> None:
-    """Write a file under another name, then give it its own."""
-    temporary = path.with_suffix('.tmp')
-    with temporary.open('wb') as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    def _path(self, block: int) -> Path:
+        return self.folder / f'band-{block:06d}.npz'

@@ -21,7 +21,7 @@ from torchgeo_cloudseg.inference import (
     MapOptions,
     PredictionWriter,
     ResumeError,
-    SceneStrips,
+    RowBlockDataset,
     predict_scene,
 )
 
@@ -146,7 +146,7 @@ def test_arguments_that_do_not_fit(inputs, tmp_path: Path) -> None:
             run(MapDataModule(*inputs, folder, options=options))
     # a task that has another grid than the maps are planned for
     spec = replace(lightning_run.SPEC, label_scale=Fraction(1, 2))
-    with pytest.raises(ValueError, match='pixels for a strip'):
+    with pytest.raises(ValueError, match='pixels for a sample'):
         run(MapDataModule(*inputs, folder, spec=spec))
     options = MapOptions(80, blend='average', products=['reconstruction'])
     with pytest.raises(ValueError, match='predict_scene only'):
@@ -160,24 +160,24 @@ def test_arguments_that_do_not_fit(inputs, tmp_path: Path) -> None:
         run(loader)
 
 
-def test_strips_lie_on_the_plan(inputs, tmp_path: Path) -> None:
+def test_row_blocks_lie_on_the_plan(inputs, tmp_path: Path) -> None:
     data = MapDataModule(
         *inputs,
         str(tmp_path),
         spec=lightning_run.SPEC,
         options=MapOptions(stride=80, blend='average'),
-        bands_per_strip=2,
+        blocks_per_sample=2,
     )
     data.setup('fit')
-    assert not hasattr(data, 'strips')
+    assert not hasattr(data, 'row_blocks')
     data.setup('predict')
-    strips = data.strips
-    assert isinstance(strips, SceneStrips)
+    dataset = data.row_blocks
+    assert isinstance(dataset, RowBlockDataset)
     # 655 px: padded to 660, rows of windows at 0, 80, ..., 480, 500; 300 px: 0, 80, 140
-    assert [tuple(place) for place in strips.places] == [
+    assert [tuple(place) for place in dataset.places] == [
         (0, 0, 2), (0, 2, 4), (0, 4, 6), (0, 6, 8), (1, 0, 2), (1, 2, 3),
     ]  # fmt: skip
-    sample = strips[1]
+    sample = dataset[1]
     assert sample['image'].shape == (4, 80 + 240, 250)
     assert sample['image_sar'].shape == (2, 320, 250)
     assert sample['place'].tolist() == [0, 2, 4]

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..models import CloudSegNet
-from ..rasters import size_at
-from .blend import Average
+from ...models import CloudSegNet
+from ...rasters import size_at
 from .plan import plan_windows
 from .sliding import slide_images
+from .weights import Average
 
 
 class WindowNetwork:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..datasets.scene_spec import SceneSpec
-from ..rasters import Grid, RasterLayer, exact_scale, open_raster, write_cog
-from .parts import PartStore
-from .plan import WindowPlan, plan_windows
+from ...datasets.scene_spec import SceneSpec
+from ...rasters import Grid, RasterLayer, exact_scale, open_raster, write_cog
+from ..windows.plan import WindowPlan, plan_windows
+from .options import DEFAULT_BLEND, MapOptions, Product
+from .pair_reader import ScenePairReader
 from .products import (
     Arrays,
     class_arrays,
@@ -26,8 +27,7 @@ from .products import (
     valid_on_map,
 )
 from .quicklook import save_quicklook
-from .raster_io import SceneReader
-from .spec import DEFAULT_BLEND, MapOptions, Product
+from .row_blocks import RowBlockStore
 
 #: Tag of a map that tells how it was made.
 RUN_TAG = 'CLOUDSEG_RUN'
@@ -60,7 +60,9 @@ class MapJob:
     layers: dict[Product, RasterLayer]
 
     @classmethod
-    def of_scene(cls, scene: SceneReader, output_path: str | Path, options: MapOptions) -> MapJob:
+    def of_scene(
+        cls, scene: ScenePairReader, output_path: str | Path, options: MapOptions
+    ) -> MapJob:
         """Plan the map of a scene.
 
         Args:
@@ -107,9 +109,9 @@ class MapJob:
         )
 
     @property
-    def store(self) -> PartStore:
-        """Where finished bands are kept."""
-        return PartStore(self.output_path)
+    def store(self) -> RowBlockStore:
+        """Where finished row blocks are kept."""
+        return RowBlockStore(self.output_path)
 
     @property
     def reconstructs(self) -> bool:
@@ -157,14 +159,14 @@ class MapJob:
             found: str | None = raster.tags().get(RUN_TAG)
         return found == digest(self.manifest(model))
 
-    def band_arrays(
+    def block_arrays(
         self, probabilities: Tensor, valid: Tensor, reconstruction: Tensor | None = None
     ) -> Arrays:
-        """Values of all products in a band.
+        """Values of all products in a row block.
 
         Args:
             probabilities: class probabilities (K, h, w) on the map's grid.
-            valid: where there is data (H, W) on the padded optical grid under the band.
+            valid: where there is data (H, W) on the padded optical grid under the row block.
             reconstruction: reconstructed image (C, H, W) in stored units.
 
         Returns:
@@ -181,11 +183,11 @@ class MapJob:
             )
         return arrays
 
-    def empty_band(self, row: int) -> Arrays:
-        """Values of all products in a band of which nothing has data.
+    def empty_block(self, row: int) -> Arrays:
+        """Values of all products in a row block of which nothing has data.
 
         Args:
-            row: index of the band.
+            row: index of the row block.
 
         Returns:
             arrays (bands, rows, width) by product.
@@ -193,27 +195,27 @@ class MapJob:
         arrays: Arrays = {}
         for product, layer in self.layers.items():
             plan = self.plan.at(1) if product == 'reconstruction' else self.plan
-            start, stop = plan.band_px(row)
+            start, stop = plan.block_px(row)
             shape = (len(layer.bands), stop - start, plan.output_size_px[1])
             arrays[product] = np.full(shape, layer.nodata or 0, dtype=layer.dtype)
         return arrays
 
     def publish(self) -> dict[Product, Path]:
-        """Put the finished bands together and give the files their names.
+        """Put the finished row blocks together and give the files their names.
 
         Returns:
             the files, by product.
 
         Raises:
-            OutputError: if they cannot be written; the bands are kept.
-            ValueError: if bands are missing.
+            OutputError: if they cannot be written; the row blocks are kept.
+            ValueError: if row blocks are missing.
         """
         store = self.store
         run = {RUN_TAG: digest(store.manifest())}
         missing = set(range(len(self.plan.rows))) - store.finished()
         if missing:
             raise ValueError(
-                f'{self.output_path}: {len(missing)} of {len(self.plan.rows)} bands of rows are '
+                f'{self.output_path}: {len(missing)} of {len(self.plan.rows)} row blocks are '
                 'missing. Run again with resume.'
             )
         outputs, files = self.outputs(), []
@@ -238,8 +240,8 @@ class MapJob:
         return outputs
 
     def _rows(self, product: str) -> Iterator[NDArray[Any]]:
-        for band in range(len(self.plan.rows)):
-            yield self.store.read(band, product)
+        for block in range(len(self.plan.rows)):
+            yield self.store.read(block, product)
 
 
 def _scale(grid: Grid, spec: SceneSpec, options: MapOptions) -> Fraction:
@@ -265,7 +267,7 @@ def _windows(spec: SceneSpec, options: MapOptions, step_px: int) -> tuple[int, i
     return window, max(step_px, 3 * window // 4 // step_px * step_px) if stride is None else stride
 
 
-def _map_grid(scene: SceneReader, plan: WindowPlan) -> Grid:
+def _map_grid(scene: ScenePairReader, plan: WindowPlan) -> Grid:
     """Grid of the map: the optical one with other pixels, or that of SAR where it is the same.
 
     The 10 m layers of M3M-CR share a grid that lies up to 2 m beside the optical one; a map made

@@ -62,7 +62,7 @@ def test_windows_cover_and_stay_inside(size: int, scale: Fraction, strides: list
         assert (start * scale).denominator == 1
         covered.update(range(nominal, min(nominal + rows.window_px, rows.padded_px)))
     assert covered == set(range(rows.padded_px))
-    bands = [plan.band_px(i) for i in range(len(rows))]
+    bands = [plan.block_px(i) for i in range(len(rows))]
     assert bands[0][0] == 0
     assert bands[-1][1] == plan.output_size_px[0]
     assert all(first[1] == second[0] for first, second in pairwise(bands))

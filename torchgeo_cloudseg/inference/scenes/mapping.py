@@ -1,27 +1,29 @@
-"""From a scene to its map."""
+"""From scenes to their maps."""
 
 from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ..datasets.scene_spec import SceneSpec
-from ..rasters import block_cache
-from .blend import make_blend
+from ...datasets.scene_spec import SceneSpec
+from ...rasters import SceneError, block_cache
+from ..windows.network import WindowNetwork, fingerprint
+from ..windows.sliding import BATCH_SIZE, Images, stream_row_blocks
+from ..windows.weights import make_blend
 from .job import MapJob
-from .network import WindowNetwork, fingerprint
+from .options import DEFAULT_BLEND, MapOptions, Product
+from .pair_reader import ScenePairReader, SceneRows
+from .pairing import ScenePair, map_path
 from .products import Arrays
-from .raster_io import SceneReader, Strip
-from .sliding import BATCH_SIZE, Images, stream_bands
-from .spec import DEFAULT_BLEND, MapOptions, Product
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ def predict_scene(
         ValueError: if arguments do not fit together.
     """
     options = options or MapOptions()
-    scene = SceneReader(optical_path, sar_path, spec, options.sar_resampling)
+    scene = ScenePairReader(optical_path, sar_path, spec, options.sar_resampling)
     with scene, block_cache(scene.cache_bytes), _evaluating(model, device) as place:
         job = MapJob.of_scene(scene, output_path, options)
         store, identity = job.store, fingerprint(model)
@@ -84,58 +86,103 @@ def predict_scene(
             total=count, initial=len(finished), unit='row', desc=job.output_path.name,
             disable=not progress,
         ) as bar:  # fmt: skip
-            for bands in _runs(set(range(count)) - finished):
-                for row, arrays in _map_bands(model, scene, job, bands, batch_size, place):
+            for blocks in _runs(set(range(count)) - finished):
+                for row, arrays in _map_row_blocks(model, scene, job, blocks, batch_size, place):
                     store.write(row, arrays)
                     bar.update()
         return job.publish()
 
 
-def _map_bands(
+def predict_scenes(
     model: nn.Module,
-    scene: SceneReader,
+    scenes: Sequence[ScenePair],
+    output_dir: str | Path,
+    *,
+    spec: SceneSpec,
+    resume: bool = False,
+    **kwargs: Any,
+) -> dict[str, dict[Product, Path]]:
+    """Map several scenes into a folder, ``<name>_map.tif`` each.
+
+    A scene that cannot be read does not stop the others.
+
+    Args:
+        model: see :func:`~torchgeo_cloudseg.inference.predict_scene`.
+        scenes: the scenes.
+        output_dir: the folder.
+        spec: bands, ranges and classes.
+        resume: carry on where an interrupted run stopped; finished maps are kept.
+        **kwargs: further arguments of :func:`~torchgeo_cloudseg.inference.predict_scene`.
+
+    Returns:
+        the files of each scene, by its name.
+
+    Raises:
+        ExceptionGroup: if scenes could not be mapped, after all others.
+        OutputError: if output cannot be written.
+    """
+    written: dict[str, dict[Product, Path]] = {}
+    problems: list[Exception] = []
+    for scene in scenes:
+        output = map_path(output_dir, scene)
+        try:
+            written[scene.name] = predict_scene(
+                model, scene.optical_path, scene.sar_path, output,
+                spec=spec, resume=resume, **kwargs,
+            )  # fmt: skip
+        except SceneError as problem:
+            logger.error('%s: not mapped. %s', scene.name, problem)
+            problems.append(problem)
+    if problems:
+        raise ExceptionGroup(f'{len(problems)} of {len(scenes)} scenes were not mapped', problems)
+    return written
+
+
+def _map_row_blocks(
+    model: nn.Module,
+    scene: ScenePairReader,
     job: MapJob,
-    bands: range,
+    blocks: range,
     batch_size: int,
     device: torch.device,
 ) -> Iterator[tuple[int, Arrays]]:
-    """Values of consecutive bands of rows."""
+    """Values of consecutive row blocks."""
     plan = job.plan
     plans = [plan, plan.at(1)] if job.reconstructs else [plan]
     network = WindowNetwork(model, plan.scale, job.spec.num_classes, job.reconstructs)
     padded_px = plan.rows.padded_px, plan.columns.padded_px
     valid: dict[int, Tensor] = {}
 
-    def load(row: int) -> Strip:
+    def load(row: int) -> SceneRows:
         return scene.read(plan.rows.starts_px[row], plan.rows.window_px, padded_px)
 
     with ThreadPoolExecutor(max_workers=1) as pool:
-        ahead = {first: pool.submit(load, first) for first in [plan.first_row_reaching(bands[0])]}
+        ahead = {first: pool.submit(load, first) for first in [plan.first_row_reaching(blocks[0])]}
 
         def read(row: int) -> Images:
-            strip = ahead.pop(row).result()
-            if row + 1 < bands.stop:
+            under = ahead.pop(row).result()
+            if row + 1 < blocks.stop:
                 # the files are read while the network is at work
                 ahead[row + 1] = pool.submit(load, row + 1)
-            valid[row] = strip.valid
-            optical, sar = strip.optical.to(device), strip.sar.to(device)
-            return Images(optical[None], sar[None], strip.valid[None])
+            valid[row] = under.valid
+            optical, sar = under.optical.to(device), under.sar.to(device)
+            return Images(optical[None], sar[None], under.valid[None])
 
         blend = make_blend(job.options.blend or DEFAULT_BLEND)
-        for row, outputs in stream_bands(network, read, plans, blend, batch_size, bands):
+        for row, outputs in stream_row_blocks(network, read, plans, blend, batch_size, blocks):
             under = valid.pop(row)[: plan.image_rows(row)]
             if not outputs:
-                yield row, job.empty_band(row)
+                yield row, job.empty_block(row)
                 continue
             reconstruction = scene.to_stored(outputs[1][0].cpu()) if job.reconstructs else None
-            yield row, job.band_arrays(outputs[0][0].softmax(dim=0), under, reconstruction)
+            yield row, job.block_arrays(outputs[0][0].softmax(dim=0), under, reconstruction)
 
 
-def _runs(bands: set[int]) -> Iterator[range]:
-    """Runs of consecutive bands."""
-    ordered = sorted(bands)
-    starts = [band for band in ordered if band - 1 not in bands]
-    ends = [band + 1 for band in ordered if band + 1 not in bands]
+def _runs(blocks: set[int]) -> Iterator[range]:
+    """Runs of consecutive row blocks."""
+    ordered = sorted(blocks)
+    starts = [block for block in ordered if block - 1 not in blocks]
+    ends = [block + 1 for block in ordered if block + 1 not in blocks]
     yield from (range(*ends_of_run) for ends_of_run in zip(starts, ends, strict=True))
 
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .blend import Blend, BlendName, make_blend
 from .plan import WindowPlan, plan_windows
+from .weights import Blend, BlendName, make_blend
 
 #: Windows per forward pass.
 BATCH_SIZE = 16
@@ -35,7 +35,7 @@ class Images(NamedTuple):
     valid: Tensor | None = None
 
 
-class Band(NamedTuple):
+class RowBlock(NamedTuple):
     """Finished rows of the output."""
 
     #: Index of the row of windows that finished them.
@@ -130,19 +130,19 @@ def slide_images(
         rows = slice(top, top + plan.rows.window_px)
         return Images(optical[:, :, rows], sar[:, :, rows])
 
-    bands = stream_bands(model, read, plans, blend, batch_size)
-    outputs = zip(*(band.outputs for band in bands), strict=True)
+    blocks = stream_row_blocks(model, read, plans, blend, batch_size)
+    outputs = zip(*(block.outputs for block in blocks), strict=True)
     return tuple(torch.cat(rows, dim=-2) for rows in outputs)
 
 
-def stream_bands(
+def stream_row_blocks(
     model: MultiNetwork,
     read: Reader,
     plans: Sequence[WindowPlan],
     blend: Blend,
     batch_size: int = BATCH_SIZE,
-    bands: range | None = None,
-) -> Iterator[Band]:
+    blocks: range | None = None,
+) -> Iterator[RowBlock]:
     """Slide over images from top to bottom and hand out output rows as soon as they are finished.
 
     Memory does not depend on the height of the images. A forward pass never spans two rows of
@@ -155,11 +155,11 @@ def stream_bands(
         plans: the same windows for every output of the network, each with its own scale.
         blend: how windows are put together.
         batch_size: windows per forward pass.
-        bands: consecutive bands to compute (defaults to all); windows above that reach into the
-            first one are computed too.
+        blocks: consecutive row blocks to compute (defaults to all); windows above that reach into
+            the first one are computed too.
 
     Yields:
-        the bands in order.
+        the row blocks in order.
 
     Raises:
         ValueError: if *batch_size* is not positive, or the network's output has another size than
@@ -168,16 +168,16 @@ def stream_bands(
     if batch_size < 1:
         raise ValueError(f'batch_size={batch_size}: expected at least 1.')
     plan = plans[0]
-    bands = range(len(plan.rows)) if bands is None else bands
-    if not bands:
+    blocks = range(len(plan.rows)) if blocks is None else blocks
+    if not blocks:
         return
     blenders = [RowBlender(plan, blend) for plan in plans]
-    for row in range(plan.first_row_reaching(bands.start), bands.stop):
+    for row in range(plan.first_row_reaching(blocks.start), blocks.stop):
         with torch.no_grad():
             _add_row(model, read(row), plan.columns.starts_px, blenders, batch_size)
             outputs = [blender.finish(row) for blender in blenders]
-        if row in bands:
-            yield Band(row, tuple(output for output in outputs if output is not None))
+        if row in blocks:
+            yield RowBlock(row, tuple(output for output in outputs if output is not None))
 
 
 class RowBlender:
@@ -235,7 +235,7 @@ class RowBlender:
             row: its index.
 
         Returns:
-            the band (B, K, rows, W) that is finished with it; None where no window reached it.
+            the row block (B, K, rows, W) that is finished with it; None where no window reached it.
         """
         if self._row is not None:
             weighted = self._row * self.row_weights[row][:, None]
@@ -248,7 +248,7 @@ class RowBlender:
         if self._sum is not None:
             # rows of the sum that were not handed out are the upper rows of this one
             weighted[:, :, : self._sum.shape[2]] += self._sum
-        start, stop = self.plan.band_px(row)
+        start, stop = self.plan.block_px(row)
         self._sum = weighted[:, :, stop - start :]
         return weighted[:, :, : stop - start, : self.plan.output_size_px[1]]
 

@@ -1,4 +1,4 @@
-"""Several scenes: finding optical and SAR images that belong together, and mapping them all."""
+"""Finding optical and SAR images that belong together."""
 
 from __future__ import annotations
 
@@ -9,14 +9,7 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from torch import nn
-
-from ..datasets.scene_spec import SceneSpec
-from ..rasters import SceneError
-from .scene import predict_scene
-from .spec import Product
+from typing import NamedTuple
 
 logger = logging.getLogger(__name__)
 
@@ -69,51 +62,6 @@ def find_scenes(
         pairs = _pair(_expand(optical), _expand(sar))
     _check_names(pairs)
     return pairs
-
-
-def predict_scenes(
-    model: nn.Module,
-    scenes: Sequence[ScenePair],
-    output_dir: str | Path,
-    *,
-    spec: SceneSpec,
-    resume: bool = False,
-    **kwargs: Any,
-) -> dict[str, dict[Product, Path]]:
-    """Map several scenes into a folder, ``<name>_map.tif`` each.
-
-    A scene that cannot be read does not stop the others.
-
-    Args:
-        model: see :func:`~torchgeo_cloudseg.inference.predict_scene`.
-        scenes: the scenes.
-        output_dir: the folder.
-        spec: bands, ranges and classes.
-        resume: carry on where an interrupted run stopped; finished maps are kept.
-        **kwargs: further arguments of :func:`~torchgeo_cloudseg.inference.predict_scene`.
-
-    Returns:
-        the files of each scene, by its name.
-
-    Raises:
-        ExceptionGroup: if scenes could not be mapped, after all others.
-        OutputError: if output cannot be written.
-    """
-    written: dict[str, dict[Product, Path]] = {}
-    problems: list[Exception] = []
-    for scene in scenes:
-        output = map_path(output_dir, scene)
-        try:
-            written[scene.name] = predict_scene(
-                model, scene.optical_path, scene.sar_path, output,
-                spec=spec, resume=resume, **kwargs,
-            )  # fmt: skip
-        except SceneError as problem:
-            logger.error('%s: not mapped. %s', scene.name, problem)
-            problems.append(problem)
-    if problems:
-        raise ExceptionGroup(f'{len(problems)} of {len(scenes)} scenes were not mapped', problems)
-    return written
 
 
 def map_path(output_dir: str | Path, scene: ScenePair) -> Path:

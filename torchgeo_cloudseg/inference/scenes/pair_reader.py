@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..datasets.scene_spec import Range, SceneSpec
-from ..rasters import Image, Resampling, SceneError, nearest, transform_bounds
-from ..transforms.rescale import Rescale
+from ...datasets.scene_spec import Range, SceneSpec
+from ...rasters import Image, Resampling, SceneError, nearest, transform_bounds
+from ...transforms.rescale import Rescale
 
 #: Rows read at once where a whole scene is passed over.
 SWEEP_ROWS = 512
@@ -28,7 +28,7 @@ MIN_CACHE = 32 * 2**20
 Pixels = NDArray[Any]
 
 
-class Strip(NamedTuple):
+class SceneRows(NamedTuple):
     """Rows of a scene, ready for the network."""
 
     #: Optical image (C, rows, W), float32, 0..1.
@@ -39,7 +39,7 @@ class Strip(NamedTuple):
     valid: Tensor
 
 
-class SceneReader:
+class ScenePairReader:
     """An open pair of an optical and a SAR raster, read on the optical grid.
 
     SAR on a grid of the same extent (see :meth:`~torchgeo_cloudseg.rasters.Grid.covers_like`)
@@ -84,7 +84,7 @@ class SceneReader:
             self._files = files.pop_all()
         self._rescale = Rescale({'image': spec.optical_range, 'image_sar': spec.sar_range})
 
-    def __enter__(self) -> SceneReader:
+    def __enter__(self) -> ScenePairReader:
         """Use as a context manager, which closes the files."""
         return self
 
@@ -118,7 +118,7 @@ class SceneReader:
         size = self._optical.two_rows_of_blocks + self._sar.two_rows_of_blocks
         return max(MIN_CACHE, size)
 
-    def read(self, top: int, rows: int, padded_px: tuple[int, int] | None = None) -> Strip:
+    def read(self, top: int, rows: int, padded_px: tuple[int, int] | None = None) -> SceneRows:
         """Read rows of the scene.
 
         Args:
@@ -144,7 +144,7 @@ class SceneReader:
         )
         valid = torch.from_numpy(has_optical & has_sar)
         padding = (0, width - self.grid.width, 0, rows - inside)
-        return Strip(
+        return SceneRows(
             _pad(scaled['image'], padding),
             # fill with the lower end of the range, where clipping cannot do it
             _pad(scaled['image_sar'] * torch.from_numpy(has_sar), padding),

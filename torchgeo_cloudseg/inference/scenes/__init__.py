@@ -1,0 +1,1 @@
+"""Maps of scenes: pairing of images, rows, products and files."""

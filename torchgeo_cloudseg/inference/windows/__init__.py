@@ -1,0 +1,1 @@
+"""Sliding a network over images: where windows lie, what they weigh, and putting them together."""
