@@ -33,7 +33,7 @@ from tqdm import tqdm
 
 from torchgeo_cloudseg.datamodules import SceneDataLoader
 from torchgeo_cloudseg.datasets import M3MCR, ZonedDataset
-from torchgeo_cloudseg.datasets.m3mcr_layout import LAYERS, LEGENDS
+from torchgeo_cloudseg.datasets.m3mcr.layout import LAYERS, LEGENDS
 from torchgeo_cloudseg.miniature import write_miniature_m3mcr
 from torchgeo_cloudseg.samplers import RandomSceneSampler
 

@@ -31,7 +31,7 @@ from rasterio.windows import Window
 from torch import Tensor, nn
 
 from torchgeo_cloudseg.datasets import M3MCR
-from torchgeo_cloudseg.datasets.m3mcr_layout import LEGENDS
+from torchgeo_cloudseg.datasets.m3mcr.layout import LEGENDS
 from torchgeo_cloudseg.inference import SceneSpec, predict_scene, sliding_window
 from torchgeo_cloudseg.inference.scenes.options import DEFAULT_BLEND
 from torchgeo_cloudseg.metrics import RegionMetrics

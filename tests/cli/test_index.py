@@ -15,7 +15,7 @@ import rasterio
 
 from torchgeo_cloudseg.cli import main
 from torchgeo_cloudseg.datasets import M3MCR
-from torchgeo_cloudseg.datasets.m3mcr_layout import LAYERS
+from torchgeo_cloudseg.datasets.m3mcr.layout import LAYERS
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from rasterio.transform import Affine
 
 from torchgeo_cloudseg.cli import main
 from torchgeo_cloudseg.datamodules import M3MCRDataModule
-from torchgeo_cloudseg.datasets.m3mcr_layout import LEGENDS
+from torchgeo_cloudseg.datasets.m3mcr.layout import LEGENDS
 from torchgeo_cloudseg.miniature import write_miniature_whuoptsar
 from torchgeo_cloudseg.trainers import CloudSegStudentTask, CloudSegTeacherTask, load_mapper
 

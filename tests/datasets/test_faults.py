@@ -20,7 +20,7 @@ from torchgeo_cloudseg.datasets.validation import validate_scenes
 from torchgeo_cloudseg.samplers import CenterSceneSampler, GridSceneSampler
 
 if TYPE_CHECKING:
-    from conftest import Find, OrdinaryUser
+    from scene_trees import Find, OrdinaryUser
 
 
 def problem(root: Path, **kwargs: Any) -> SceneError:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchgeo_cloudseg.datasets import M3MCR, ScenesError
-from torchgeo_cloudseg.datasets.m3mcr_layout import split_areas
+from torchgeo_cloudseg.datasets.scene_scan import split_areas
 from torchgeo_cloudseg.miniature.m3mcr import write_file_list
 
 Find = Callable[..., Path]

@@ -15,8 +15,8 @@ from matplotlib import pyplot as plt
 from torchgeo.datasets import DatasetNotFoundError
 
 from torchgeo_cloudseg.datasets import WHUOPTSAR, ScenesError
-from torchgeo_cloudseg.datasets.sheets import sheet_bounds
-from torchgeo_cloudseg.datasets.whuoptsar_layout import official_division, sheets_touch
+from torchgeo_cloudseg.datasets.whuoptsar.layout import official_division, sheets_touch
+from torchgeo_cloudseg.datasets.whuoptsar.sheets import sheet_bounds
 from torchgeo_cloudseg.miniature import write_miniature_whuoptsar
 from torchgeo_cloudseg.miniature.whuoptsar import (
     GEOREFERENCED_SHEETS,
@@ -27,7 +27,7 @@ from torchgeo_cloudseg.miniature.whuoptsar import (
 from torchgeo_cloudseg.samplers import CenterSceneSampler, RandomSceneSampler
 
 if TYPE_CHECKING:
-    from conftest import OrdinaryUser
+    from scene_trees import OrdinaryUser
 
 SIZE = (80, 120)
 

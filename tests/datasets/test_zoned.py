@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pyproj
 import pytest
@@ -20,7 +22,7 @@ from rasterio.transform import Affine
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window, from_bounds
 from torch.utils.data import DataLoader
-from torchgeo.datasets import RasterDataset, stack_samples
+from torchgeo.datasets import RasterDataset, random_bbox_assignment, roi_split, stack_samples
 
 from torchgeo_cloudseg.datasets import M3MCR, SceneSlice, ZonedDataset
 from torchgeo_cloudseg.miniature import write_miniature_m3mcr
@@ -182,9 +184,9 @@ def test_worker_gets_the_index_as_a_compact_table(zoned: ZonedDataset) -> None:
     for dataset in zoned.zone_datasets:
         _ = dataset.scenes[0]
         assert 'scenes' not in dataset.__getstate__()
-    copy = pickle.loads(pickle.dumps(zoned))
+    other = pickle.loads(pickle.dumps(zoned))
     _, query = next(scenes(zoned))
-    assert torch.equal(copy[query]['image'], zoned[query]['image'])
+    assert torch.equal(other[query]['image'], zoned[query]['image'])
 
 
 def test_index_in_degrees(zoned: ZonedDataset, root: Path, find: Find) -> None:
@@ -318,6 +320,78 @@ def inside(file: str, x: slice, y: slice) -> bool:
 def test_container_of_nothing() -> None:
     with pytest.raises(ValueError, match='at least one'):
         ZonedDataset([])
+
+
+def names(zoned: ZonedDataset) -> set[str]:
+    return {name for name, _ in scenes(zoned)}
+
+
+def test_filtered_index_is_what_samplers_see(zoned: ZonedDataset, root: Path) -> None:
+    chosen = copy.deepcopy(zoned)
+    chosen.index = chosen.index[chosen.index['scene'].str.endswith('_p_1').to_numpy()]
+    assert names(chosen) == {f'{area}_p_1' for area in AREAS.values()}
+    assert sum(len(part) for part in chosen.zone_datasets) == len(chosen) == 4
+    # back to all
+    assert names(zoned) == {f'{area}_p_{patch}' for area in AREAS.values() for patch in (1, 2)}
+    # plain queries find what is left, and nothing else
+    outlines = zoned.index.set_index('scene').geometry
+    for name, found in (('summer_3_p_1', True), ('spring_2_p_2', False)):
+        place = outlines[name].centroid
+        query = slice(place.x - 9, place.x + 9, 3), slice(place.y - 9, place.y + 9, 3)
+        if found:
+            assert (chosen[query]['image'] > 0).all()
+        else:
+            with pytest.raises(IndexError, match='not found'):
+                chosen[query]
+
+
+def test_torchgeos_splits_divide_the_scenes(zoned: ZonedDataset) -> None:
+    generator = torch.Generator().manual_seed(0)
+    train, test = random_bbox_assignment(zoned, [6, 2], generator)
+    assert names(train) | names(test) == names(zoned)
+    assert not names(train) & names(test)
+    for part in (train, test):
+        for name, query in scenes(part):
+            sample = part[query]
+            assert part.scene_names[int(sample['scene'])] == name
+            assert torch.equal(sample['image'], zoned[query]['image'])
+
+
+def test_clipped_index_bounds_the_patches(zoned: ZonedDataset, root: Path, find: Find) -> None:
+    name = 'spring_2_p_1'
+    outline = zoned.index.geometry[(zoned.index['scene'] == name).to_numpy()].iloc[0]
+    west, south, east, north = outline.bounds
+    middle = (west + east) / 2
+    halves = shapely.box(west, south, middle, north), shapely.box(middle, south, east, north)
+    for half, part in zip(halves, roi_split(zoned, halves), strict=True):
+        assert names(part) >= {name}
+        zone = next(
+            dataset for dataset in part.zone_datasets if name in set(dataset.index['scene'])
+        )
+        native = zone.index.geometry[(zone.index['scene'] == name).to_numpy()].iloc[0]
+        # of 900 m x 900 m
+        assert native.area == pytest.approx(405_000, rel=0.02)
+        assert shapely.area(project_one(native, zone.crs).intersection(half)) == pytest.approx(
+            native.area, rel=0.01
+        )
+
+
+def project_one(outline: Any, crs: pyproj.CRS) -> Any:
+    return gpd.GeoSeries([outline], crs=crs).to_crs('EPSG:6933').iloc[0]
+
+
+def test_crs_and_resolution_of_the_container_reach_plain_queries(root: Path) -> None:
+    zoned = M3MCR.zoned(root, val_share=0, modalities=['mask_cloud'])
+    before = len(zoned.whole.index)
+    zoned.crs = pyproj.CRS('EPSG:3857')
+    zoned.res = (10.0, 10.0)
+    place = (
+        zoned.index.geometry[(zoned.index['scene'] == 'summer_3_p_1').to_numpy()].iloc[0].centroid
+    )
+    sample = zoned[place.x - 100 : place.x + 100, place.y - 100 : place.y + 100]
+    assert sample['mask_cloud'].shape == (20, 20)
+    assert int(sample['epsg']) == 3857
+    assert len(zoned.whole.index) == before
 
 
 def test_real_patch_through_the_container(real_root: Path) -> None:

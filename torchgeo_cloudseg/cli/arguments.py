@@ -5,8 +5,16 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from jsonargparse import ArgumentParser
+from jsonargparse.typing import extend_base_type
+
+from ..datasets.registry import find_dataset
 
 Result = TypeVar('Result')
+
+#: Name of a data set that is known.
+DatasetName = extend_base_type(
+    'DatasetName', str, lambda _, name: find_dataset(name), docstring='Name of a data set.'
+)
 
 
 def call(

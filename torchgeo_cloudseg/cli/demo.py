@@ -67,12 +67,17 @@ def demo(
     data.write(root, seed=seed)
 
     console.rule(f'Teacher: cloud-free optical and SAR images, {BACKBONE}')
+    datamodule = data.datamodule(root=root, batch_size=BATCH_SIZE)
+    datamodule.setup('test')
+    spec = datamodule.scene_spec
     options: dict[str, Any] = {
         'backbone': BACKBONE,
         'lr': LEARNING_RATE,
         'schedule': 'cosine',
-        'labels': [land_cover.name for land_cover in data.legend],
-        **data.task,
+        'in_channels': (len(spec.optical_bands), len(spec.sar_bands)),
+        'num_classes': spec.num_classes,
+        'label_scale': float(spec.label_scale),
+        'labels': list(spec.class_names),
     }
     teacher_file = train(
         CloudSegTeacherTask(**options), data, root, teacher_steps, seed, output / 'teacher'
@@ -90,14 +95,13 @@ def demo(
         'teacher, cloudy': load_teacher.load_from_checkpoint(teacher_file, image_key='image'),
         'teacher, cloud-free': load_teacher.load_from_checkpoint(teacher_file),
     }
-    datamodule = data.datamodule(root=root, batch_size=BATCH_SIZE)
     scores = {name: test(task, datamodule) for name, task in runs.items()}
     for name, values in scores.items():
         stem = name.replace(', ', '-')
         write_json(output / f'{stem}.json', values)
         write_csv(output / f'{stem}.csv', values)
     console.print(summary(f'{data.title}: test scenes, per cent', scores))
-    figure = draw(runs['student, cloudy'], scenes_to_show(datamodule), data)
+    figure = draw(runs['student, cloudy'], scenes_to_show(datamodule), spec)
     save_figure(figure, output / 'demo.png')
     console.print(f'Figure: {output / "demo.png"}; tables, checkpoints and data: {output}.')
 

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from .._files import replacing
-from ..datasets.plotting import draw_labels, legend_patches
+from ..datasets import LandCoverClass, SceneSpec
+from ..datasets.rendering import draw_image, draw_labels, legend_patches, stretch
 from ..trainers import CloudSegTask
 from ..trainers.batches import label_size
 from ..trainers.report import REGION_TITLES
-from .demo_data import DemoData
 
 TITLES = ('cloudy', 'cloud-free', 'reconstruction', 'prediction', 'truth')
 
@@ -42,13 +42,13 @@ def summary(title: str, scores: Mapping[str, Mapping[str, float]]) -> Table:
 
 
 @torch.no_grad()
-def draw(task: CloudSegTask, scenes: Sequence[dict[str, Any]], data: DemoData) -> Figure:
+def draw(task: CloudSegTask, scenes: Sequence[dict[str, Any]], spec: SceneSpec) -> Figure:
     """Draw test scenes: cloudy, cloud-free, reconstruction, prediction, truth.
 
     Args:
         task: the student.
         scenes: batches of one scene, images in 0..1.
-        data: their data set.
+        spec: bands, names and colors of their data set.
 
     Returns:
         the figure, one row per scene.
@@ -61,24 +61,24 @@ def draw(task: CloudSegTask, scenes: Sequence[dict[str, Any]], data: DemoData) -
         squeeze=False,
         layout='constrained',
     )
-    bands = list(data.rgb)
+    bands = list(spec.rgb)
+    classes = zip(spec.class_names, spec.class_colors, strict=True)
+    legend = [LandCoverClass(name, (), color) for name, color in classes]
     for axes, scene in zip(grid, scenes, strict=True):
         prediction = task.slide(scene, label_size(scene['mask']))[0].argmax(dim=0)
         restored = task(*task.inputs(scene)).reconstruction
-        white = float(np.percentile(scene['image_clear'][0, bands], 97))
-        for panel, image in zip(
-            axes, (scene['image'], scene['image_clear'], restored), strict=False
-        ):
-            panel.imshow((image[0, bands] / white).clamp(0, 1).movedim(0, -1).numpy())
-            panel.set_axis_off()
-        draw_labels(axes[3], prediction, data.legend)
-        draw_labels(axes[4], scene['mask'][0], data.legend)
+        limits = 0.0, float(np.percentile(scene['image_clear'][0, bands], 97))
+        images = scene['image'], scene['image_clear'], restored
+        for panel, image in zip(axes, images, strict=False):
+            draw_image(panel, stretch(image[0, bands], limits))
+        draw_labels(axes[3], prediction, legend)
+        draw_labels(axes[4], scene['mask'][0], legend)
     for panel, title in zip(grid[0], TITLES, strict=True):
         panel.set_title(title)
     figure.legend(
-        handles=legend_patches(data.legend),
+        handles=legend_patches(legend),
         loc='outside lower center',
-        ncols=len(data.legend) + 1,
+        ncols=len(legend) + 1,
     )
     return figure
 

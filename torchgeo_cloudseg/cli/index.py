@@ -3,15 +3,14 @@
 import json as jsonlib
 import os
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from .._files import replacing
-from ..datasets.validation import ValidationReport, validate_scenes
-from .arguments import call
+from ..datasets import ValidationReport, validate_scenes
+from .arguments import DatasetName, call
 
 #: Problems shown on the terminal; all of them are in the JSON file.
 SHOWN = 100
@@ -41,7 +40,7 @@ def index(
     root: Path,
     quick: bool = False,
     json: Path | None = None,
-    dataset: Literal['m3mcr', 'whuoptsar'] | None = None,
+    dataset: DatasetName | None = None,
     index_dir: Path | None = None,
 ) -> ValidationReport:
     """Build the index of a data set, check every file of all splits, and report.

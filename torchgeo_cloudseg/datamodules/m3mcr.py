@@ -1,19 +1,10 @@
 """M3M-CR datamodule."""
 
-import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from torch import nn
-from torch.utils.data import DataLoader
-from torchgeo.datasets import DatasetNotFoundError, GeoDataset
-
-from ..datasets import M3MCR
-from ..samplers import CenterSceneSampler, RandomSceneSampler
-from ..transforms import RandomFlipRotate, Rescale, StackModalities
-from .base import SceneDataModule
-
-logger = logging.getLogger(__name__)
+from ..datasets import M3MCR, SceneDataset, ZonedDataset
+from .scene_datamodule import SceneDataModule
 
 
 class M3MCRDataModule(SceneDataModule):
@@ -61,65 +52,32 @@ class M3MCRDataModule(SceneDataModule):
         Raises:
             ValueError: If *file_list* is given: every split has a list of its own.
         """
-        super().__init__(M3MCR, batch_size, patch_size, length, num_workers)
         if 'file_list' in kwargs:
             raise ValueError('Give `train_list`, `val_list` or `test_list` instead of `file_list`.')
+        super().__init__(
+            M3MCR,
+            batch_size=batch_size,
+            patch_size=patch_size,
+            length=length,
+            num_workers=num_workers,
+            augment=augment,
+            seed=seed,
+            train_list=train_list,
+            val_list=val_list,
+            test_list=test_list,
+            test_batch_size=test_batch_size,
+            stack=stack,
+        )
         # not through the base class: so the command line knows the arguments of the dataset
         self.kwargs = kwargs
-        self.seed = seed
-        self.stack = stack
-        self.lists = {'train': train_list, 'val': val_list, 'test': test_list}
-        self.test_batch_size = test_batch_size or max(1, batch_size // 4)
-        self.predict_batch_size = self.test_batch_size
-        self.rescale = Rescale(M3MCR.ranges)
-        self.augmentations: dict[str, nn.Module] = {'train': RandomFlipRotate()} if augment else {}
 
-    def setup(self, stage: str) -> None:
-        """Set up datasets and samplers.
+    def make_dataset(self, split: str) -> SceneDataset | ZonedDataset:
+        """Scenes of a split, on their own grids unless a CRS is asked for.
 
         Args:
-            stage: Either 'fit', 'validate', 'test', or 'predict'.
+            split: 'train', 'val' or 'test'.
 
-        Raises:
-            ValueError: If images are stacked before they are scaled.
+        Returns:
+            the data set.
         """
-        if isinstance(self.kwargs.get('transforms'), StackModalities):
-            raise ValueError(
-                'transforms=StackModalities() joins images before each is scaled in its own '
-                'way. Give `stack=True` instead.'
-            )
-        if stage == 'fit':
-            self.train_dataset = self._dataset('train')
-            self.train_sampler = RandomSceneSampler(
-                self.train_dataset, self.patch_size, self.length, seed=self.seed
-            )
-        if stage in ('fit', 'validate'):
-            try:
-                self.val_dataset = self._dataset('val')
-                self.val_sampler = CenterSceneSampler(self.val_dataset, self.patch_size)
-            except DatasetNotFoundError:
-                if stage == 'validate':
-                    raise
-                logger.warning(
-                    'There is no scene for validation: a single area cannot be divided. Training '
-                    'goes on without; give `val_list`, or add areas.'
-                )
-        if stage == 'test':
-            self.test_dataset = self._dataset('test')
-            self.test_sampler = CenterSceneSampler(self.test_dataset)
-        if stage == 'predict':
-            self.predict_dataset = self._dataset('test')
-            self.predict_sampler = CenterSceneSampler(self.predict_dataset)
-
-    def val_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """Data loader of the validation patches; none where there is no scene to validate on."""
-        if self.val_dataset is None:
-            return []  # type: ignore[return-value]  # how Lightning is told that there is none
-        return super().val_dataloader()
-
-    def _dataset(self, split: Literal['train', 'val', 'test']) -> GeoDataset:
-        """Scenes of a split: on their own grids, unless a CRS is asked for."""
-        file_list = self.lists[split]
-        if self.kwargs.get('crs') is None:
-            return M3MCR.zoned(split=split, file_list=file_list, **self.kwargs)
-        return M3MCR(split=split, file_list=file_list, **self.kwargs)
+        return M3MCR.on_own_grids(split=split, file_list=self.lists[split], **self.kwargs)

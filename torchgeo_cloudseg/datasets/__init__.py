@@ -1,29 +1,38 @@
-"""Data sets: M3M-CR and WHU-OPT-SAR as TorchGeo raster data sets."""
+"""Data sets as TorchGeo raster data sets: M3M-CR, WHU-OPT-SAR, and what declares another."""
 
+from ..index import Layer, SceneFiles, by_key
 from ..rasters import SceneError, ScenesError
 from .errors import EmptySplitError
 from .legend import LandCoverClass
 from .m3mcr import M3MCR
 from .query import SceneSlice
+from .registry import DATASETS, recognize_dataset, register_dataset
 from .scene_dataset import SceneDataset
+from .scene_scan import pair_by_name
 from .scene_spec import SceneSpec
-from .sheets import sheet_bounds, sheet_name
 from .validation import ValidationReport, validate_scenes
-from .whuoptsar import WHUOPTSAR
+from .whuoptsar import WHUOPTSAR, sheet_bounds, sheet_name
 from .zoned import ZonedDataset
 
 __all__ = (
+    'DATASETS',
     'M3MCR',
     'WHUOPTSAR',
     'EmptySplitError',
     'LandCoverClass',
+    'Layer',
     'SceneDataset',
     'SceneError',
+    'SceneFiles',
     'SceneSlice',
     'SceneSpec',
     'ScenesError',
     'ValidationReport',
     'ZonedDataset',
+    'by_key',
+    'pair_by_name',
+    'recognize_dataset',
+    'register_dataset',
     'sheet_bounds',
     'sheet_name',
     'validate_scenes',

@@ -7,18 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from .legend import LandCoverClass
-
-#: Color of pixels that belong to no class.
-UNKNOWN_COLOR = (1.0, 1.0, 1.0)
+from .rendering import draw_image, draw_labels, legend_patches, stretch, to_numpy, value_range
 
 #: Optical images with their titles, in the order of the panels.
 OPTICAL_TITLES = {
@@ -68,19 +60,24 @@ def plot_sample(
     figure, grid = plt.subplots(
         1, count, figsize=(PANEL_WIDTH * count, 4.0), squeeze=False, layout='constrained'
     )
-    axes = iter(grid[0])
+    panels = iter(grid[0])
+    shown = {title: title if show_titles else '' for title in ('SAR', 'Cloud mask')}
     for key, title in optical.items():
-        panel = _rgb_image(sample[key], rgb, _stretch(sample, key, rgb))
-        _show(next(axes), panel, title, show_titles)
+        # clouds are several times as bright as the ground: the cloudy image has a stretch of its
+        # own, while the reconstruction shares that of the truth, to be comparable
+        like = 'image_clear' if key == 'reconstruction' and 'image_clear' in sample else key
+        limits = value_range(sample[like][list(rgb)])
+        picture = stretch(sample[key][list(rgb)], limits)
+        draw_image(next(panels), picture, title if show_titles else '')
     if 'image_sar' in sample:
         low, high = sar_range
-        backscatter = _to_numpy(sample['image_sar'])[0]
-        _show(next(axes), backscatter, 'SAR', show_titles, cmap='gray', vmin=low, vmax=high)
+        backscatter = to_numpy(sample['image_sar'])[0]
+        draw_image(next(panels), backscatter, shown['SAR'], cmap='gray', vmin=low, vmax=high)
     if 'mask_cloud' in sample:
-        clouds = _to_numpy(sample['mask_cloud'])
-        _show(next(axes), clouds, 'Cloud mask', show_titles, cmap='gray', vmin=0, vmax=1)
+        clouds = to_numpy(sample['mask_cloud'])
+        draw_image(next(panels), clouds, shown['Cloud mask'], cmap='gray', vmin=0, vmax=1)
     for key, title in labels.items():
-        draw_labels(next(axes), sample[key], legend, title if show_titles else '')
+        draw_labels(next(panels), sample[key], legend, title if show_titles else '')
     if labels:
         patches = legend_patches(legend)
         rows = math.ceil(len(patches) * ENTRY_WIDTH / (PANEL_WIDTH * count))
@@ -94,66 +91,3 @@ def plot_sample(
     if suptitle is not None:
         figure.suptitle(suptitle)
     return figure
-
-
-def draw_labels(
-    axes: Axes, labels: Tensor | NDArray[Any], legend: Sequence[LandCoverClass], title: str = ''
-) -> None:
-    """Draw a label map in the legend's colors.
-
-    Args:
-        axes: where to draw.
-        labels: classes (h, w); anything beyond the legend is drawn as unknown.
-        legend: the classes, in order.
-        title: title above the map.
-    """
-    classes = _to_numpy(labels)
-    known = np.where((classes >= 0) & (classes < len(legend)), classes, len(legend))
-    cmap = ListedColormap([*(entry.rgb for entry in legend), UNKNOWN_COLOR])
-    norm = BoundaryNorm(np.arange(len(legend) + 2) - 0.5, len(legend) + 1)
-    _show(axes, known, title, bool(title), cmap=cmap, norm=norm, interpolation='nearest')
-
-
-def legend_patches(legend: Sequence[LandCoverClass]) -> list[Patch]:
-    """Colored boxes with class names, for a figure's legend.
-
-    Args:
-        legend: the classes, in order.
-
-    Returns:
-        one patch per class, and one for unknown.
-    """
-    patches = [Patch(facecolor=entry.rgb, label=entry.name) for entry in legend]
-    return [*patches, Patch(facecolor=UNKNOWN_COLOR, edgecolor='gray', label='unknown')]
-
-
-def _stretch(sample: dict[str, Any], key: str, rgb: tuple[int, int, int]) -> tuple[float, float]:
-    """Values shown black and white.
-
-    Clouds are several times as bright as the ground: the cloudy image has a stretch of its own,
-    while the reconstruction shares that of the truth, to be comparable.
-    """
-    like = 'image_clear' if key == 'reconstruction' and 'image_clear' in sample else key
-    low, high = np.percentile(_to_numpy(sample[like])[list(rgb)], (1, 99))
-    return float(low), float(max(high, low + 1e-6))
-
-
-def _rgb_image(
-    image: Tensor | NDArray[Any], rgb: tuple[int, int, int], stretch: tuple[float, float]
-) -> NDArray[Any]:
-    """Red, green and blue in 0..1, bands last."""
-    low, high = stretch
-    bands = _to_numpy(image)[list(rgb)].astype(np.float32)
-    stretched: NDArray[Any] = np.clip((bands - low) / (high - low), 0, 1).transpose(1, 2, 0)
-    return stretched
-
-
-def _to_numpy(values: Tensor | NDArray[Any]) -> NDArray[Any]:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
-
-
-def _show(axes: Axes, image: NDArray[Any], title: str, show_title: bool, **kwargs: Any) -> None:
-    axes.imshow(image, **kwargs)
-    axes.set_axis_off()
-    if show_title:
-        axes.set_title(title)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import geopandas as gpd
 import numpy as np
@@ -15,94 +15,151 @@ import pyproj
 import shapely
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 
 from .._compat import georeference
-from .footprints import project
-from .layer import Layer
-from .legend import LandCoverClass, code_lookup
+from ..index import IndexDir, project, project_each
+from .legend import code_lookup
 from .plotting import plot_sample
 from .query import SceneSlice
+from .scene_declaration import SceneDeclaration
 from .scene_list import SceneList
 from .scene_reader import SceneReader, Target
+from .scene_scan import load_split
 from .zoned import GLOBAL_CRS, ZonedDataset
 
 Sample = dict[str, Any]
 Index = tuple[slice, slice, slice] | tuple[slice, slice] | tuple[slice] | slice
 
 
-class SceneDataset(RasterDataset):
+class _Derived(NamedTuple):
+    """What follows from the index, and from which one it does."""
+
+    index: gpd.GeoDataFrame
+    crs: pyproj.CRS
+    epsg: int
+    crs_text: str
+    #: Bounding box, and first and last time.
+    extent: tuple[tuple[float, ...], pd.Timestamp, pd.Timestamp]
+
+
+class SceneDataset(SceneDeclaration, RasterDataset):
     """Abstract base of data sets made of scenes with several modalities on one grid.
+
+    A data set is a declaration. A subclass states its facts as class attributes, at least
+    :attr:`layers`, :attr:`ranges` and, where there are labels, :attr:`legend`; and it says in
+    :meth:`scan` which files make a scene, unless its layout is ``<root>/<split>/<folder>/`` with
+    files of the same name in the folder of each layer. With a :attr:`name`, it is known to
+    ``cloudseg index``, ``plot`` and ``convert``::
+
+        class Fields(SceneDataset):
+            name, title, layout = 'fields', 'Fields', 'train/s2, train/s1, train/crops'
+            layers = by_key(
+                Layer('image', 's2', ('B02', 'B03', 'B04', 'B08'), ('uint16',), nodata=0),
+                Layer('image_sar', 's1', ('VV', 'VH'), ('float32',), may_be_nan=True),
+                Layer('mask', 'crops', ('class',), ('uint8',), categorical=True),
+            )
+            legend = (
+                LandCoverClass('wheat', (1,), (220, 190, 60)),
+                LandCoverClass('maize', (2,), (90, 160, 50)),
+            )
+            rgb_bands = ('B04', 'B03', 'B02')
+            ranges = {
+                'image': ((0.0,), (10000.0,)),
+                'image_sar': ((-25.0, -32.5), (0.0, 0.0)),
+            }
 
     Where the query's CRS and resolution are the scene's own, pixels are copied as stored: no
     warping and no interpolation, each modality read on its own grid. Otherwise, because a *crs* or
     *res* was asked for, images are resampled bilinearly, labels and masks by nearest neighbor.
     """
 
-    #: Modalities by sample key, in the order in which samples show them.
-    layers: ClassVar[Mapping[str, Layer]]
-
-    #: Modality on whose grid the scene lies.
-    reference: ClassVar[str]
-
-    #: Classes of the labels, in order.
-    legend: Sequence[LandCoverClass]
-
-    #: Whether places may be nominal, so that samples have to say if they are.
-    nominal_places: ClassVar[bool] = False
-
-    #: Stored values that are brought to 0 and 1, by sample key; per band where they differ.
-    ranges: ClassVar[Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]]
-
-    #: Value for ground that no scene covers, by sample key; per band where it is a tuple.
-    fills: ClassVar[Mapping[str, float | tuple[float, ...]]] = {}
-
-    #: Label of pixels that belong to no class.
-    ignore_index: ClassVar[int] = 255
-
-    def _init_scenes(
+    def __init__(
         self,
-        table: pd.DataFrame,
-        modalities: Sequence[str],
-        crs: pyproj.CRS | str | None,
-        res: float | tuple[float, float] | None,
-        transforms: Callable[[Sample], Sample] | None,
-        cache: bool,
-        label_ratio: Fraction,
-        unknown_codes: Sequence[int],
+        root: str | Path = 'data',
+        split: str = 'train',
+        crs: pyproj.CRS | str | None = None,
+        res: float | tuple[float, float] | None = None,
+        modalities: Sequence[str] | None = None,
+        file_list: str | Path | None = None,
+        transforms: Callable[[Sample], Sample] | None = None,
+        cache: bool = True,
+        val_share: float = 0.1,
         zone: str | int | None = None,
+        index_dir: IndexDir = None,
     ) -> None:
-        """Set up the index from a table of scenes.
+        """Initialize a new SceneDataset instance.
 
         Args:
-            table: the scenes, see :func:`~.scene_table.build_scene_table`.
-            modalities: keys to return.
-            crs: CRS of the index and of all samples; by default the scenes' own.
-            res: pixel size in units of the CRS; by default the scenes' own.
-            transforms: function of a sample.
-            cache: keep files open between reads.
-            label_ratio: pixels of the returned label per pixel of the scene's grid.
-            unknown_codes: stored label codes that stand for no class.
-            zone: EPSG code of the scenes to keep; by default all.
+            root: root directory where the dataset can be found.
+            split: one of the splits, such as 'train', 'val' or 'test'.
+            crs: :term:`coordinate reference system (CRS)` to warp to (defaults to the CRS of the
+                files, which must then all be the same).
+            res: resolution of the dataset in units of CRS (defaults to that of the files).
+            modalities: keys to read; nothing is spent on the others (defaults to all).
+            file_list: list of the scenes to take, instead of all scenes of the split: a text file
+                with a name on every line, unless the data set has a format of its own.
+            transforms: a function/transform that takes an input sample and returns a transformed
+                version.
+            cache: if True, keep file handles open to speed up repeated sampling.
+            val_share: share of the training areas that is set aside for validation where there
+                is no *file_list*; whole areas, always the same ones.
+            zone: EPSG code; scenes in another CRS are left out.
+            index_dir: folder in which the index of the scenes is kept between runs; False to make
+                it anew each time. Defaults to the folder that the environment variable
+                ``CLOUDSEG_CACHE`` names, else ``<root>/.cloudseg``, or the user's cache folder
+                where that cannot be written to.
 
         Raises:
-            DatasetNotFoundError: if there is no scene.
-            ValueError: if scenes lie in several zones and neither *crs* nor *zone* is given.
+            DatasetNotFoundError: If dataset is not found.
+            EmptySplitError: If there is another split, but no scene in this one.
+            FileNotFoundError: If there is no such *file_list*.
+            ScenesError: If files are missing, unreadable or hold something else than expected.
+            ValueError: If an argument is not one of its choices, or scenes lie in several zones
+                and neither *crs* nor *zone* is given.
         """
-        if table.empty:
-            raise DatasetNotFoundError(self)
-        if zone is not None:
-            text = f'EPSG:{zone}' if str(zone).isdigit() else str(zone)
-            check_choice('zone', text, sorted(table['crs'].unique()))
-            table = table[table['crs'] == text].reset_index(drop=True)
-        self.modalities = tuple(modalities)
+        check_choice('split', split, self.splits)
+        modalities = tuple(self.layers) if modalities is None else tuple(modalities)
+        for modality in modalities:
+            check_choice('modalities', modality, self.layers)
+        if not modalities:
+            raise ValueError(f'modalities is empty; choose from {list(self.layers)}.')
+        self.root = self.paths = root
+        self.split = split
+        self.modalities = modalities
+        self.file_list = file_list
+        self.val_share = val_share
+        self.index_dir = index_dir
         self.bands = self.all_bands
         self.band_indexes = None
         self.time_series = False
         self.transforms = transforms
         self.cache = cache
-        lookup = code_lookup(self.legend, unknown_codes, self.ignore_index)
-        self._reader = SceneReader(self.layers, label_ratio, lookup, self.fills, cache)
+        # the grid of a scene is that of its reference, whether or not that is asked for
+        keys = [key for key in self.layers if key in (*modalities, self.reference)]
+        layers = {key: self.layers[key] for key in keys}
+        table = load_split(type(self), Path(root), split, layers, file_list, val_share, index_dir)
+        if table.empty:
+            raise DatasetNotFoundError(self)
+        self._init_scenes(table, crs, res, zone)
+
+    def _init_scenes(
+        self,
+        table: pd.DataFrame,
+        crs: pyproj.CRS | str | None,
+        res: float | tuple[float, float] | None,
+        zone: str | int | None,
+    ) -> None:
+        """Set up the index from a table of scenes.
+
+        Raises:
+            ValueError: if scenes lie in several zones and neither *crs* nor *zone* is given.
+        """
+        if zone is not None:
+            text = f'EPSG:{zone}' if str(zone).isdigit() else str(zone)
+            check_choice('zone', text, sorted(table['crs'].unique()))
+            table = table[table['crs'] == text].reset_index(drop=True)
         zones = table['crs'].value_counts()
         if crs is None and len(zones) > 1:
             listed = ', '.join(f'{zone} ({count} scenes)' for zone, count in zones.items())
@@ -112,42 +169,35 @@ class SceneDataset(RasterDataset):
                 'and labels. Pass `crs=` to warp on purpose, `zone=` to take one zone, or use '
                 f'{self.__class__.__name__}.zoned(...) to read every scene on its own grid.'
             )
+        # zone by zone, as a container counts scenes
+        self._table = table.sort_values('crs', kind='stable', ignore_index=True)
+        fills = {'mask': self.ignore_index, **self.fills}
+        lookup = code_lookup(self.legend, self.unknown_codes, self.ignore_index)
+        self._reader = SceneReader(self.layers, self.label_ratio, lookup, fills, self.cache)
         if res is None:
             res = (float(table['xres'].iloc[0]), float(table['yres'].iloc[0]))
         elif isinstance(res, int | float):
             res = (float(res), float(res))
         self._res = res
-        self._init_index(table, crs if crs is not None else zones.index[0])
+        target = pyproj.CRS.from_user_input(crs if crs is not None else zones.index[0])
+        self.index = self._outlined(np.arange(len(self._table)), target)
+        self._derived: _Derived | None = None
 
-    def _init_index(self, table: pd.DataFrame, crs: pyproj.CRS | str) -> None:
-        """Index some scenes in one CRS."""
-        self._table = table
-        self.__dict__.pop('scenes', None)
-        self.__dict__.pop('_scene_ids', None)
+    def _outlined(self, ids: NDArray[np.intp], crs: pyproj.CRS | str) -> gpd.GeoDataFrame:
+        """Index of some scenes of the table in one CRS."""
+        table = self._table.iloc[ids]
         time = pd.IntervalIndex.from_arrays(
             table['mint'], table['maxt'], closed='both', name='datetime'
         )
-        columns = {
-            'filepath': table[self.reference].to_numpy(),
-            'scene': table['scene'].to_numpy(),
-            'area': table['area'].to_numpy(),
-            'scene_id': np.arange(len(table)),
-            'xres': table['xres'].to_numpy(),
-            'yres': table['yres'].to_numpy(),
-        }
-        target = pyproj.CRS.from_user_input(crs)
+        names = ('scene', 'area', 'left', 'top', 'xres', 'yres')
+        columns = {name: table[name].to_numpy() for name in names}
         # as arrays: geometries made of columns take several times as long
-        left, top = table['left'].to_numpy(), table['top'].to_numpy()
-        right = left + table['xres'].to_numpy() * table['width'].to_numpy()
-        bottom = top - table['yres'].to_numpy() * table['height'].to_numpy()
-        boxes = gpd.GeoSeries(shapely.box(left, bottom, right, top))
-        parts = [
-            project(boxes[table['crs'] == zone].set_crs(zone), target)
-            for zone in table['crs'].unique()
-        ]
-        outlines = pd.concat(parts).sort_index().to_numpy()
-        self.index = gpd.GeoDataFrame(columns, index=time, geometry=outlines, crs=target)
-        self._relate_crs()
+        right = columns['left'] + columns['xres'] * table['width'].to_numpy()
+        bottom = columns['top'] - columns['yres'] * table['height'].to_numpy()
+        boxes = shapely.box(columns['left'], bottom, right, columns['top'])
+        outlines = project_each(boxes, table['crs'].to_numpy(), crs)
+        columns = {'filepath': table[self.reference].to_numpy(), 'scene_id': ids, **columns}
+        return gpd.GeoDataFrame(columns, index=time, geometry=outlines, crs=crs)
 
     @classmethod
     def zoned(cls, *args: Any, crs: str = GLOBAL_CRS, **kwargs: Any) -> ZonedDataset:
@@ -165,26 +215,39 @@ class SceneDataset(RasterDataset):
         whole = cls(*args, **arguments)
         return ZonedDataset(whole.by_zone(), crs, whole)
 
+    @classmethod
+    def on_own_grids(
+        cls, *args: Any, crs: pyproj.CRS | str | None = None, **kwargs: Any
+    ) -> Self | ZonedDataset:
+        """The whole data set, each scene on its own grid unless a CRS is asked for.
+
+        Args:
+            *args: arguments of the data set.
+            crs: CRS to warp to (defaults to that of each scene).
+            **kwargs: keyword arguments of the data set.
+
+        Returns:
+            the data set in *crs*, or a container of all zones.
+        """
+        if crs is None:
+            return cls.zoned(*args, **kwargs)
+        # spelled so that a command line can follow it to the arguments of the data set
+        return cls(*args, crs=crs, **kwargs)  # type: ignore[misc]
+
     def by_zone(self) -> list[Self]:
         """One data set per CRS in which there are scenes, none of them warped.
 
         Returns:
             data sets that share everything but the index with this one.
         """
-        zones = []
-        for zone, table in self._table.groupby('crs', sort=True):
+        ids = self.index['scene_id'].to_numpy()
+        zones = self._table['crs'].to_numpy()[ids]
+        parts = []
+        for zone in sorted(set(zones)):
             part = copy.copy(self)
-            part._init_index(table.reset_index(drop=True), str(zone))
-            zones.append(part)
-        return zones
-
-    def _relate_crs(self) -> None:
-        """Keep what the CRS of the samples means, so that it is not asked at every read."""
-        self._own_crs: pyproj.CRS = self.index.crs
-        self._epsg = self._own_crs.to_epsg() or 0
-        self._crs_text = f'EPSG:{self._epsg}' if self._epsg else self._own_crs.to_wkt()
-        self._extent: tuple[gpd.GeoDataFrame, tuple[float, ...], pd.Timestamp, pd.Timestamp] | None
-        self._extent = None
+            part.index = self._outlined(ids[zones == zone], zone)
+            parts.append(part)
+        return parts
 
     @property
     def crs(self) -> pyproj.CRS:
@@ -197,19 +260,23 @@ class SceneDataset(RasterDataset):
         """Change the CRS of the index and of all samples; scenes in another one are warped."""
         if new_crs != self.crs:
             self.index = self.index.set_geometry(project(self.index.geometry, new_crs))
-            self._relate_crs()
 
     @property
     def bounds(self) -> tuple[slice, slice, slice]:
         """Bounding x, y and t slices of the index."""
-        # kept while the index is the same object: summing it up at every read costs more than
-        # the read itself
-        if self._extent is None or self._extent[0] is not self.index:
-            times = self.index.index
-            box = tuple(float(side) for side in self.index.total_bounds)
-            self._extent = (self.index, box, times.left.min(), times.right.max())
-        _, (xmin, ymin, xmax, ymax), mint, maxt = self._extent
+        (xmin, ymin, xmax, ymax), mint, maxt = self._current().extent
         return slice(xmin, xmax, self.res[0]), slice(ymin, ymax, self.res[1]), slice(mint, maxt, 1)
+
+    def _current(self) -> _Derived:
+        """What follows from the index as it is now."""
+        # summing it up at every read costs more than the read itself
+        if self._derived is None or self._derived.index is not self.index:
+            crs, times = self.index.crs, self.index.index
+            epsg = crs.to_epsg() or 0
+            extent = (tuple(self.index.total_bounds.tolist()), times.left.min(), times.right.max())
+            text = f'EPSG:{epsg}' if epsg else crs.to_wkt()
+            self._derived = _Derived(self.index, crs, epsg, text, extent)
+        return self._derived
 
     @cached_property
     def scenes(self) -> SceneList:
@@ -228,9 +295,9 @@ class SceneDataset(RasterDataset):
 
     @property
     def files(self) -> list[str]:
-        """All files of the modalities in use."""
-        keys = [key for key in self.modalities if key in self._table]
-        return sorted(path for key in keys for path in self._table[key])
+        """All files of the scenes and modalities in use."""
+        table = self._table.iloc[self.index['scene_id'].to_numpy()]
+        return sorted(path for key in self.modalities for path in table[key])
 
     def __getitem__(self, index: Index) -> Sample:
         """Retrieve all modalities at a place and time.
@@ -253,10 +320,11 @@ class SceneDataset(RasterDataset):
         ids = self._find(index, x, y, t)
         scenes = [self.scenes[i] for i in ids]
         height, width = round((y.stop - y.start) / y.step), round((x.stop - x.start) / x.step)
-        target = Target(x, y, height, width, self._crs_text)
-        sample: Sample = {**georeference(x, y, t, self._own_crs)}
+        derived = self._current()
+        target = Target(x, y, height, width, derived.crs_text)
+        sample: Sample = {**georeference(x, y, t, derived.crs)}
         sample['scene'] = torch.tensor([ids[0]])
-        sample['epsg'] = torch.tensor([self._epsg])
+        sample['epsg'] = torch.tensor([derived.epsg])
         if self.nominal_places:
             sample['nominal'] = torch.tensor([any(scene.nominal for scene in scenes)])
         for key in self.modalities:
@@ -307,15 +375,12 @@ class SceneDataset(RasterDataset):
         Returns:
             a matplotlib Figure with the rendered sample.
         """
-        red, green, blue = (self.all_bands.index(band) for band in self.rgb_bands)
-        low, high = (side[0] for side in self.ranges['image_sar'])
-        return plot_sample(
-            sample, self.legend, (red, green, blue), (low, high), show_titles, suptitle
-        )
+        low, high = (side[0] for side in self.ranges.get('image_sar', ((0.0,), (1.0,))))
+        return plot_sample(sample, self.legend, self.rgb, (low, high), show_titles, suptitle)
 
 
 def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
-    """Refuse an argument that is none of its choices.
+    """Refuse an argument that is not one of its choices.
 
     Args:
         name: name of the argument.
@@ -323,7 +388,7 @@ def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
         choices: what may be given.
 
     Raises:
-        ValueError: if it is none of them.
+        ValueError: if it is not one of them.
     """
     if value not in choices:
-        raise ValueError(f'{name}={value!r} is none of {list(choices)}.')
+        raise ValueError(f'{name}={value!r} must be one of {list(choices)}.')

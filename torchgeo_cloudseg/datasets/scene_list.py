@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, overload
 
 import pandas as pd
 from numpy.typing import NDArray
 
-from .layer import Layer
 from .scene_reader import Scene
 
 _GRID = ('scene', 'crs', 'left', 'top', 'xres', 'yres', 'height', 'width')
-_FILE = ('height', 'width')
 
 
 class SceneList(Sequence[Scene]):
@@ -22,18 +20,20 @@ class SceneList(Sequence[Scene]):
     each with its five files, would cost every worker seconds and some hundred megabytes.
     """
 
-    def __init__(self, table: pd.DataFrame, layers: Mapping[str, Layer]) -> None:
+    def __init__(self, table: pd.DataFrame, layers: Collection[str]) -> None:
         """Initialize a new SceneList instance.
 
         Args:
-            table: the scenes, see :func:`~.scene_table.build_scene_table`.
-            layers: the modalities, by key; those that the table lacks are left out.
+            table: the scenes, see :func:`~torchgeo_cloudseg.index.read_scene_table`.
+            layers: the modalities by key; those that the table lacks are left out.
         """
         keys = [key for key in layers if key in table]
         self._grid = [_array(table[name]) for name in _GRID]
         self._nominal = _array(table['nominal'])
         self._paths = {key: _array(table[key]) for key in keys}
-        self._sizes = {key: [_array(table[f'{key}_{name}']) for name in _FILE] for key in keys}
+        self._sizes = {
+            key: (_array(table[f'{key}_height']), _array(table[f'{key}_width'])) for key in keys
+        }
 
     def __len__(self) -> int:
         """Number of scenes."""
@@ -56,11 +56,7 @@ class SceneList(Sequence[Scene]):
         """
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        sizes = {
-            key: (int(height[index]), int(width[index]))
-            for key, (height, width) in self._sizes.items()
-        }
-        name, crs, left, top, xres, yres, rows, cols = (column[index] for column in self._grid)
+        name, crs, left, top, xres, yres, height, width = (column[index] for column in self._grid)
         return Scene(
             name=name,
             crs=crs,
@@ -68,10 +64,13 @@ class SceneList(Sequence[Scene]):
             top=float(top),
             xres=float(xres),
             yres=float(yres),
-            height=int(rows),
-            width=int(cols),
+            height=int(height),
+            width=int(width),
             paths={key: column[index] for key, column in self._paths.items()},
-            sizes=sizes,
+            sizes={
+                key: (int(rows[index]), int(columns[index]))
+                for key, (rows, columns) in self._sizes.items()
+            },
             nominal=bool(self._nominal[index]),
         )
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..index import Layer
 from ..rasters import (
     Grid,
     Resampling,
@@ -25,7 +26,6 @@ from ..rasters import (
     warp,
     window_under,
 )
-from .layer import Layer
 
 Shape = tuple[int, int]
 Pixels = NDArray[Any]

@@ -6,34 +6,31 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from ..index import IndexDir, Layer
 from ..rasters import SceneError, read_window
-from . import m3mcr_layout, whuoptsar_layout
-from .index_store import IndexDir
-from .layer import Layer
 from .legend import code_lookup
-from .m3mcr import M3MCR
-from .m3mcr_files import scan_scenes
-from .scene_cache import SceneCache, list_files, refresh_scene_table
+from .registry import recognize_dataset
+from .scene_dataset import SceneDataset
 from .scene_list import SceneList
 from .scene_reader import Scene, no_data
-from .whuoptsar import WHUOPTSAR
-
-#: Data sets that can be checked.
-Kind = Literal['m3mcr', 'whuoptsar']
+from .scene_scan import read_part, splits_of
 
 #: Share of the training areas that counts as validation, as by default in the data sets.
 VAL_SHARE = 0.1
 
 #: Files read at the same time, for each processor.
 THREADS_PER_CPU = 2
+
+#: Meteorological season by the month in which it begins.
+SEASONS = {12: 'winter', 3: 'spring', 6: 'summer', 9: 'fall'}
 
 
 @dataclass(frozen=True)
@@ -42,8 +39,8 @@ class ValidationReport:
 
     #: Root of the data set.
     root: str
-    #: Which data set it is.
-    dataset: Kind
+    #: Name of the data set.
+    dataset: str
     #: True where headers were trusted and no pixel was read.
     quick: bool
     #: Number of scenes that are sound.
@@ -75,20 +72,9 @@ class ValidationReport:
         }
 
 
-class _Inventory(NamedTuple):
-    """All sound scenes of a data set, and the problems of the others."""
-
-    #: The table of scenes with the further columns ``split`` and ``season``.
-    table: pd.DataFrame
-    problems: list[SceneError]
-    layers: Mapping[str, Layer]
-    #: Class of each label code, negative for an unknown one.
-    lookup: NDArray[np.int64]
-
-
 def validate_scenes(
     root: str | Path,
-    dataset: Kind | None = None,
+    dataset: str | None = None,
     quick: bool = False,
     index_dir: IndexDir = None,
     progress: bool = True,
@@ -97,7 +83,7 @@ def validate_scenes(
 
     Args:
         root: root directory of the data set.
-        dataset: which one it is (defaults to what the folders look like).
+        dataset: name of the data set (defaults to what the folders look like).
         quick: trust the headers; by default all pixels are read.
         index_dir: where the index is kept, as in the data sets.
         progress: show progress bars where there is much to read.
@@ -109,46 +95,35 @@ def validate_scenes(
         ValueError: if there is no data set at *root*.
     """
     root = Path(root)
-    kind = dataset or recognize(root)
-    make = _inventory_m3mcr if kind == 'm3mcr' else _inventory_whuoptsar
-    inventory = make(root, index_dir, progress)
-    table, problems = inventory.table, list(inventory.problems)
-    if table.empty and not problems:
-        raise ValueError(f'{root}: found no scene of {kind}, expected its folders. Check the root.')
+    kind = recognize_dataset(root, dataset)
+    tables, problems = [], []
+    for part in dict.fromkeys(kind.splits.values()):
+        table, broken = read_part(kind, root, part, index_dir, progress)
+        problems += broken
+        if len(table):
+            splits = splits_of(kind, table['area'], part, VAL_SHARE)
+            tables.append(table.assign(split=table['area'].map(splits)))
+    if not tables and not problems:
+        raise ValueError(
+            f'{root}: found no scene of {kind.name}, expected its folders. Check the root.'
+        )
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     if len(table):
-        broken = _check_access(inventory) if quick else _check_all_pixels(inventory, progress)
-        table = table[[not found for found in broken]]
-        problems += [problem for found in broken for problem in found]
+        table['season'] = [_season(time) for time in table['mint']]
+        scenes = SceneList(table, kind.layers)
+        broken_scenes = _check_access(scenes) if quick else _check_all(scenes, kind, progress)
+        table = table[[not found for found in broken_scenes]]
+        problems += chain.from_iterable(broken_scenes)
     counts = {
         name: {} if table.empty else table[column].value_counts().sort_index().to_dict()
         for name, column in (('split', 'split'), ('zone', 'crs'), ('season', 'season'))
     }
-    return ValidationReport(str(root), kind, quick, len(table), counts, problems)
+    return ValidationReport(str(root), kind.name, quick, len(table), counts, problems)
 
 
-def recognize(root: Path) -> Kind:
-    """Tell from its folders which data set there is.
-
-    Args:
-        root: root directory of a data set.
-
-    Returns:
-        its name.
-
-    Raises:
-        ValueError: if the folders are those of no data set known.
-    """
-    kinds = [f'{layer.folder}_*' for layer in m3mcr_layout.LAYERS.values()]
-    folders = set(m3mcr_layout.FOLDERS.values())
-    if any(any((root / folder).glob(pattern)) for folder in folders for pattern in kinds):
-        return 'm3mcr'
-    names = [name for group in whuoptsar_layout.FOLDERS.values() for name in group]
-    if any((root / name).is_dir() for name in names):
-        return 'whuoptsar'
-    raise ValueError(
-        f'{root}: found neither the folders of M3M-CR (train/planet_cloudfree_<season>, ...) nor '
-        'those of WHU-OPT-SAR (optical, sar, lbl). Check the root.'
-    )
+def _season(time: pd.Timestamp) -> str:
+    """Season that begins at a time."""
+    return 'any' if time == pd.Timestamp.min else SEASONS.get(time.month, 'other')
 
 
 def check_pixels(
@@ -203,8 +178,8 @@ def _oddity(
     return None
 
 
-def _check_access(inventory: _Inventory) -> list[list[SceneError]]:
-    """Files of each scene of an inventory that may not be read, which no header in the index tells.
+def _check_access(scenes: SceneList) -> list[list[SceneError]]:
+    """Files of each scene that may not be read, which no header in the index tells.
 
     Rights can be taken away without a trace in a file's size and time of change.
     """
@@ -215,61 +190,15 @@ def _check_access(inventory: _Inventory) -> list[list[SceneError]]:
             for path in scene.paths.values()
             if not os.access(path, os.R_OK, effective_ids=effective)
         ]
-        for scene in SceneList(inventory.table, inventory.layers)
+        for scene in scenes
     ]
 
 
-def _check_all_pixels(inventory: _Inventory, progress: bool) -> list[list[SceneError]]:
-    """Problems of each scene of an inventory, in its order."""
-    scenes = SceneList(inventory.table, inventory.layers)
+def _check_all(
+    scenes: SceneList, kind: type[SceneDataset], progress: bool
+) -> list[list[SceneError]]:
+    """Problems in the pixels of each scene."""
+    lookup = code_lookup(kind.legend, kind.unknown_codes, kind.ignore_index)
     with ThreadPoolExecutor(THREADS_PER_CPU * (os.cpu_count() or 1)) as pool:
-        found = pool.map(
-            lambda scene: check_pixels(scene, inventory.layers, inventory.lookup), scenes
-        )
+        found = pool.map(lambda scene: check_pixels(scene, kind.layers, lookup), scenes)
         return list(tqdm(found, 'Reading scenes', len(scenes), disable=not progress, delay=1))
-
-
-def _inventory_m3mcr(root: Path, index_dir: IndexDir, progress: bool) -> _Inventory:
-    layers = m3mcr_layout.LAYERS
-    tables, problems = [], []
-    for folder in sorted(set(m3mcr_layout.FOLDERS.values())):
-        listing, missing = scan_scenes(root, folder, list(layers.values()))
-        cache = SceneCache(str(root), f'm3mcr-{folder}', M3MCR.reference, index_dir)
-        table, broken = refresh_scene_table(listing, layers, cache, layers, progress=progress)
-        problems += [*missing, *broken]
-        if table.empty:
-            continue
-        held_back = m3mcr_layout.split_areas(listing['area'], 'val', VAL_SHARE)
-        training = np.where(table['area'].isin(held_back), 'val', 'train')
-        tables.append(table.assign(split=training if folder == 'train' else folder))
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    if len(table):
-        table['season'] = table['area'].str.partition('_')[0]
-    legend = m3mcr_layout.LEGENDS['level2']
-    lookup = code_lookup(legend, m3mcr_layout.UNKNOWN_CODES, M3MCR.ignore_index)
-    return _Inventory(table, problems, layers, lookup)
-
-
-def _inventory_whuoptsar(root: Path, index_dir: IndexDir, progress: bool) -> _Inventory:
-    layers = whuoptsar_layout.LAYERS
-    sheets, problems = whuoptsar_layout.scan_sheets(root, list(layers.values()))
-    cache = SceneCache(str(root), 'whuoptsar', WHUOPTSAR.reference, index_dir)
-    table, broken = refresh_scene_table(
-        list_files(list(sheets.values()), str(root)),
-        layers,
-        cache,
-        layers,
-        georeference=whuoptsar_layout.nominal_georeference,
-        progress=progress,
-    )
-    if len(table):
-        splits = {
-            name: split
-            for split in WHUOPTSAR.splits
-            for name in whuoptsar_layout.split_sheets(table['scene'], split, VAL_SHARE)
-        }
-        table = table.assign(split=table['scene'].map(splits), season='any')
-    lookup = code_lookup(
-        whuoptsar_layout.LEGEND, whuoptsar_layout.UNKNOWN_CODES, WHUOPTSAR.ignore_index
-    )
-    return _Inventory(table, [*problems, *broken], layers, lookup)

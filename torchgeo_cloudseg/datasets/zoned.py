@@ -4,30 +4,50 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
-from functools import cached_property, reduce
+from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pyproj
+import shapely
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torchgeo.datasets import GeoDataset, RasterDataset
 
-from .footprints import project
-from .index_store import IndexDir
+from ..index import IndexDir, datasets_by_crs, project
 from .query import SceneSlice
-from .raster_index import datasets_by_crs
+from .scene_spec import SceneSpec
 
 #: Equal-area CRS of the whole globe, in meters (EASE-Grid 2.0).
 GLOBAL_CRS = 'EPSG:6933'
 
+#: Columns of the common index beside those of the parts: the part, and the row's outline in the
+#: CRS of that part.
+ZONE, NATIVE = 'zone', 'native'
+
+
+class _Views(NamedTuple):
+    """What follows from the index, and from which one it does."""
+
+    index: gpd.GeoDataFrame
+    res: tuple[float, float]
+    #: One data set per CRS, with the rows of the index that are its own.
+    zones: list[GeoDataset]
+    #: One data set over all zones, which answers plain queries; None until it is asked for.
+    whole: list[GeoDataset]
+
 
 class ZonedDataset(GeoDataset):
     """Several data sets, one per CRS, indexed together and read apart.
+
+    There is one index, :attr:`index`, in one CRS for looking up; each row also has its outline in
+    the CRS of its files (column ``native``). Whoever filters, splits or clips that index has
+    changed the data set: samplers and queries see what is left of it.
 
     A query drawn by a sampler of this package carries its zone: it is answered by that zone's data
     set, in that zone's CRS, unwarped. A plain query ``[xmin:xmax, ymin:ymax]`` is in the CRS of
@@ -53,20 +73,28 @@ class ZonedDataset(GeoDataset):
         Args:
             datasets: data sets of the same kind, each in a CRS of its own.
             crs: CRS of the common index, for looking up only.
-            whole: data set over all zones in *crs*, which answers plain queries (defaults to a
-                union of copies of *datasets*, warped to *crs*).
+            whole: data set over all zones, which answers plain queries in *crs*; *datasets* are
+                parts of it, and count their scenes as it does (defaults to a union of copies of
+                *datasets*, warped to *crs*).
 
         Raises:
             ValueError: if there is no data set.
         """
         if not datasets:
             raise ValueError('ZonedDataset needs at least one data set.')
-        self.zone_datasets = list(datasets)
-        self._given_whole = whole
-        self.index = self._common_index(crs)
-        self._res = self.zone_datasets[0].res if whole is None else whole.res
-        counts = [len(getattr(dataset, 'scenes', dataset.index)) for dataset in datasets]
+        self._parts = list(datasets)
+        self._whole = whole
+        self._res = datasets[0].res if whole is None else whole.res
+        tables = []
+        for zone, part in enumerate(datasets):
+            native = gpd.GeoSeries(part.index.geometry.to_numpy(), index=part.index.index)
+            table = part.index.assign(**{ZONE: zone, NATIVE: native.array})
+            tables.append(table.set_geometry(project(part.index.geometry, crs)))
+        self.index = pd.concat(tables)
+        # parts of one data set count scenes as that does, others each from 0
+        counts = [0 if whole is not None else len(part.index) for part in datasets]
         self._first_scene = np.concatenate([[0], np.cumsum(counts)])
+        self._views: _Views | None = None
 
     @classmethod
     def from_files(
@@ -98,24 +126,10 @@ class ZonedDataset(GeoDataset):
         """
         return cls(datasets_by_crs(kind, paths, index_dir, **kwargs), crs)
 
-    def _common_index(self, crs: pyproj.CRS | str) -> gpd.GeoDataFrame:
-        """Indices of all zones in one CRS."""
-        parts = [dataset.index.assign(zone=i) for i, dataset in enumerate(self.zone_datasets)]
-        whole = self._given_whole
-        if whole is not None and whole.crs == crs and 'scene' in whole.index:
-            # projected already, in another order
-            table = pd.concat(
-                [pd.DataFrame(part).drop(columns=part.geometry.name) for part in parts]
-            )
-            rows = pd.Index(whole.index['scene']).get_indexer(table['scene'])
-            outlines = whole.index.geometry.to_numpy()[rows]
-            return gpd.GeoDataFrame(table, geometry=outlines, crs=whole.crs)
-        return pd.concat([part.set_geometry(project(part.geometry, crs)) for part in parts])
-
     @property
     def grid_step_px(self) -> int:
         """Pixels between the corners of the grid that all modalities share."""
-        return int(getattr(self.zone_datasets[0], 'grid_step_px', 1))
+        return int(getattr(self._parts[0], 'grid_step_px', 1))
 
     @property
     def scene_names(self) -> list[str]:
@@ -124,24 +138,79 @@ class ZonedDataset(GeoDataset):
         Raises:
             AttributeError: if a zone's data set does not name its scenes.
         """
-        zones: Sequence[Any] = self.zone_datasets
-        return [name for dataset in zones for name in dataset.scene_names]
+        parts: Sequence[Any] = self._parts if self._whole is None else [self._whole]
+        return [name for part in parts for name in part.scene_names]
 
-    @cached_property
+    @property
+    def crs(self) -> pyproj.CRS:
+        """:term:`coordinate reference system (CRS)` of the index and of plain queries."""
+        crs: pyproj.CRS = self.index.crs
+        return crs
+
+    @crs.setter
+    def crs(self, new_crs: pyproj.CRS) -> None:
+        """Change the CRS of the index; nothing is warped to it but plain queries."""
+        if new_crs != self.crs:
+            self.index = self.index.set_geometry(project(self.index.geometry, new_crs))
+
+    @property
+    def zone_datasets(self) -> list[GeoDataset]:
+        """One data set per CRS, with the rows of :attr:`index` that lie in it."""
+        return self._current().zones
+
+    @property
     def whole(self) -> GeoDataset:
         """One data set over all zones, in the CRS of the container."""
-        if self._given_whole is not None:
-            return self._given_whole
+        views = self._current()
+        if not views.whole:
+            views.whole.append(self._warped(views))
+        return views.whole[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """State for another process: what follows from the index is made anew."""
+        return self.__dict__ | {'_views': None}
+
+    def _current(self) -> _Views:
+        """What follows from the index as it is now."""
+        views = self._views
+        if views is None or views.index is not self.index or views.res != self.res:
+            zones = [self._part(zone) for zone in range(len(self._parts))]
+            views = self._views = _Views(self.index, self.res, zones, [])
+        return views
+
+    def _part(self, zone: int) -> GeoDataset:
+        """The data set of a zone, with those rows that the index has."""
+        part = self._parts[zone]
+        rows = self.index[(self.index[ZONE] == zone).to_numpy()]
+        native = gpd.GeoSeries(rows[NATIVE].to_numpy(), index=rows.index, crs=part.crs)
+        projected = project(native, self.crs).to_numpy()
+        whole = shapely.equals_exact(projected, rows.geometry.to_numpy())
+        if not whole.all():  # somebody has clipped the index
+            clipped = project(rows.geometry[~whole], part.crs).to_numpy()
+            outlines: NDArray[np.object_] = native.to_numpy().copy()
+            outlines[~whole] = shapely.intersection(outlines[~whole], clipped)
+            native = gpd.GeoSeries(outlines, index=rows.index, crs=part.crs)
+        view = copy.copy(part)
+        view.index = rows.drop(columns=[ZONE, NATIVE]).set_geometry(native)
+        return view
+
+    def _warped(self, views: _Views) -> GeoDataset:
+        """The data set that answers plain queries."""
+        if self._whole is not None:
+            whole = copy.copy(self._whole)
+            whole.index = self.index.drop(columns=[ZONE, NATIVE])
+            whole.res = self.res
+            return whole
         # with all within them: joined data sets pass their CRS on
-        warped = [copy.deepcopy(dataset) for dataset in self.zone_datasets]
-        for dataset in warped:
-            outlines = project(dataset.index.geometry, self.crs)
-            dataset.crs = self.crs
+        warped = [copy.deepcopy(part) for part in views.zones if len(part.index)]
+        for part in warped:
+            outlines = project(part.index.geometry, self.crs)
+            part.crs = self.crs
             # TorchGeo makes those across the antimeridian span the globe
-            dataset.index = dataset.index.set_geometry(outlines)
-            dataset.res = self.res
-        whole: GeoDataset = reduce(or_, warped)
-        return whole
+            part.index = part.index.set_geometry(outlines)
+            part.res = self.res
+        joined: GeoDataset = reduce(or_, warped)
+        return joined
 
     def footprints(self, crs: pyproj.CRS | str = 'EPSG:4326') -> gpd.GeoDataFrame:
         """Outlines of all scenes, for plotting and for choosing a region of interest.
@@ -152,7 +221,28 @@ class ZonedDataset(GeoDataset):
         Returns:
             the index in that CRS; outlines across the antimeridian are in two parts.
         """
-        return self._common_index(crs)
+        table = self.index.drop(columns=NATIVE)
+        outlines = np.empty(len(table), dtype=object)
+        for zone, part in enumerate(self.zone_datasets):
+            rows = (table[ZONE] == zone).to_numpy()
+            outlines[rows] = project(part.index.geometry, crs).to_numpy()
+        return table.set_geometry(gpd.GeoSeries(outlines, index=table.index, crs=crs))
+
+    def scene_spec(self, window: int = 160) -> SceneSpec:
+        """The facts that a network trained on these data sets, and its maps, need.
+
+        Args:
+            window: side of the training patches in pixels.
+
+        Returns:
+            the facts, as the first data set states them.
+
+        Raises:
+            AttributeError: if the data sets do not state any.
+        """
+        first: Any = self._parts[0]
+        spec: SceneSpec = first.scene_spec(window)
+        return spec
 
     def __getitem__(self, index: Any) -> dict[str, Any]:
         """Retrieve a sample.
@@ -187,6 +277,6 @@ class ZonedDataset(GeoDataset):
             a matplotlib Figure.
         """
         zone = int(sample['zone']) if 'zone' in sample else 0
-        dataset: Any = self.zone_datasets[zone]
+        dataset: Any = self._parts[zone]
         figure: Figure = dataset.plot(sample, *args, **kwargs)
         return figure

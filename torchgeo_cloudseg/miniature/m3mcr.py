@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from .._files import replacing
-from ..datasets.m3mcr_layout import LAYERS, LIST_COLUMNS, SEASONS
+from ..datasets.m3mcr.layout import LAYERS, LIST_COLUMNS, SEASONS
 from ..rasters import Grid, write_array, write_geotiff
 from .atmosphere import add_clouds
 from .covers import COVERS

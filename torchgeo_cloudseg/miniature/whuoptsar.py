@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from ..datasets.sheets import sheet_bounds
-from ..datasets.whuoptsar_layout import FOLDERS, NOMINAL_CRS, official_division
+from ..datasets.whuoptsar.layout import FOLDERS, NOMINAL_CRS, official_division
+from ..datasets.whuoptsar.sheets import sheet_bounds
 from ..rasters import Grid, write_geotiff
 from .covers import COVERS, INDEX
 from .fields import Array

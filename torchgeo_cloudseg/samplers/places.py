@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 from torchgeo.datasets import GeoDataset
 
-from ..datasets.footprints import project
 from ..datasets.query import SceneSlice
+from ..index import project
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torchgeo.datasets import GeoDataset
 
 from ..datasets import M3MCR, WHUOPTSAR, ZonedDataset
 from ..datasets.legend import LandCoverClass
-from ..datasets.m3mcr_layout import LEGENDS
+from ..datasets.m3mcr.layout import LEGENDS
 from ..datasets.scene_dataset import SceneDataset
 from ..datasets.scene_spec import Range, SceneSpec
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One modality of a scene: what its files hold and where it goes in a sample."""
+    """One modality of a scene: what its files hold and where it goes in a sample.
 
-    #: Key of the sample, and name of the modality.
+    The layer ``mask`` holds land cover: its stored codes become classes. Layers of several
+    resolutions cover the same ground: *ratio* says how many of their pixels.
+    """
+
+    #: Key of the sample, and name of the modality: ``image``, ``image_clear``, ``image_sar``,
+    #: ``mask_cloud`` or ``mask``.
     key: str
     #: Folder (or the part of its name) that holds the files.
     folder: str
@@ -22,7 +28,7 @@ class Layer:
     ratio: Fraction = field(default=Fraction(1))
     #: Required height and width in pixels; None where scenes differ in size.
     size_px: tuple[int, int] | None = None
-    #: Ending of the file names.
+    #: Ending of the file names; ``.npy`` files state no place, and lie where the scene lies.
     suffix: str = '.tif'
     #: True for labels and masks: returned as int64 without a band axis.
     categorical: bool = False
@@ -35,3 +41,15 @@ class Layer:
     def georeferenced(self) -> bool:
         """Whether the files carry a georeference of their own."""
         return self.suffix != '.npy'
+
+
+def by_key(*layers: Layer) -> Mapping[str, Layer]:
+    """Layers by the key of the sample.
+
+    Args:
+        *layers: the layers of a data set, in the order in which samples show them.
+
+    Returns:
+        layer by key.
+    """
+    return {layer.key: layer for layer in layers}

@@ -17,8 +17,8 @@ from rasterio.windows import from_bounds
 from torch.utils.data import DataLoader
 from torchgeo.datasets import DatasetNotFoundError, RasterDataset, Sentinel2, stack_samples
 
-from torchgeo_cloudseg.datasets import ScenesError, ZonedDataset, raster_index
-from torchgeo_cloudseg.datasets.raster_index import datasets_by_crs
+from torchgeo_cloudseg.datasets import ScenesError, ZonedDataset
+from torchgeo_cloudseg.index import datasets_by_crs, raster_table
 from torchgeo_cloudseg.samplers import GridSceneSampler, RandomSceneSampler
 
 #: Tiles by name: CRS, left and top. North and south; the last one lies across the antimeridian.
@@ -64,7 +64,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def opened(watch: Callable[..., list[str]]) -> list[str]:
     """Files of which TorchGeo was asked."""
-    return watch(raster_index, '_row')
+    return watch(raster_table, '_read_row')
 
 
 KINDS = [(Optical, {}), (Optical, {'bands': ['B04']}), (Sentinel2, {'bands': ['B03', 'B02']})]

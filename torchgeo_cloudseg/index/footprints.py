@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyproj
 import shapely
 from numpy.typing import NDArray
@@ -34,16 +35,38 @@ def project(outlines: gpd.GeoSeries, crs: pyproj.CRS | str) -> gpd.GeoSeries:
     if outlines.crs == target or outlines.empty:
         return outlines
     west, south, east, north = shapely.bounds(outlines.to_numpy()).T
-    side = max((east - west).max(), (north - south).max())
+    # each by itself, so that an outline is projected alike whatever it is projected with
+    side = np.maximum(east - west, north - south)
     straight = STRAIGHT_SIDE_DEGREES if outlines.crs.is_geographic else STRAIGHT_SIDE_M
-    step = max(side / POINTS_PER_SIDE, straight)
-    dense = outlines.to_numpy() if side <= step else shapely.segmentize(outlines.to_numpy(), step)
+    step = np.maximum(side / POINTS_PER_SIDE, straight)
+    long = bool((side > step).any())
+    dense = shapely.segmentize(outlines.to_numpy(), step) if long else outlines.to_numpy()
     degrees = _transform(dense, outlines.crs, pyproj.CRS('EPSG:4326'))
     west, _, east, _ = shapely.bounds(degrees).T
     for i in np.flatnonzero(east - west >= 180):
         degrees[i] = cut_at_antimeridian(degrees[i])
     projected = _transform(degrees, pyproj.CRS('EPSG:4326'), target)
     return gpd.GeoSeries(projected, index=outlines.index, crs=target)
+
+
+def project_each(
+    outlines: NDArray[np.object_], crs: NDArray[np.object_], target: pyproj.CRS | str
+) -> NDArray[np.object_]:
+    """Project outlines, each of which is in a CRS of its own.
+
+    Args:
+        outlines: one outline per scene.
+        crs: CRS of each outline, as text.
+        target: the CRS wanted.
+
+    Returns:
+        the outlines in that CRS.
+    """
+    projected = np.empty(len(outlines), dtype=object)
+    for one in pd.unique(crs):
+        rows = crs == one
+        projected[rows] = project(gpd.GeoSeries(outlines[rows], crs=one), target).to_numpy()
+    return projected
 
 
 def _transform(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchgeo_cloudseg.datasets.sheets import sheet_bounds, sheet_name
-from torchgeo_cloudseg.datasets.whuoptsar_layout import official_division, sheets_touch
+from torchgeo_cloudseg.datasets.whuoptsar.layout import official_division, sheets_touch
+from torchgeo_cloudseg.datasets.whuoptsar.sheets import sheet_bounds, sheet_name
 
 ALL = [name for part in official_division().values() for name in part]
 

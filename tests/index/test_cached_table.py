@@ -16,11 +16,12 @@ import pandas as pd
 import pytest
 import rasterio
 
-from torchgeo_cloudseg.datasets import M3MCR, scene_table
+from torchgeo_cloudseg.datasets import M3MCR
+from torchgeo_cloudseg.index import scene_table
 from torchgeo_cloudseg.samplers import CenterSceneSampler
 
 if TYPE_CHECKING:
-    from conftest import OrdinaryUser
+    from scene_trees import OrdinaryUser
 
 Find = Callable[..., Path]
 
@@ -28,7 +29,7 @@ Find = Callable[..., Path]
 @pytest.fixture
 def headers(watch: Callable[..., list[str]]) -> list[str]:
     """Files of which the header was read."""
-    return watch(scene_table, 'check_header')
+    return watch(scene_table, 'read_layer_header')
 
 
 def make(root: Path, **kwargs: Any) -> M3MCR:

@@ -1,55 +1,34 @@
-"""A cached index for any RasterDataset: one data set per CRS, made without opening known files."""
+"""The index of any RasterDataset: one data set per CRS, made without opening known files."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import geopandas as gpd
-import numpy as np
 import pandas as pd
 import shapely
-from numpy.typing import NDArray
-from shapely.geometry.base import BaseGeometry
 from torchgeo.datasets import DatasetNotFoundError, RasterDataset
-from tqdm.auto import tqdm
 
 from ..rasters import SceneError, ScenesError, crs_string, read_header
-from .footprints import project
-from .index_store import IndexDir, IndexStore, absolute_path, file_state, relative_path
+from .cached_table import CachedTable, list_files
+from .index_store import IndexDir, IndexStore, table_name
 
-#: Version of the table's columns; tables of another one are made anew.
-VERSION = 1
-
-#: Columns of the table: the file and its state, its CRS, its outline in that CRS (well-known
-#: binary), the time it was taken, and its outline in degrees.
-COLUMNS = ('filepath', 'size', 'mtime_ns', 'crs', 'native', 'mint', 'maxt', 'geometry')
+#: What TorchGeo's own index says of a file: its CRS, its outline in that CRS (well-known binary),
+#: and the time it was taken.
+FACTS = ('crs', 'native', 'mint', 'maxt')
 
 #: Endings of files that GDAL and geographic information systems put beside rasters.
 SIDECARS = ('.aux.xml', '.ovr')
 
-#: Files opened at the same time, to hide the latency of network disks.
-THREADS = 4
-
-#: Below this number of files a progress bar would only flicker.
-MIN_FILES_FOR_PROGRESS = 200
+#: Arguments of a RasterDataset that do not change its index.
+NOT_OF_THE_INDEX = ('transforms', 'cache', 'res')
 
 #: Makes a data set of some files; what else it takes is settled already.
 Make = Callable[[Sequence[str]], RasterDataset]
-
-
-class _Row(NamedTuple):
-    """What TorchGeo's own index says of one file."""
-
-    crs: str
-    outline: BaseGeometry
-    mint: pd.Timestamp
-    maxt: pd.Timestamp
 
 
 class _Listed(Exception):
@@ -100,10 +79,22 @@ def datasets_by_crs(
         return kind(files, **kwargs)
 
     files = _list_files(kind, places, kwargs)
-    root = str(places[0]) if len(places) == 1 and Path(places[0]).is_dir() else _common(files)
-    name = _table_name(kind, kwargs)
-    table = _refresh(IndexStore(root, index_dir), name, files, make, progress)
-    return [_of_one_crs(make, part, str(crs)) for crs, part in table.groupby('crs', sort=True)]
+    whole = len(places) == 1 and Path(places[0]).is_dir()
+    root = str(places[0]) if whole else os.path.commonpath([Path(file).parent for file in files])
+    table = CachedTable(
+        store=IndexStore(root, index_dir),
+        names=[_table_name(kind, kwargs)],
+        key='filepath',
+        files=['filepath'],
+        facts=FACTS,
+    )
+    listing = list_files({}, {'filepath': files})
+    found, problems = table.refresh(
+        listing, lambda row: _read_row(files[row], make), partial=not whole, progress=progress
+    )
+    if problems:
+        raise ScenesError(problems)
+    return [_of_one_crs(make, part, str(crs)) for crs, part in found.groupby('crs', sort=True)]
 
 
 def _list_files(
@@ -136,82 +127,15 @@ def _list_files(
     raise TypeError(f'{type(dataset).__name__} does not index `files`: it is no RasterDataset.')
 
 
-def _common(files: Sequence[str]) -> str:
-    """Folder above all files."""
-    return os.path.commonpath([Path(file).parent for file in files])
-
-
 def _table_name(kind: type[RasterDataset], kwargs: dict[str, Any]) -> str:
     """Name of the file for the index of a class; another one when its facts change."""
     names = ('filename_glob', 'filename_regex', 'date_format', 'mint', 'maxt')
     facts = [str(getattr(kind, name, None)) for name in names]
-    facts += [str(VERSION), kind.__module__, kind.__qualname__, repr(kwargs.get('bands'))]
-    digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
-    return f'{kind.__name__}-{digest}.parquet'
+    given = sorted((key, repr(kwargs[key])) for key in kwargs if key not in NOT_OF_THE_INDEX)
+    return table_name(kind.__name__, facts, kind.__module__, kind.__qualname__, given)
 
 
-def _refresh(
-    store: IndexStore, name: str, files: Sequence[str], make: Make, progress: bool
-) -> gpd.GeoDataFrame:
-    """The table of some files, brought up to date."""
-    states = np.array([file_state(file) for file in files], np.int64)
-    known = store.read(name, COLUMNS, 'filepath')
-    listed = pd.Index([relative_path(file, store.root) for file in files])
-    fresh = np.zeros(len(files), bool)
-    parts: list[gpd.GeoDataFrame] = []
-    if known is not None:
-        position = pd.Index(known['filepath']).get_indexer(listed)
-        same = known[['size', 'mtime_ns']].to_numpy()[position] == states
-        fresh = (position >= 0) & same.all(axis=1)
-        parts.append(known.iloc[position[fresh]])
-    if not fresh.all():
-        stale = [file for file, is_fresh in zip(files, fresh, strict=True) if not is_fresh]
-        parts.append(_read(stale, states[~fresh], make, store.root, progress))
-    table = pd.concat(parts) if len(parts) > 1 else parts[0]
-    order = pd.Index(table['filepath']).get_indexer(listed)
-    table = table.iloc[order].reset_index(drop=True)
-    if known is None or not fresh.all() or len(known) != len(table):
-        store.write(name, table)
-    table['filepath'] = [absolute_path(file, store.root) for file in table['filepath']]
-    return table
-
-
-def _read(
-    files: Sequence[str], states: NDArray[np.int64], make: Make, root: str, progress: bool
-) -> gpd.GeoDataFrame:
-    """Rows of files that are not known yet.
-
-    Raises:
-        ScenesError: if files cannot be opened.
-    """
-    problems: list[SceneError] = []
-    rows: list[_Row] = []
-    with ThreadPoolExecutor(THREADS) as pool:
-        found = pool.map(lambda file: _row(file, make), files)
-        hidden = not progress or len(files) < MIN_FILES_FOR_PROGRESS
-        for row in tqdm(found, 'Indexing files', len(files), disable=hidden):
-            if isinstance(row, SceneError):
-                problems.append(row)
-            else:
-                rows.append(row)
-    if problems:
-        raise ScenesError(problems)
-    crs = pd.Series([row.crs for row in rows])
-    outlines = gpd.GeoSeries([row.outline for row in rows])
-    degrees = [project(outlines[crs == one].set_crs(one), 'EPSG:4326') for one in crs.unique()]
-    columns = {
-        'filepath': [relative_path(file, root) for file in files],
-        'size': states[:, 0],
-        'mtime_ns': states[:, 1],
-        'crs': crs,
-        'native': shapely.to_wkb(outlines.to_numpy()),
-        'mint': pd.to_datetime([row.mint for row in rows]).as_unit('ns'),
-        'maxt': pd.to_datetime([row.maxt for row in rows]).as_unit('ns'),
-    }
-    return gpd.GeoDataFrame(columns, geometry=pd.concat(degrees).sort_index(), crs='EPSG:4326')
-
-
-def _row(file: str, make: Make) -> _Row | SceneError:
+def _read_row(file: str, make: Make) -> dict[str, Any] | list[SceneError]:
     """What TorchGeo says of a file, or why it says nothing."""
     try:
         index = make([file]).index
@@ -220,12 +144,14 @@ def _row(file: str, make: Make) -> _Row | SceneError:
         try:
             header = read_header(file)
         except SceneError as error:
-            return SceneError(file, error.found, error.expected, remedy)
+            return [SceneError(file, error.found, error.expected, remedy)]
         if header.crs:
             raise
-        return SceneError(file, 'no CRS', 'a georeferenced file', remedy)
-    times = index.index
-    return _Row(crs_string(index.crs), index.geometry.iloc[0], times.left[0], times.right[0])
+        return [SceneError(file, 'no CRS', 'a georeferenced file', remedy)]
+    outline, times = index.geometry.iloc[0], index.index
+    mint, maxt = times.left.as_unit('ns')[0], times.right.as_unit('ns')[0]
+    values = (crs_string(index.crs), shapely.to_wkb(outline), mint, maxt)
+    return {**dict(zip(FACTS, values, strict=True)), 'outline': outline}
 
 
 def _of_one_crs(make: Make, table: pd.DataFrame, crs: str) -> RasterDataset:

@@ -1,17 +1,13 @@
-"""Facts about M3M-CR: its layers, classes, seasons, folders and the division into splits."""
+"""Facts about M3M-CR: its layers, classes, seasons and folders."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
-from .layer import Layer
-from .legend import LandCoverClass
-
-Classes = Literal['level1', 'level2']
-Split = Literal['train', 'val', 'test']
+from ...index import Layer, by_key
+from ..legend import LandCoverClass
 
 _TEN_METERS = Fraction(3, 10)
 _PLANET: Mapping[str, Any] = {
@@ -22,40 +18,37 @@ _PLANET: Mapping[str, Any] = {
 }
 
 #: The five modalities by sample key. Sizes, types and units were read off real patches.
-LAYERS: Mapping[str, Layer] = {
-    layer.key: layer
-    for layer in (
-        Layer('image', 'planet_cloudy', **_PLANET),
-        Layer('image_clear', 'planet_cloudfree', **_PLANET),
-        Layer(
-            'image_sar',
-            'S1',
-            ('VV', 'VH'),
-            ('float64', 'float32'),
-            ratio=_TEN_METERS,
-            size_px=(90, 90),
-            may_be_nan=True,
-        ),
-        Layer(
-            'mask_cloud',
-            'cloudmask',
-            ('cloud',),
-            ('bool',),
-            size_px=(300, 300),
-            suffix='.npy',
-            categorical=True,
-        ),
-        Layer(
-            'mask',
-            'landcover',
-            ('class',),
-            ('uint8',),
-            ratio=_TEN_METERS,
-            size_px=(90, 90),
-            categorical=True,
-        ),
-    )
-}
+LAYERS: Mapping[str, Layer] = by_key(
+    Layer('image', 'planet_cloudy', **_PLANET),
+    Layer('image_clear', 'planet_cloudfree', **_PLANET),
+    Layer(
+        'image_sar',
+        'S1',
+        ('VV', 'VH'),
+        ('float64', 'float32'),
+        ratio=_TEN_METERS,
+        size_px=(90, 90),
+        may_be_nan=True,
+    ),
+    Layer(
+        'mask_cloud',
+        'cloudmask',
+        ('cloud',),
+        ('bool',),
+        size_px=(300, 300),
+        suffix='.npy',
+        categorical=True,
+    ),
+    Layer(
+        'mask',
+        'landcover',
+        ('class',),
+        ('uint8',),
+        ratio=_TEN_METERS,
+        size_px=(90, 90),
+        categorical=True,
+    ),
+)
 
 #: Columns of the authors' lists, by sample key.
 LIST_COLUMNS = ('image_clear', 'image', 'image_sar', 'mask', 'mask_cloud')
@@ -101,27 +94,3 @@ SEASONS: Mapping[str, tuple[str, str]] = {
     'summer': ('2020-06-01', '2020-08-31'),
     'fall': ('2020-09-01', '2020-11-30'),
 }
-
-
-def split_areas(areas: Iterable[str], split: str, val_share: float) -> set[str]:
-    """Divide the areas of the training folder into those for training and for validation.
-
-    Areas are ranked by a hash of their name and the first share of them, at least one, is for
-    validation; an area is never in both. A single area is for training.
-
-    Args:
-        areas: names of the areas.
-        split: ``train`` or ``val``.
-        val_share: share of the areas that is for validation, 0 to 1.
-
-    Returns:
-        the areas of the split.
-    """
-    ranked = sorted(set(areas), key=_area_rank)
-    count = round(val_share * len(ranked))
-    count = min(max(count, 1 if val_share > 0 else 0), len(ranked) - 1) if ranked else 0
-    return set(ranked[:count] if split == 'val' else ranked[count:])
-
-
-def _area_rank(area: str) -> str:
-    return hashlib.sha256(area.encode()).hexdigest()

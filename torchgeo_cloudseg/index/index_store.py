@@ -23,6 +23,9 @@ IndexDir = str | Path | Literal[False] | None
 #: Environment variable that names a folder for the indices of all data sets.
 FOLDER_VARIABLE = 'CLOUDSEG_CACHE'
 
+#: Version of the columns; tables of another version are made anew.
+VERSION = 2
+
 #: Folder below the root of a data set that holds its index.
 FOLDER = '.cloudseg'
 
@@ -42,18 +45,26 @@ class IndexStore:
     #: Where to keep tables.
     index_dir: IndexDir = None
 
-    def folders(self) -> list[Path]:
-        """Folders in which tables may be, the preferred one first."""
+    def places(self, name: str) -> list[Path]:
+        """Files in which a table may be, the preferred one first.
+
+        Args:
+            name: name of the table.
+
+        Returns:
+            the files. Outside the root, they are apart from those of data sets elsewhere.
+        """
         if self.index_dir is False:
             return []
-        if self.index_dir is not None:
-            return [Path(self.index_dir)]
-        user = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'cloudseg'
         absolute = str(Path(self.root).absolute())
         mark = hashlib.sha256(absolute.encode()).hexdigest()[:16]
+        if self.index_dir is not None:
+            return [Path(self.index_dir) / f'{Path(name).stem}-{mark}.parquet']
+        user = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'cloudseg'
         named = os.environ.get(FOLDER_VARIABLE)
-        first = [Path(named) / mark] if named else []
-        return [*first, Path(self.root) / FOLDER, user / mark]
+        folders = [Path(named) / mark] if named else []
+        folders += [Path(self.root) / FOLDER, user / mark]
+        return [folder / name for folder in folders]
 
     def read(self, name: str, columns: Sequence[str], key: str) -> gpd.GeoDataFrame | None:
         """Read a table.
@@ -66,8 +77,7 @@ class IndexStore:
         Returns:
             the table; None where there is no sound one.
         """
-        for folder in self.folders():
-            path = folder / name
+        for path in self.places(name):
             try:
                 if not path.exists():
                     continue
@@ -89,30 +99,42 @@ class IndexStore:
         Returns:
             the file; None where no folder can be written to.
         """
-        folders = self.folders()
-        for folder in folders:
-            path = folder / name
+        places = self.places(name)
+        for path in places:
             try:
-                folder.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 with replacing(path) as draft:
                     table.to_parquet(draft)
             except OSError as error:
                 logger.info('%s cannot be written: %s', path, error)
             else:
                 return path
-        if folders:
-            places = ', '.join(map(str, folders))
+        if places:
             logger.warning(
                 'The index of %s is not kept, and made anew each time: none of %s can be written '
                 'to. Set %s to a folder.',
                 self.root,
-                places,
+                ', '.join(str(path.parent) for path in places),
                 FOLDER_VARIABLE,
             )
         return None
 
 
-def file_state(path: str) -> tuple[int, int]:
+def table_name(stem: str, *facts: object) -> str:
+    """Name of the file for a table; another one when what the table depends on changes.
+
+    Args:
+        stem: beginning of the name.
+        facts: what the table depends on; their text is compared.
+
+    Returns:
+        the name.
+    """
+    digest = hashlib.sha256(repr((VERSION, *facts)).encode()).hexdigest()[:12]
+    return f'{stem}-{digest}.parquet'
+
+
+def size_and_time(path: str) -> tuple[int, int]:
     """Size and time of change of a file.
 
     Args:
@@ -133,13 +155,8 @@ def relative_path(path: str, root: str) -> str:
     return path.removeprefix(f'{root}{os.sep}')
 
 
-def absolute_path(path: str, root: str) -> str:
-    """The path that :func:`relative_path` was given."""
-    return path if os.path.isabs(path) else f'{root}{os.sep}{path}'  # noqa: PTH117
-
-
 def _check_columns(table: gpd.GeoDataFrame, columns: Sequence[str], key: str) -> None:
-    """Refuse a table that is not of this package's making.
+    """Refuse a table that this package did not write.
 
     Raises:
         ValueError: if columns are missing, or a key is there twice.

@@ -1,0 +1,10 @@
+"""Miniature data sets that are damaged in tests."""
+
+from scene_trees import (  # noqa: F401
+    find,
+    lend,
+    ordinary_user,
+    tree,
+    user_cache,
+    watch,
+)

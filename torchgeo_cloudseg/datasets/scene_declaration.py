@@ -1,0 +1,258 @@
+"""What a data set states about itself: its layers, classes, splits and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..index import Layer, SceneFiles
+from .legend import LandCoverClass
+from .registry import register_dataset
+from .scene_scan import Found, choose_by_name, pair_by_name, split_areas
+from .scene_spec import Range, SceneSpec
+
+
+class SceneDeclaration:
+    """The facts of a data set, and how its scenes are found.
+
+    See :class:`~.scene_dataset.SceneDataset` for an example.
+    """
+
+    #: Name by which the command line knows the data set, and name for people.
+    name: ClassVar[str] = ''
+    title: ClassVar[str] = ''
+
+    #: What the folders below the root look like, in a few words.
+    layout: ClassVar[str] = ''
+
+    #: Names of the bands of the optical image, in order; by default those of its layer.
+    all_bands: tuple[str, ...] = ()
+
+    #: Names of its red, green and blue band; without, its first band is shown in gray.
+    rgb_bands: tuple[str, ...] = ()
+
+    #: Modalities by sample key, in the order in which samples show them.
+    layers: ClassVar[Mapping[str, Layer]]
+
+    #: Modality on whose grid the scene lies; by default the first one.
+    reference: ClassVar[str] = ''
+
+    #: Classes of the labels, in order.
+    legend: Sequence[LandCoverClass] = ()
+
+    #: All legends by name, where the argument ``classes`` of a data set chooses one.
+    legends: ClassVar[Mapping[str, Sequence[LandCoverClass]]] = {}
+
+    #: Stored label codes that stand for no class, where the legend does not name them.
+    unknown_codes: ClassVar[Sequence[int]] = (0,)
+
+    #: Part of the data set, as published, from which each split is taken. Where several splits are
+    #: taken from one part, :meth:`divide` divides its areas.
+    splits: ClassVar[Mapping[str, str]] = {'train': 'train', 'val': 'train', 'test': 'test'}
+
+    #: Whether places may be nominal, so that samples have to say if they are.
+    nominal_places: ClassVar[bool] = False
+
+    #: Stored values that are brought to 0 and 1, by sample key; per band where they differ.
+    ranges: ClassVar[Mapping[str, Range]]
+
+    #: Value for ground that no scene covers, by sample key; per band where it is a tuple. By
+    #: default 0, and :attr:`ignore_index` for labels.
+    fills: ClassVar[Mapping[str, float | tuple[float, ...]]] = {}
+
+    #: Label of pixels that belong to no class.
+    ignore_index: ClassVar[int] = 255
+
+    #: Pixels of the grid that all layers have in common, on the scene's grid.
+    grid_step_px: ClassVar[int] = 1
+
+    #: Side of a pixel of the scene's grid in meters, for synthetic clouds.
+    pixel_size_m: ClassVar[float] = 10.0
+
+    #: Pixels of the returned label per pixel of the scene's grid; by default those of its layer.
+    label_ratio: Fraction = Fraction(1)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Complete the declaration, and add a data set that has a name to the registry."""
+        super().__init_subclass__(**kwargs)
+        layers = getattr(cls, 'layers', {})
+        if layers and not cls.reference:
+            cls.reference = next(iter(layers))
+        if layers and not cls.all_bands:
+            cls.all_bands = layers.get('image', layers[cls.reference]).bands
+        if 'layers' in cls.__dict__ and 'mask' in layers:
+            cls.label_ratio = layers['mask'].ratio
+        if cls.__dict__.get('name'):
+            register_dataset(cls)
+
+    @classmethod
+    def scan(cls, root: Path, part: str, layers: Sequence[Layer]) -> Found:
+        """Find the scenes of a part of the data set; to be replaced where the layout is another.
+
+        No file has to be opened: headers are read, checked and kept by the index.
+
+        Args:
+            root: root directory of the data set.
+            part: part of the data set, one of the values of :attr:`splits`.
+            layers: the modalities that every scene must have.
+
+        Returns:
+            the scenes, always in the same order, and an error for each file that is missing or
+            does not belong there.
+        """
+        return pair_by_name({layer.key: root / part / layer.folder for layer in layers}, layers)
+
+    @classmethod
+    def scan_list(
+        cls,
+        file_list: Path,
+        root: Path,
+        part: str,  # noqa: ARG003 - a list of M3M-CR belongs to one
+        layers: Sequence[Layer],
+    ) -> Found:
+        """Find the scenes of a list; to be replaced where lists have another format.
+
+        Args:
+            file_list: text file with the names of scenes, one a line.
+            root: root directory of the data set.
+            part: part of the data set to which the list belongs.
+            layers: the modalities that every scene must have.
+
+        Returns:
+            as :meth:`scan`, in the order of the list; the scenes may be of any part.
+
+        Raises:
+            ValueError: if there is no scene of a name.
+        """
+        parts = dict.fromkeys(cls.splits.values())
+        found = list(chain.from_iterable(cls.scan(root, part, layers) for part in parts))
+        return choose_by_name(file_list, root, found)
+
+    @classmethod
+    def divide(cls, areas: Iterable[str], split: str, val_share: float) -> set[str]:
+        """Areas of a split, where several splits are taken from one part of the data set.
+
+        Args:
+            areas: all areas of the part.
+            split: the split.
+            val_share: share of the areas that is for validation, 0 to 1.
+
+        Returns:
+            its areas, always the same; by default those that a hash of the name says.
+        """
+        return split_areas(areas, split, val_share)
+
+    @classmethod
+    def looks_like(cls, root: Path) -> bool:
+        """Whether a folder holds this data set, as far as its subfolders tell.
+
+        Args:
+            root: root directory of a data set.
+
+        Returns:
+            by default, True where there is a scene in any of the parts.
+        """
+        layers = list(cls.layers.values())
+        parts = dict.fromkeys(cls.splits.values())
+        found = chain.from_iterable(cls.scan(root, part, layers) for part in parts)
+        return any(isinstance(entry, SceneFiles) for entry in found)
+
+    @classmethod
+    def layout_of(cls, part: str) -> str:
+        """What the files of a part look like, for messages."""
+        layer = cls.layers[cls.reference]
+        return f'{part}/{layer.folder}/*{layer.suffix}'
+
+    @property
+    def rgb(self) -> tuple[int, int, int]:
+        """Positions of the red, green and blue band."""
+        return _rgb(self.all_bands, self.rgb_bands)
+
+    def scene_spec(self, window: int = 160) -> SceneSpec:
+        """The facts that a network trained on this data set, and its maps, need.
+
+        Args:
+            window: side of the training patches in pixels of the scene's grid.
+
+        Returns:
+            bands, ranges, classes, colors and the grid of the labels.
+        """
+        return self._spec(self.legend, self.all_bands, self.label_ratio, window)
+
+    @classmethod
+    def published_spec(cls, num_classes: int, window: int = 160) -> SceneSpec:
+        """The facts of the data set as it was published, for a network that has none.
+
+        Args:
+            num_classes: number of classes that the network knows.
+            window: side of its training patches in pixels of the scene's grid.
+
+        Returns:
+            bands, ranges, classes, colors and the grid of the labels.
+
+        Raises:
+            ValueError: if the data set has no legend of so many classes.
+        """
+        chosen = cls.arguments_for(num_classes).get('classes')
+        legend = cls.legends[chosen] if chosen else cls.legend
+        return cls._spec(legend, cls.all_bands, cls.label_ratio, window)
+
+    @classmethod
+    def arguments_for(cls, num_classes: int) -> dict[str, Any]:
+        """Arguments with which the data set has so many classes.
+
+        Args:
+            num_classes: number of classes.
+
+        Returns:
+            ``classes`` where there are several legends, else nothing.
+
+        Raises:
+            ValueError: if there is no legend of so many classes.
+        """
+        legends = cls.legends or {'': cls.legend}
+        for name, legend in legends.items():
+            if len(legend) == num_classes:
+                return {'classes': name} if name else {}
+        known = ' or '.join(str(len(legend)) for legend in legends.values())
+        raise ValueError(f'{cls.__name__} has {known} classes, expected {num_classes}.')
+
+    @classmethod
+    def _spec(
+        cls,
+        legend: Sequence[LandCoverClass],
+        all_bands: tuple[str, ...],
+        label_ratio: Fraction,
+        window: int,
+    ) -> SceneSpec:
+        unit = ((0.0,), (1.0,))
+        optical = cls.layers.get('image') or cls.layers.get('image_clear')
+        radar = cls.layers.get('image_sar')
+        return SceneSpec(
+            class_names=tuple(entry.name for entry in legend),
+            class_colors=tuple(entry.color for entry in legend),
+            optical_bands=_numbers(optical),
+            sar_bands=_numbers(radar),
+            optical_range=cls.ranges.get(optical.key, unit) if optical else unit,
+            sar_range=cls.ranges.get('image_sar', unit),
+            optical_nodata=optical.nodata if optical else None,
+            label_scale=label_ratio,
+            window=window,
+            rgb=_rgb(all_bands, cls.rgb_bands),
+            exact=('optical', 'sar'),
+        )
+
+
+def _numbers(layer: Layer | None) -> tuple[int, ...]:
+    """Bands of a layer, counted from 1; where there is no such layer, one that is not looked at."""
+    return tuple(range(1, len(layer.bands) + 1)) if layer else (1,)
+
+
+def _rgb(all_bands: tuple[str, ...], rgb_bands: tuple[str, ...]) -> tuple[int, int, int]:
+    if len(rgb_bands) != 3:
+        return 0, 0, 0
+    red, green, blue = (all_bands.index(band) for band in rgb_bands)
+    return red, green, blue

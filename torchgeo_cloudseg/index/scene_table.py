@@ -1,0 +1,231 @@
+"""The table of scenes: which files belong together, and the grid on which they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+import shapely
+
+from ..rasters import (
+    Grid,
+    Header,
+    SceneError,
+    file_state,
+    read_array_header,
+    read_header,
+    size_at,
+)
+from .cached_table import CachedTable, list_files
+from .index_store import IndexStore, table_name
+from .layer import Layer
+
+#: Files of a scene may differ by so many pixels at its lower and right edge.
+SIZE_TOLERANCE_PX = 2
+
+#: Facts of a scene that are read from the headers of its files.
+GRID = ('crs', 'left', 'top', 'xres', 'yres', 'height', 'width', 'nominal')
+
+
+@dataclass(frozen=True)
+class SceneFiles:
+    """The files of one scene, before any of them is opened."""
+
+    #: Name of the scene, which no other scene of the data set has.
+    name: str
+    #: File of every modality, by key.
+    paths: Mapping[str, str]
+    #: Name of the area; scenes of one area never fall into different splits. By default, every
+    #: scene is an area.
+    area: str = ''
+    #: Start and end of the time in which the scene was observed; by default, any time.
+    mint: pd.Timestamp = pd.Timestamp.min
+    maxt: pd.Timestamp = pd.Timestamp.max
+    #: Left, bottom, right and top of files that do not say where they lie, in units of *crs*. By
+    #: default, such files are an error.
+    bounds: tuple[float, float, float, float] | None = None
+    crs: str = 'EPSG:4326'
+
+
+def read_scene_table(
+    scenes: Sequence[SceneFiles],
+    layers: Mapping[str, Layer],
+    reference: str,
+    store: IndexStore,
+    name: str,
+    all_layers: Mapping[str, Layer] | None = None,
+    partial: bool = False,
+    progress: bool = True,
+) -> tuple[pd.DataFrame, list[SceneError]]:
+    """Read the headers of scenes and check that the files of each scene fit together.
+
+    Only the headers of scenes that are new, or of which a file has changed in size or time, are
+    read; the others are in a table that is kept.
+
+    Args:
+        scenes: the scenes.
+        layers: the modalities that every scene must have, by key.
+        reference: the modality on whose grid the scene lies; all others are co-extensive with it.
+        store: where the table is kept.
+        name: name of the table.
+        all_layers: all modalities of the data set; a table with all of them serves as well.
+        partial: True where *scenes* are not all scenes there are: the others stay in the table.
+        progress: show a progress bar where there are many scenes to be read.
+
+    Returns:
+        a table with one row per scene, in their order: ``scene``, ``area``, ``mint``, ``maxt``,
+        ``crs`` (text), ``left``, ``top``, ``xres``, ``yres`` (units of the CRS), ``height``,
+        ``width`` (pixels), ``nominal`` (whether the files do not state their place), and for
+        every modality its path under its key, ``<key>_size`` (bytes), ``<key>_mtime_ns``,
+        ``<key>_height`` and ``<key>_width``; and everything that is wrong with other scenes.
+    """
+    columns = {
+        'scene': [scene.name for scene in scenes],
+        'area': [scene.area or scene.name for scene in scenes],
+        'mint': [scene.mint for scene in scenes],
+        'maxt': [scene.maxt for scene in scenes],
+    }
+    files = {key: [str(scene.paths[key]) for scene in scenes] for key in layers}
+    table = CachedTable(
+        store,
+        names=[
+            table_name(name, reference, sorted(some.items()))
+            for some in (layers, all_layers or layers)
+        ],
+        key='scene',
+        files=list(layers),
+        facts=[*GRID, *(f'{key}_{side}' for key in layers for side in ('height', 'width'))],
+        title='Indexing scenes',
+    )
+    listing = list_files(columns, files)
+    missing = {key: (listing[f'{key}_size'] < 0).to_numpy() for key in layers}
+
+    def read(row: int) -> dict[str, Any] | list[SceneError]:
+        absent = {key for key in layers if missing[key][row]}
+        return _facts(scenes[row], layers, reference, absent)
+
+    return table.refresh(listing, read, partial, progress)
+
+
+def _facts(
+    scene: SceneFiles, layers: Mapping[str, Layer], reference: str, absent: Iterable[str]
+) -> dict[str, Any] | list[SceneError]:
+    """Facts of a scene by column, or what is wrong with it.
+
+    Args:
+        scene: the scene.
+        layers: the modalities that it must have, by key.
+        reference: the modality on whose grid it lies.
+        absent: modalities whose file was not there when the scene was listed.
+    """
+    problems: list[SceneError] = []
+    headers: dict[str, Header] = {}
+    nominal = False
+    for key, layer in layers.items():
+        path = scene.paths[key]
+        try:
+            if key in absent:
+                file_state(path)  # says why it is not there
+            header = read_layer_header(path, layer)
+            if layer.georeferenced and not header.crs:
+                header, nominal = _placed(path, header, scene), True
+            headers[key] = header
+        except SceneError as error:
+            problems.append(error)
+    problems = problems or list(_misfits(scene, layers, headers, reference))
+    if problems:
+        return problems
+    grid = headers[reference].grid
+    place = grid.transform
+    facts = (place.c, place.f, place.a, -place.e, grid.height, grid.width, nominal)
+    sizes = {
+        f'{key}_{side}': getattr(header, side)
+        for key, header in headers.items()
+        for side in ('height', 'width')
+    }
+    values = dict(zip(GRID, (headers[reference].crs, *facts), strict=True))
+    return {**values, **sizes, 'outline': shapely.box(*grid.bounds)}
+
+
+def _placed(path: str, header: Header, scene: SceneFiles) -> Header:
+    """The header of a file that states no place, within the bounds of its scene.
+
+    Raises:
+        SceneError: if the scene has none.
+    """
+    if scene.bounds is None:
+        raise SceneError(path, 'no CRS', 'a georeferenced file')
+    left, bottom, right, top = scene.bounds
+    size = header.height, header.width
+    pixel = (right - left) / header.width, (top - bottom) / header.height
+    return replace(header, grid=Grid.north_up(scene.crs, (left, top), pixel, size))
+
+
+def read_layer_header(path: str, layer: Layer) -> Header:
+    """Read a header and hold it against the facts declared for its layer.
+
+    Args:
+        path: the file.
+        layer: what the file must hold.
+
+    Returns:
+        the header.
+
+    Raises:
+        SceneError: if the file is missing, broken, or holds something else.
+    """
+    if not layer.georeferenced:
+        header = read_array_header(path)
+        shape: tuple[int, ...] = (header.height, header.width)
+        expected_shape: tuple[int, ...] | None = layer.size_px
+        if header.count != 1:
+            raise SceneError(path, f'an array of {header.count + 1} axes', 'two: rows and columns')
+    else:
+        header = read_header(path)
+        shape = (header.count, header.height, header.width)
+        expected_shape = (len(layer.bands), *layer.size_px) if layer.size_px else None
+        if header.count != len(layer.bands):
+            expected = f'{len(layer.bands)} ({", ".join(layer.bands)})'
+            raise SceneError(path, f'{header.count} band(s)', expected)
+        _, b, _, d, e, _ = header.transform
+        if header.crs and (b or d or e >= 0):
+            raise SceneError(path, f'transform {header.transform}', 'a north-up grid')
+    if expected_shape is not None and shape != expected_shape:
+        raise SceneError(path, f'shape {shape}', f'{expected_shape}')
+    if header.dtype not in layer.dtypes:
+        raise SceneError(path, f'data type {header.dtype}', ' or '.join(layer.dtypes))
+    return header
+
+
+def _misfits(
+    scene: SceneFiles, layers: Mapping[str, Layer], headers: Mapping[str, Header], reference: str
+) -> Iterable[SceneError]:
+    """Files that do not cover the same ground as the reference."""
+    grid, crs = headers[reference].grid, headers[reference].crs
+    for key, header in headers.items():
+        layer = layers[key]
+        if key == reference:
+            continue
+        size = size_at(grid.height, layer.ratio), size_at(grid.width, layer.ratio)
+        apart_px = max(abs(header.height - size[0]), abs(header.width - size[1]))
+        if apart_px > SIZE_TOLERANCE_PX:
+            expected = f'{size} (within {SIZE_TOLERANCE_PX} px), as {scene.paths[reference]}'
+            yield SceneError(scene.paths[key], f'size {(header.height, header.width)}', expected)
+            continue
+        if not layer.georeferenced:
+            continue
+        if header.crs != crs:
+            yield SceneError(scene.paths[key], header.crs, f'{crs}, as {scene.paths[reference]}')
+            continue
+        # Layers of different resolution snap to different grids: up to one coarse pixel apart.
+        tolerance = max(header.grid.transform.a, grid.transform.a)
+        left, bottom, right, top = header.grid.bounds
+        apart = max(abs(left - grid.bounds[0]), abs(top - grid.bounds[3]))
+        if apart >= tolerance:
+            yield SceneError(
+                scene.paths[key],
+                f'left, bottom, right, top {(left, bottom, right, top)}',
+                f'{grid.bounds} (within {tolerance:g}), as {scene.paths[reference]}',
+            )
