@@ -197,10 +197,11 @@ class CloudWriter:
             OSError: if it cannot be written, as on a full disk.
         """
         valid = self.source.dataset_mask(window=block) if self.has_mask else None
-        parts = (image, valid), (mask[None], None), (alpha[None], None)
-        for path, writer, (part, where) in zip(self.files, self._writers, parts, strict=True):
+        parts: tuple[npt.NDArray[Any], ...] = image, mask[None], alpha[None]
+        masks = valid, None, None
+        for path, writer, *values in zip(self.files, self._writers, parts, masks, strict=True):
             with self._in_full(path):
-                writer.write(part, block.rows[0], block.cols[0], where)
+                writer.write(values[0], block.rows[0], block.cols[0], values[1])
 
     @contextmanager
     def _in_full(self, path: Path) -> Iterator[None]:

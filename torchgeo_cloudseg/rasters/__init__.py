@@ -1,18 +1,16 @@
 """Rasters: opening, reading, warping and writing. No other room calls rasterio."""
 
 from .cog import RasterLayer, write_cog
-from .errors import SceneError, ScenesError, unreadable, unreadable_folder
+from .errors import SceneError, ScenesError, unreadable_folder
 from .grid import Grid, Take, exact_scale, nearest, size_at
-from .header import Header, crs_string, header_of, read_array_header, read_header
+from .header import Header, crs_string, read_array_header, read_header
 from .image import Image
-from .open import POOL, FilePool, FileState, block_cache, file_state, open_raster
-from .warp import Resampling, transform_bounds, warp, warped_view, window_under
-from .window import data_mask, read_window
+from .open import FileState, block_cache, file_state, open_raster
+from .warp import Resampling, transform_bounds, warp, window_under
+from .window import read_window
 from .write import RasterWriter, write_array, write_geotiff
 
 __all__ = (
-    'POOL',
-    'FilePool',
     'FileState',
     'Grid',
     'Header',
@@ -25,10 +23,8 @@ __all__ = (
     'Take',
     'block_cache',
     'crs_string',
-    'data_mask',
     'exact_scale',
     'file_state',
-    'header_of',
     'nearest',
     'open_raster',
     'read_array_header',
@@ -36,10 +32,8 @@ __all__ = (
     'read_window',
     'size_at',
     'transform_bounds',
-    'unreadable',
     'unreadable_folder',
     'warp',
-    'warped_view',
     'window_under',
     'write_array',
     'write_cog',

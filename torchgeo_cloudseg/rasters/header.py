@@ -11,7 +11,7 @@ from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine
 
-from .array import place_of_array
+from .array import map_array
 from .errors import SceneError
 from .grid import Grid
 from .open import reading
@@ -116,10 +116,10 @@ def read_array_header(path: str) -> Header:
     Raises:
         SceneError: if the file is missing, broken or a pickle.
     """
-    found = place_of_array(path)
-    height, width = found.shape if len(found.shape) == 2 else (0, 0)
+    array = map_array(path)
+    height, width = array.shape if array.ndim == 2 else (0, 0)
     nowhere = Grid(None, Affine(1, 0, 0, 0, -1, 0), height, width)
-    return Header(nowhere, len(found.shape) - 1, found.dtype.name)
+    return Header(nowhere, array.ndim - 1, str(array.dtype))
 
 
 def crs_string(crs: CRS | str | None) -> str:

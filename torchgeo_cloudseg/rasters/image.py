@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -72,13 +73,15 @@ class Image:
         itemsize = np.dtype(self.header.dtype).itemsize
         return 2 * int(rows) * self.grid.width * self.header.count * itemsize
 
-    def read(self, bands: list[int], rows: Span, cols: Span) -> tuple[Pixels, NDArray[np.bool_]]:
+    def read(
+        self, bands: Sequence[int], rows: Span, cols: Span | None = None
+    ) -> tuple[Pixels, NDArray[np.bool_]]:
         """Read a window.
 
         Args:
             bands: numbers of the bands, from 1.
             rows: first row and the one after the last.
-            cols: first column and the one after the last.
+            cols: first column and the one after the last (defaults to all).
 
         Returns:
             pixels (C, H, W) as they are stored, and where there is data (H, W).
@@ -86,12 +89,14 @@ class Image:
         Raises:
             SceneError: if they cannot be read.
         """
-        window = rows, cols
+        numbers = list(bands)
         try:
             if self._view is None:
-                pixels: Pixels = self.raster.read(bands, window=window)
-                return pixels, data_mask(self.raster, bands, window)
-            *values, cover = self._view.read([*bands, self._cover_band], window=window)
+                window = rows, cols or (0, self.grid.width)
+                pixels: Pixels = self.raster.read(numbers, window=window)
+                return pixels, data_mask(self.raster, numbers, window)
+            window = rows, cols or (0, self._view.width)
+            *values, cover = self._view.read([*numbers, self._cover_band], window=window)
         except RasterioError as error:
             found = f'unreadable pixels in rows {rows[0]} to {rows[1]}'
             # the error itself only says that there is another one

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 
-from .array import read_rows
+from .array import map_array
 from .errors import SceneError
 from .open import PIXELS_ONLY, POOL, reading
 
@@ -59,7 +59,7 @@ def read_window(path: str, rows: Span, cols: Span, cache: bool = True) -> Pixels
         SceneError: if the file is missing, broken, a pickle, or smaller than it was.
     """
     if path.endswith('.npy'):
-        data = read_rows(path, rows)[None, :, cols[0] : cols[1]]
+        data = map_array(path)[None, rows[0] : rows[1], cols[0] : cols[1]].copy()
     else:
         with POOL.open(path) if cache else reading(path, PIXELS_ONLY) as raster:
             data = raster.read(window=(rows, cols))

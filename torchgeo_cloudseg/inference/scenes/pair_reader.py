@@ -165,7 +165,7 @@ class ScenePairReader:
 
     def _read_optical(self, top: int, rows: int) -> tuple[Pixels, NDArray[np.bool_]]:
         """Stored values, with the lower end of the range where there are none."""
-        stored, has_data = self._load(self._optical, self.spec.optical_bands, (top, top + rows))
+        stored, has_data = _load(self._optical, self.spec.optical_bands, (top, top + rows))
         values = stored.astype(np.float32)
         if self._optical.header.nodata is None and self.spec.optical_nodata is not None:
             has_data &= (stored != self.spec.optical_nodata).any(axis=0)
@@ -180,7 +180,7 @@ class ScenePairReader:
         by position in the array.
         """
         if not self.coextensive:
-            values, has_data = self._load(self._sar, self.spec.sar_bands, (top, top + rows))
+            values, has_data = _load(self._sar, self.spec.sar_bands, (top, top + rows))
             return values.astype(np.float32), has_data
         height = self.sar_grid.height
         ratio = Fraction(height, self.grid.height)
@@ -188,23 +188,9 @@ class ScenePairReader:
         if take_rows is None or take_cols is None:
             raise ValueError(f'Rows {top} to {top + rows} lie outside the scene.')
         span = take_rows.low, take_rows.high
-        values, has_data = self._load(self._sar, self.spec.sar_bands, span)
+        values, has_data = _load(self._sar, self.spec.sar_bands, span)
         places = np.ix_(take_rows.source, take_cols.source)
         return values[:, places[0], places[1]].astype(np.float32), has_data[places]
-
-    def _load(
-        self, image: Image, bands: tuple[int, ...], rows: tuple[int, int]
-    ) -> tuple[Pixels, NDArray[np.bool_]]:
-        """Whole rows of an image, and where there is data."""
-        grid = self.sar_grid if image is self._sar and self.coextensive else self.grid
-        try:
-            return image.read(list(bands), rows, (0, grid.width))
-        except SceneError as error:
-            remedy = (
-                'Restore the file from its source and map it anew; if it is unharmed, and only the '
-                'connection was lost, run again with resume: finished rows are kept.'
-            )
-            raise SceneError(error.path, error.found, error.expected, remedy) from error
 
     @cached_property
     def _take_columns(self) -> Any:
@@ -247,6 +233,20 @@ class ScenePairReader:
                 f'one that overlaps {self.optical_path} over {_text(optical)} ({self.grid.crs})',
                 'Give a SAR image of the same place.',
             )
+
+
+def _load(
+    image: Image, bands: tuple[int, ...], rows: tuple[int, int]
+) -> tuple[Pixels, NDArray[np.bool_]]:
+    """Whole rows of an image, and where there is data."""
+    try:
+        return image.read(bands, rows)
+    except SceneError as error:
+        remedy = (
+            'Restore the file from its source and map it anew; if it is unharmed, and only the '
+            'connection was lost, run again with resume: finished rows are kept.'
+        )
+        raise SceneError(error.path, error.found, error.expected, remedy) from error
 
 
 def _check_bands(image: Image, bands: tuple[int, ...], kind: str, exact: bool) -> None:
