@@ -199,9 +199,9 @@ class CloudWriter:
         valid = self.source.dataset_mask(window=block) if self.has_mask else None
         parts: tuple[npt.NDArray[Any], ...] = image, mask[None], alpha[None]
         masks = valid, None, None
-        for path, writer, *values in zip(self.files, self._writers, parts, masks, strict=True):
+        for path, writer, part, where in zip(self.files, self._writers, parts, masks, strict=True):
             with self._in_full(path):
-                writer.write(values[0], block.rows[0], block.cols[0], values[1])
+                writer.write(part, block.rows[0], block.cols[0], where)
 
     @contextmanager
     def _in_full(self, path: Path) -> Iterator[None]:
