@@ -212,7 +212,7 @@ def test_samples_are_plotted(
     assert imread(tmp_path / 'new' / 'whu.png').std() > 0.05
     with pytest.raises(SystemExit):
         main(['plot', str(whu), str(picture), '--split=train', f'--checkpoint={student_file}'])
-    assert 'expected 4, 2 and 11' in capsys.readouterr().err
+    assert 'knows 4 optical and 2 SAR bands and 11 classes' in capsys.readouterr().err
 
 
 def test_students_of_sheets_without_clouds_are_shown_synthetic_ones(tmp_path: Path) -> None:
