@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from torchgeo_cloudseg.datamodules.batch_reader import collate
+from torchgeo_cloudseg.datamodules.collate import collate
 from torchgeo_cloudseg.datasets import M3MCR
 from torchgeo_cloudseg.models import CloudSegNet
 from torchgeo_cloudseg.models.reference import reference_name

@@ -9,7 +9,7 @@ from jsonargparse import auto_cli
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from ..datamodules.batch_reader import collate
+from ..datamodules.collate import collate
 from ..datamodules.sky import sky
 from ..datasets import SceneDataset, SceneSpec, recognize_dataset
 from ..inference.scenes.quicklook import map_figure

@@ -1,4 +1,4 @@
-"""Data loader that reads batches as a whole and carries on in the middle of an epoch."""
+"""Data loader of patches that carries on in the middle of an epoch."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,17 +7,15 @@ from torch.utils.data import DataLoader
 from torchgeo.datasets import GeoDataset
 
 from ..samplers import SceneSampler
-from .batch_reader import BatchReader
+from .collate import Batch, RecyclingCollate
 
 
-class SceneDataLoader(DataLoader[dict[str, Any]]):
+class SceneDataLoader(DataLoader[Batch]):
     """DataLoader for patches of scenes, whose place in an epoch is kept in Lightning's checkpoints.
 
-    Batches are read by a :class:`~.batch_reader.BatchReader`: all metadata are tensors, and workers
-    hand batches over in memory that is used again.
-
-    A training that was interrupted in the middle of an epoch goes on with the patches that were
-    next, instead of with the first ones again.
+    All metadata in its batches are tensors, whatever TorchGeo's version and data set. A training
+    that was interrupted in the middle of an epoch goes on with the patches that were next, instead
+    of with the first ones again.
     """
 
     def __init__(
@@ -36,30 +34,15 @@ class SceneDataLoader(DataLoader[dict[str, Any]]):
             sampler: sampler of patches.
             position: number of batches of the current epoch that the training has used, for
                 checkpoints (defaults to none).
-            **kwargs: further arguments of :class:`torch.utils.data.DataLoader`.
-
-        Raises:
-            ValueError: if *collate_fn* is given: batches are stacked as they are read.
+            **kwargs: further arguments of :class:`torch.utils.data.DataLoader`; ``collate_fn``
+                defaults to
+                :class:`~.collate.RecyclingCollate`.
         """
-        # Lightning makes a loader anew for prediction, of this one's arguments and attributes
-        if kwargs.pop('collate_fn', _as_it_is) is not _as_it_is:
-            raise ValueError(
-                'collate_fn: batches are stacked as they are read. Change samples by the '
-                "dataset's `transforms`, or batches after they are loaded."
-            )
-        source = dataset.dataset if isinstance(dataset, BatchReader) else dataset
-        super().__init__(
-            BatchReader(source, kwargs.get('num_workers', 0)),
-            batch_size=batch_size,
-            sampler=sampler,
-            collate_fn=_as_it_is,
-            **kwargs,
-        )
-        self._scene_sampler = sampler
-        self._samples_per_batch = batch_size
+        kwargs.setdefault('collate_fn', RecyclingCollate())
+        super().__init__(dataset, batch_size=batch_size, sampler=sampler, **kwargs)
         self._position = position
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]  # starts later
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # starts later
         """Iterate over batches.
 
         Yields:
@@ -80,10 +63,5 @@ class SceneDataLoader(DataLoader[dict[str, Any]]):
             state: what :meth:`state_dict` gave.
         """
         # interrupted after its last batch, in validation, an epoch is over: the next one is whole
-        if self._scene_sampler is not None and state['batches'] < len(self):
-            self._scene_sampler.skip(state['batches'] * self._samples_per_batch)
-
-
-def _as_it_is(batch: Any) -> Any:
-    """What a :class:`~.batch_reader.BatchReader` has read is a batch already."""
-    return batch
+        if isinstance(self.sampler, SceneSampler) and state['batches'] < len(self):
+            self.sampler.skip(state['batches'] * (self.batch_size or 1))

@@ -15,9 +15,14 @@ class SceneSlice(tuple[slice, slice, slice]):
 
     scene: str | None
     zone: int
+    crs: str | None
 
     def __new__(
-        cls, slices: tuple[slice, slice, slice], scene: str | None = None, zone: int = 0
+        cls,
+        slices: tuple[slice, slice, slice],
+        scene: str | None = None,
+        zone: int = 0,
+        crs: str | None = None,
     ) -> SceneSlice:
         """Create a new SceneSlice instance.
 
@@ -25,6 +30,7 @@ class SceneSlice(tuple[slice, slice, slice]):
             slices: start, stop and step along x, y and t.
             scene: name of the scene; None to look it up by place.
             zone: position of the data set in a :class:`~.zoned.ZonedDataset`.
+            crs: CRS of x and y, as ``EPSG:code`` or WKT; None for that of the data set.
 
         Returns:
             the query.
@@ -32,8 +38,9 @@ class SceneSlice(tuple[slice, slice, slice]):
         self = super().__new__(cls, slices)
         self.scene = scene
         self.zone = zone
+        self.crs = crs
         return self
 
     def __getnewargs__(self) -> tuple[Any, ...]:
         """Arguments with which a copy is made in another process."""
-        return tuple(self), self.scene, self.zone
+        return tuple(self), self.scene, self.zone, self.crs
