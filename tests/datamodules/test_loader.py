@@ -1,7 +1,8 @@
-"""Batches that workers hand over in memory that is used again."""
+"""Batches: those of the data set, from any number of workers, from the middle of an epoch on."""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,16 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
+from torchgeo.datasets import RasterDataset
 
 from torchgeo_cloudseg._compat import TENSOR_METADATA
 from torchgeo_cloudseg.datamodules import M3MCRDataModule, SceneDataLoader
-from torchgeo_cloudseg.datamodules.batch_reader import collate
-from torchgeo_cloudseg.datamodules.shared_memory import BUFFERS_PER_WORKER, lay_out
+from torchgeo_cloudseg.datamodules.collate import RecyclingCollate, collate
 from torchgeo_cloudseg.datasets import M3MCR
-from torchgeo_cloudseg.samplers import RandomSceneSampler
+from torchgeo_cloudseg.samplers import GridSceneSampler, RandomSceneSampler
 
 BATCHES, BATCH_SIZE = 12, 2
+BUFFERS_PER_WORKER = RecyclingCollate.BUFFERS
 
 
 @pytest.fixture
@@ -119,7 +121,8 @@ def test_samples_with_text_are_stacked_as_torchgeo_does(miniature: Path) -> None
         assert batch['image'].shape == (BATCH_SIZE, 4, 60, 60)
 
 
-def test_samples_of_different_size_are_named(miniature: Path) -> None:
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_samples_of_different_size_are_named(miniature: Path, num_workers: int) -> None:
     def crop(sample: dict[str, Any]) -> dict[str, Any]:
         size = 40 if sample['scene'] == dataset.scenes.names.index(first) else 60
         return {**sample, 'image': sample['image'][:, :size]}
@@ -128,7 +131,15 @@ def test_samples_of_different_size_are_named(miniature: Path) -> None:
     first = next(iter(RandomSceneSampler(dataset, 60, 23, seed=4))).scene
     dataset.transforms = crop
     with pytest.raises(RuntimeError, match=r'image: found torch.float32 \(4, 60, 60\) in sample 1'):
-        list(loader(dataset))
+        list(loader(dataset, num_workers=num_workers))
+
+
+@pytest.mark.parametrize('missing', [0, 1])
+def test_samples_with_other_keys_are_named(dataset: M3MCR, missing: int) -> None:
+    samples = [dataset[query] for query in list(RandomSceneSampler(dataset, 60))[:2]]
+    del samples[missing]['image_sar']
+    with pytest.raises(RuntimeError, match='image_sar: .*nothing.* in the first'):
+        collate(samples)
 
 
 class Echo(LightningModule):
@@ -153,17 +164,69 @@ def test_lightning_can_make_it_anew_for_prediction(
     assert len(torch.cat(places)) == len(M3MCR(miniature, 'test').scenes)
 
 
-def test_collate_functions_are_refused(dataset: M3MCR) -> None:
-    with pytest.raises(ValueError, match='transforms'):
-        loader(dataset, collate_fn=collate)
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_tensors_of_a_batch_are_aligned_and_do_not_overlap(
+    dataset: M3MCR, num_workers: int
+) -> None:
+    batch = next(iter(loader(dataset, num_workers=num_workers)))
+    spans = sorted((v.data_ptr(), v.data_ptr() + v.nbytes) for v in batch.values())
+    assert all(stop <= start for (_, stop), (start, _) in itertools.pairwise(spans))
+    assert all(start % 64 == 0 for start, _ in spans)
 
 
-def test_tensors_of_a_batch_do_not_overlap() -> None:
-    sample = {'a': torch.zeros(3, dtype=torch.int64), 'b': torch.zeros(5, 2), 'c': torch.zeros(1)}
-    parts = lay_out(sample, 7)
-    buffer = torch.zeros(parts[-1].stop, dtype=torch.uint8)
-    for value, part in enumerate(parts, 1):
-        part.of(buffer).fill_(value)
-    for value, part in enumerate(parts, 1):
-        assert part.of(buffer).shape == (7, *sample[part.key].shape)
-        assert part.of(buffer).unique().tolist() == [value]
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_own_collate_function(dataset: M3MCR, num_workers: int) -> None:
+    batches = list(loader(dataset, collate_fn=names, num_workers=num_workers))
+    sampler = RandomSceneSampler(dataset, 60, BATCHES * BATCH_SIZE - 1, seed=4)
+    scenes = [dataset.scene_names.index(str(query.scene)) for query in sampler]
+    assert [scene for batch in batches for scene in batch] == scenes
+
+
+def names(samples: list[dict[str, Any]]) -> list[int]:
+    return [int(sample['scene']) for sample in samples]
+
+
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_resumed_epoch_is_the_rest_of_it(dataset: M3MCR, num_workers: int) -> None:
+    """The position counts in the epoch that is resumed; those after it are whole."""
+    options = {'num_workers': num_workers, 'persistent_workers': num_workers > 0}
+    used = 5
+    before = loader(dataset, position=lambda: used, **options)
+    after = loader(dataset, **options)
+    after.load_state_dict(before.state_dict())
+    for epoch, start in ((2, used), (3, 0)):
+        # Lightning makes the iterator first, and only then tells the sampler the epoch
+        batches = iter(after)
+        after.sampler.set_epoch(epoch)  # type: ignore[union-attr]
+        wanted = expected(dataset, epoch)[start:]
+        assert len(wanted) == BATCHES - start
+        for found, batch in zip(batches, wanted, strict=True):
+            assert same(found, batch)
+
+
+def test_finished_epoch_is_not_resumed(dataset: M3MCR) -> None:
+    """Interrupted after its last batch, in validation."""
+    batches = loader(dataset)
+    batches.load_state_dict({'batches': BATCHES})
+    assert len(list(batches)) == BATCHES
+
+
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_plain_raster_dataset(miniature: Path, num_workers: int) -> None:
+    """TorchGeo's own, whose samples have a CRS and slices in 0.8.1."""
+
+    class Images(RasterDataset):
+        filename_glob = 'planet_cloudfree_*.tif'
+
+    images = Images(miniature / 'train')
+    sampler = GridSceneSampler(images, 150)
+    batches = list(SceneDataLoader(images, 4, sampler, num_workers=num_workers))
+    pixels = torch.cat([batch['image'] for batch in batches])
+    bounds = torch.cat([batch['bounds'] for batch in batches])
+    queries = list(sampler)
+    assert len(queries) == len(pixels) == len(images) * 4
+    for query, patch, place in zip(queries, pixels, bounds, strict=True):
+        x, y, _ = query
+        assert torch.equal(patch, images[query]['image'])
+        assert place[:6].tolist() == [x.start, x.stop, x.step, y.start, y.stop, y.step]
+    assert all(isinstance(value, Tensor) for value in batches[0].values())

@@ -69,9 +69,9 @@ class RecyclingCollate:
         plain = _alike(samples)
         if get_worker_info() is None or not all(isinstance(v, Tensor) for v in plain[0].values()):
             return default_collate(plain)
-        parts, stop = {}, 0
+        parts, stop = {}, 1
         for key, value in plain[0].items():
-            start = -(-stop // ALIGNMENT) * ALIGNMENT + ALIGNMENT
+            start = -(-stop // ALIGNMENT) * ALIGNMENT
             stop = start + len(plain) * value.numel() * value.element_size()
             parts[key] = Part(value.dtype, (len(plain), *value.shape), slice(start, stop))
         buffer = self._free_buffer(stop)

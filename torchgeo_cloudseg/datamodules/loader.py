@@ -35,8 +35,7 @@ class SceneDataLoader(DataLoader[Batch]):
             position: number of batches of the current epoch that the training has used, for
                 checkpoints (defaults to none).
             **kwargs: further arguments of :class:`torch.utils.data.DataLoader`; ``collate_fn``
-                defaults to
-                :class:`~.collate.RecyclingCollate`.
+                defaults to :class:`~.collate.RecyclingCollate`.
         """
         kwargs.setdefault('collate_fn', RecyclingCollate())
         super().__init__(dataset, batch_size=batch_size, sampler=sampler, **kwargs)
