@@ -135,7 +135,7 @@ def speed(args: argparse.Namespace) -> dict[str, Any]:
         )
         dataset = M3MCR(root, val_share=0)
         sampler = RandomSceneSampler(dataset, PATCH, args.samples)
-        authors = AuthorsWay(dataset, sampler.corners().tolist())
+        authors = AuthorsWay(dataset, sampler.patches().to_numpy()[:, :3].tolist())
         for query, expected in zip(sampler, authors, strict=True):
             sample = dataset[query]
             if not all(torch.equal(sample[key], expected[key]) for key in KEYS):

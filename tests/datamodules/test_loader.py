@@ -138,7 +138,7 @@ def test_samples_of_different_size_are_named(miniature: Path, num_workers: int) 
 def test_samples_with_other_keys_are_named(dataset: M3MCR, missing: int) -> None:
     samples = [dataset[query] for query in list(RandomSceneSampler(dataset, 60))[:2]]
     del samples[missing]['image_sar']
-    with pytest.raises(RuntimeError, match='image_sar: .*nothing.* in the first'):
+    with pytest.raises(RuntimeError, match=r'image_sar: .*nothing.* in the first'):
         collate(samples)
 
 

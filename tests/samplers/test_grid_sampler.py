@@ -28,17 +28,25 @@ def test_grid_covers_every_pixel_and_none_beyond(
     stride = min(stride, rows, cols)
     covered = np.zeros((height, width), int)
     sampler = GridSceneSampler(outlines((0, 900, height, width)), (rows, cols), stride)
-    for _, row, col in sampler.corners():
+    for _, row, col in sampler.patches().to_numpy()[:, :3]:
         assert 0 <= row <= height - rows
         assert 0 <= col <= width - cols
         covered[row : row + rows, col : col + cols] += 1
     assert covered.all()
-    assert len(sampler) == len(list(sampler)) == len(np.unique(sampler.corners(), axis=0))
+    assert (
+        len(sampler)
+        == len(list(sampler))
+        == len(np.unique(sampler.patches().to_numpy()[:, :3], axis=0))
+    )
 
 
 def test_grid_of_the_authors_test(outlines: Make) -> None:
     sampler = GridSceneSampler(outlines((0, 900, 300, 300)), 160, 80)
-    assert sorted({row for _, row, _ in sampler.corners().tolist()}) == [0, 80, 140]
+    assert sorted({row for _, row, _ in sampler.patches().to_numpy()[:, :3].tolist()}) == [
+        0,
+        80,
+        140,
+    ]
     assert len(sampler) == 9
 
 
@@ -66,7 +74,7 @@ def test_centre_lies_on_the_common_grid(miniature: Path) -> None:
 @given(height=st.integers(160, 400), step=st.integers(1, 20))
 def test_centre_is_the_last_step_before_the_middle(outlines: Make, height: int, step: int) -> None:
     sampler = CenterSceneSampler(outlines((0, 900, height, 300)), 160, step)
-    ((_, row, col),) = sampler.corners()
+    ((_, row, col),) = sampler.patches().to_numpy()[:, :3]
     assert row % step == col % step == 0
     assert 0 <= (height - 160) / 2 - row < step + step / 2
 

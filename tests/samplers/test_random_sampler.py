@@ -25,7 +25,7 @@ def dataset(miniature: Path) -> M3MCR:
 
 def test_every_offset_on_the_common_grid_is_drawn_as_often_as_any_other(dataset: M3MCR) -> None:
     sampler = RandomSceneSampler(dataset, size=160, length=225 * 200)
-    corners = sampler.corners()
+    corners = sampler.patches().to_numpy()[:, :3]
     count = Counter(map(tuple, corners[:, 1:].tolist()))
     steps = range(0, 141, 10)
     assert set(count) == {(row, col) for row in steps for col in steps}
@@ -47,7 +47,7 @@ def test_all_legal_offsets_and_no_others(
     }
     # the chance of missing any of them is below 1e-9
     sampler = RandomSceneSampler(dataset, size, length=30 * len(legal))
-    assert set(map(tuple, sampler.corners()[:, 1:].tolist())) == legal
+    assert set(map(tuple, sampler.patches()[['row', 'col']].to_numpy().tolist())) == legal
     sampler = RandomSceneSampler(dataset, size, length=5)
     for x, y, _ in sampler:
         assert 7 <= x.start < x.stop <= 7 + width
@@ -73,7 +73,7 @@ def test_seed_fixes_scenes_and_offsets(dataset: M3MCR) -> None:
     assert list(first) == list(again)
     other = RandomSceneSampler(dataset, 160, 50, seed=4)
     for column in range(3):
-        assert (first.corners()[:, column] != other.corners()[:, column]).any()
+        assert (first.patches().iloc[:, column] != other.patches().iloc[:, column]).any()
 
 
 def test_epochs_differ(dataset: M3MCR) -> None:
@@ -81,7 +81,7 @@ def test_epochs_differ(dataset: M3MCR) -> None:
     epochs = []
     for epoch in (0, 1, 0):
         sampler.set_epoch(epoch)
-        epochs.append(sampler.corners())
+        epochs.append(sampler.patches().to_numpy()[:, :3])
     assert np.array_equal(epochs[0], epochs[2])
     for column in range(3):
         assert (epochs[0][:, column] != epochs[1][:, column]).any()
@@ -92,7 +92,7 @@ def test_each_scene_once_where_the_epoch_has_as_many_patches(dataset: M3MCR) -> 
     assert len(sampler) == len(dataset)
     for epoch in range(5):
         sampler.set_epoch(epoch)
-        assert sorted(sampler.corners()[:, 0].tolist()) == list(range(len(dataset)))
+        assert sorted(sampler.patches()['scene'].tolist()) == list(range(len(dataset)))
 
 
 def test_areas_weigh_across_zones(outlines: Make) -> None:
@@ -102,7 +102,7 @@ def test_areas_weigh_across_zones(outlines: Make) -> None:
     )
     zoned = ZonedDataset([first, second])
     sampler = RandomSceneSampler(zoned, size=50, length=1900)
-    count = Counter(sampler.corners()[:, 0].tolist())
+    count = Counter(sampler.patches()['scene'].tolist())
     assert [count[i] for i in range(4)] == pytest.approx([100, 300, 600, 900], abs=1)
     assert Counter(query.zone for query in sampler)[0] == pytest.approx(100, abs=1)
 
@@ -118,17 +118,19 @@ def test_every_scene_has_its_share_to_within_one(
 ) -> None:
     dataset = outlines(*[(500 * i, 1000, 20, width) for i, width in enumerate(widths)])
     sampler = RandomSceneSampler(dataset, size=20, length=length, seed=seed)
-    count = Counter(sampler.corners()[:, 0].tolist())
+    count = Counter(sampler.patches()['scene'].tolist())
     for i, width in enumerate(widths):
         assert abs(count[i] - length * width / sum(widths)) < 1 + 1e-6
 
 
 def test_step_of_the_data_set_unless_another_is_given(dataset: M3MCR, outlines: Make) -> None:
-    ones = RandomSceneSampler(dataset, 160, length=200, step=1).corners()[:, 1:]
+    ones = RandomSceneSampler(dataset, 160, length=200, step=1).patches()[['row', 'col']].to_numpy()
     assert (ones % 10).any()
     assert set(np.unique(ones % 1)) == {0}
     without = outlines((0, 1000, 300, 300))
-    assert (RandomSceneSampler(without, 160, length=200).corners()[:, 1:] % 10).any()
+    assert (
+        RandomSceneSampler(without, 160, length=200).patches()[['row', 'col']].to_numpy() % 10
+    ).any()
 
 
 def test_patches_of_other_shape(dataset: M3MCR) -> None:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import pickle
+from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import pytest
 import shapely
 from torchgeo.datasets import GeoDataset
 
 from torchgeo_cloudseg.datasets import ZonedDataset
-from torchgeo_cloudseg.samplers import CenterSceneSampler, GridSceneSampler, RandomSceneSampler
+from torchgeo_cloudseg.samplers import (
+    CenterSceneSampler,
+    GridSceneSampler,
+    RandomSceneSampler,
+    TileSceneSampler,
+)
 
 Make = Callable[..., GeoDataset]
 
@@ -100,3 +109,119 @@ def test_resolution_of_its_own(outlines: Make) -> None:
     x, y, _ = next(iter(CenterSceneSampler(dataset)))
     assert x.step == y.step == 300 / 299
     assert (x.stop, y.start) == (pytest.approx(300), pytest.approx(600))
+
+
+SAMPLERS = [
+    (RandomSceneSampler, {'length': 300}),
+    (GridSceneSampler, {'stride': 7}),
+    (CenterSceneSampler, {}),
+    (TileSceneSampler, {}),
+]
+
+
+@pytest.mark.parametrize(('sampler', 'options'), SAMPLERS)
+def test_region_bounds_patches(outlines: Make, sampler: type, options: dict[str, int]) -> None:
+    """Patches of two regions that share an oblique border, across two scenes, never overlap."""
+    dataset = outlines((0, 300, 300, 300), (300, 300, 300, 300))
+    west = shapely.Polygon([(-10, -10), (-10, 310), (420.3, 310), (180.4, -10)])
+    east = shapely.box(-10, -10, 700, 310) - west
+    pixels = np.zeros((2, 300, 600), int)
+    for count, region in zip(pixels, (west, east), strict=True):
+        for x, y, _ in sampler(dataset, 40, roi=region, **options):
+            assert shapely.covers(
+                region.buffer(0.15), shapely.box(x.start, y.start, x.stop, y.stop)
+            )
+            count[int(300 - y.stop) : int(300 - y.start), int(x.start) : int(x.stop)] += 1
+        assert count.any()
+    assert not pixels.all(axis=0).any()
+
+
+def test_every_corner_within_a_region_is_drawn(outlines: Make) -> None:
+    dataset = outlines((0, 60, 60, 60), step=5)
+    hole = shapely.box(24, 24, 31, 33)
+    region = shapely.Point(30, 30).buffer(28) - hole
+    corners = [(row, col) for row in range(0, 51, 5) for col in range(0, 51, 5)]
+    legal = {
+        (row, col)
+        for row, col in corners
+        if shapely.covers(region, shapely.box(col, 50 - row, col + 10, 60 - row))
+    }
+    sampler = RandomSceneSampler(dataset, 10, length=200 * len(legal), roi=region)
+    count = Counter(map(tuple, sampler.patches()[['row', 'col']].to_numpy().tolist()))
+    assert set(count) == legal
+    assert 30 < len(legal) < 90
+    # 200 of each are expected, with a deviation of 14
+    assert 140 < min(count.values()) <= max(count.values()) < 260
+
+
+def test_region_of_everything_changes_nothing(zoned: ZonedDataset) -> None:
+    everywhere = {'roi': shapely.box(-180, -90, 180, 90), 'roi_crs': 'EPSG:4326'}
+    for sampler, options in SAMPLERS:
+        free = sampler(zoned, 100, **options)
+        assert list(sampler(zoned, 100, **options, **everywhere)) == list(free)
+
+
+def test_region_with_an_edge_in_a_scene_at_the_antimeridian(outlines: Make) -> None:
+    # the scene lies on both sides of the antimeridian, and so does the region's southern edge
+    center = gpd.GeoSeries([shapely.Point(180, 62)], crs='EPSG:4326').to_crs(32660).iloc[0]
+    left, top = round(center.x) - 450, round(center.y) + 450
+    dataset = outlines((left, top, 900, 900), crs='EPSG:32660')
+    west, _, east, _ = dataset.index.to_crs('EPSG:4326').total_bounds
+    assert east - west > 180
+    roi = shapely.box(-180, 62, 180, 90)
+    queries = list(GridSceneSampler(dataset, 100, 50, roi=roi, roi_crs='EPSG:4326'))
+    # all columns of the northern half; the parallel is not quite horizontal
+    assert {x.start - left for x, _, _ in queries} == set(range(0, 801, 50))
+    assert {top - y.start for _, y, _ in queries} == set(range(100, 451, 50))
+
+
+def test_region_smaller_than_a_patch(outlines: Make) -> None:
+    dataset = outlines((0, 300, 300, 300))
+    for sampler, options in SAMPLERS:
+        with pytest.raises(ValueError, match=rf'{sampler.__name__}: no patch lies within'):
+            sampler(dataset, 40, roi=shapely.box(10, 10, 30, 200), **options)
+
+
+def test_queries_say_their_crs(zoned: ZonedDataset) -> None:
+    queries = list(CenterSceneSampler(zoned, 100))
+    assert [query.crs for query in queries] == [f'EPSG:{zone}' for zone in PLACES]
+    again = pickle.loads(pickle.dumps(queries))
+    assert again == queries
+    assert [query.crs for query in again] == [query.crs for query in queries]
+
+
+@pytest.mark.parametrize('size', [np.int64(40), 40.0, (40, np.float32(40)), np.array([40, 40])])
+def test_whole_numbers_of_any_type(outlines: Make, size: Any) -> None:
+    dataset = outlines((0, 300, 300, 300))
+    for sampler, options in SAMPLERS:
+        whole = {name: type(size)(value) if np.ndim(size) == 0 else value
+                 for name, value in options.items()}  # fmt: skip
+        assert list(sampler(dataset, size, **whole)) == list(sampler(dataset, 40, **options))
+
+
+@pytest.mark.parametrize('size', [40.5, (40, 0), -1, float('nan')])
+def test_sizes_that_are_no_pixels(outlines: Make, size: Any) -> None:
+    for sampler, _ in SAMPLERS:
+        with pytest.raises(
+            ValueError, match=r'size=.* at least one pixel on each side, and a whol'
+        ):
+            sampler(outlines((0, 300, 300, 300)), size)
+
+
+def test_shuffled_epochs(outlines: Make) -> None:
+    """The same patches in another order in every epoch, the same one on all ranks."""
+    dataset = outlines((0, 300, 300, 300))
+    plain = list(GridSceneSampler(dataset, 50))
+    sampler = GridSceneSampler(dataset, 50, shuffle=True, seed=3)
+    orders = []
+    for epoch in (0, 1, 0):
+        sampler.set_epoch(epoch)
+        orders.append(list(sampler))
+        assert orders[-1] != plain
+        assert sorted(map(str, orders[-1])) == sorted(map(str, plain))
+    assert orders[0] == orders[2] != orders[1]
+    ranks = [
+        list(GridSceneSampler(dataset, 50, shuffle=True, seed=3, num_replicas=2, rank=rank))
+        for rank in range(2)
+    ]
+    assert ranks == [orders[0][::2], orders[0][1::2]]

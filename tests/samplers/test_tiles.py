@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torchgeo_cloudseg.datasets import WHUOPTSAR
 from torchgeo_cloudseg.miniature import write_miniature_whuoptsar
 from torchgeo_cloudseg.samplers import TileSceneSampler
-from torchgeo_cloudseg.samplers.tiles import _balanced, _equal
+from torchgeo_cloudseg.samplers.regular import _balanced, _equal
 
 
 @pytest.fixture(scope='module')
@@ -50,8 +50,8 @@ def test_every_pixel_is_read_once(sheets: WHUOPTSAR) -> None:
             assert len(queries) == len(sampler)
             for query in queries:
                 x, y, _ = query
-                left, top = sampler.places.left, sampler.places.top
-                scene = sampler.places.names.tolist().index(query.scene)
+                left, top = sampler.scenes['left'].iloc, sampler.scenes['top'].iloc
+                scene = sampler.scenes['name'].tolist().index(query.scene)
                 col = round((x.start - left[scene]) / x.step)
                 row = round((top[scene] - y.stop) / y.step)
                 mask = sheets[query]['mask']

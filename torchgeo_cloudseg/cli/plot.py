@@ -102,7 +102,7 @@ def _sample_figure(
     arguments = {} if mapper is None else _arguments(kind, root, mapper[1])
     dataset = kind.zoned(root, split=split, **arguments)
     whole = CenterSceneSampler(dataset)
-    large = max(whole.size_of(0)) > LARGEST_PX
+    large = whole.patches()[['height', 'width']].iloc[0].max() > LARGEST_PX
     queries = list(CenterSceneSampler(dataset, LARGEST_PX) if large else whole)
     if not 0 <= index < len(queries):
         last = len(queries) - 1

@@ -1,8 +1,8 @@
 """Geo samplers that stay on the pixel grid of each scene."""
 
 from .base import SceneSampler
-from .single import CenterSceneSampler, GridSceneSampler, RandomSceneSampler
-from .tiles import TileSceneSampler
+from .random import RandomSceneSampler
+from .regular import CenterSceneSampler, GridSceneSampler, TileSceneSampler
 
 __all__ = (
     'CenterSceneSampler',

@@ -1,28 +1,39 @@
-"""What all samplers of this package share: seeds, epochs and shards."""
+"""What all samplers of this package share: scenes, seeds, epochs and shards."""
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Iterator
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
 import pyproj
 import torch.distributed as dist
-from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 from torch.utils.data import DistributedSampler
 from torchgeo.datasets import GeoDataset
 
 from ..datasets.query import SceneSlice
-from .places import Places, find_places
-
-#: One row per patch: scene, first pixel row, first pixel column.
-Corners = NDArray[np.int64]
+from .scene_frames import find_scenes, queries, within_roi
 
 
-class SceneSampler(DistributedSampler[SceneSlice], abc.ABC):
-    """Abstract base of samplers that draw patches inside scenes, on each scene's pixel grid.
+class Selection(TypedDict, total=False):
+    """Arguments that all samplers have in common, see :class:`SceneSampler`."""
+
+    roi: BaseGeometry | None
+    roi_crs: pyproj.CRS | str | None
+    toi: pd.Interval | None
+    seed: int
+    num_replicas: int | None
+    rank: int | None
+    shuffle: bool
+
+
+class SceneSampler(DistributedSampler[SceneSlice]):
+    """Base of samplers that draw patches inside scenes, on each scene's pixel grid.
+
+    A subclass describes the patches of an epoch as a table: it calls :meth:`_keep` with those that
+    are the same in every epoch, or overrides :meth:`patches` and :meth:`epoch_length`.
 
     A sampler of this kind shards itself: rank *r* of *n* takes every *n*-th patch of an epoch that
     is the same on all ranks. Because it is a :class:`torch.utils.data.DistributedSampler`,
@@ -38,28 +49,54 @@ class SceneSampler(DistributedSampler[SceneSlice], abc.ABC):
         seed: int = 0,
         num_replicas: int | None = None,
         rank: int | None = None,
+        shuffle: bool = False,
     ) -> None:
         """Initialize a new SceneSampler instance.
 
         Args:
             dataset: dataset to sample from.
-            roi: region of interest; scenes that it does not touch are left out.
+            roi: region of interest; patches that do not lie within are left out.
             roi_crs: CRS of *roi* (defaults to the CRS of *dataset*).
             toi: time of interest; scenes outside are left out.
             seed: seed of everything random; the same on all ranks.
             num_replicas: number of processes (defaults to that of the process group).
             rank: position among them (defaults to that in the process group).
+            shuffle: draw the patches in another order in every epoch.
+
+        Raises:
+            TypeError: if *roi* is no single shape.
+            ValueError: if no scene is left.
         """
         grouped = dist.is_available() and dist.is_initialized()
         super().__init__(
             dataset,
             num_replicas=num_replicas or (dist.get_world_size() if grouped else 1),
             rank=rank if rank is not None else (dist.get_rank() if grouped else 0),
-            shuffle=False,
+            shuffle=shuffle,
             seed=seed,
         )
-        self.places: Places = find_places(dataset, roi, roi_crs, toi)
+        self.scenes = find_scenes(dataset, roi, roi_crs, toi)
         self._skipped = 0
+
+    def _keep(self, patches: pd.DataFrame) -> None:
+        """Draw these patches in every epoch, as far as they lie within the region of interest.
+
+        Args:
+            patches: table of patches within scenes, see :mod:`~.scene_frames`.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        self._patches = patches[within_roi(self.scenes, patches)]
+        self._require_any(len(self._patches))
+
+    def _require_any(self, count: float) -> None:
+        """Refuse a region that is too small for a patch."""
+        if not count:
+            raise ValueError(
+                f'{type(self).__name__}: no patch lies within the region of interest, which '
+                f'touches {len(self.scenes)} scenes. Use smaller patches or a larger `roi`.'
+            )
 
     def skip(self, patches: int) -> None:
         """Leave out the first patches of this rank, in the next iteration only.
@@ -69,21 +106,13 @@ class SceneSampler(DistributedSampler[SceneSlice], abc.ABC):
         """
         self._skipped = patches
 
-    @abc.abstractmethod
-    def corners(self) -> Corners:
-        """Patches of the current epoch, of all ranks together.
+    def patches(self) -> pd.DataFrame:
+        """Table of the current epoch's patches, of all ranks together, before they are shuffled."""
+        return self._patches
 
-        Returns:
-            int64 array of shape (N, 3): scene, first pixel row, first pixel column.
-        """
-
-    @abc.abstractmethod
-    def size_of(self, scene: int) -> tuple[int, int]:
-        """Height and width in pixels of a patch of a scene."""
-
-    @abc.abstractmethod
     def epoch_length(self) -> int:
         """Number of patches in an epoch, of all ranks together."""
+        return len(self._patches)
 
     def __iter__(self) -> Iterator[SceneSlice]:
         """Iterate over this rank's patches of the current epoch.
@@ -92,60 +121,66 @@ class SceneSampler(DistributedSampler[SceneSlice], abc.ABC):
             ``(x, y, t)`` slices to index a dataset.
         """
         start, self._skipped = self._skipped, 0
-        for scene, row, col in self.corners()[self.rank :: self.num_replicas][start:]:
-            yield self.places.patch(int(scene), int(row), int(col), self.size_of(scene))
+        patches = self.patches()
+        if self.shuffle:
+            rng = np.random.default_rng((self.seed, self.epoch, 1))
+            patches = patches.iloc[rng.permutation(len(patches))]
+        shard = patches.iloc[self.rank :: self.num_replicas]
+        yield from queries(self.scenes, shard.iloc[start:])
 
     def __len__(self) -> int:
         """Number of this rank's patches in an epoch."""
         return len(range(self.rank, self.epoch_length(), self.num_replicas))
 
 
-def size_pair(size: int | tuple[int, int]) -> tuple[int, int]:
+def whole(name: str, value: Any, least: str = '1') -> int:
+    """A positive whole number, of whatever type.
+
+    Args:
+        name: name of the argument, for the message.
+        value: what was given.
+        least: the smallest number, in words.
+
+    Returns:
+        the number.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if not value >= 1 or value != int(value):
+        raise ValueError(f'{name}={value} must be at least {least}, and a whole number.')
+    return int(value)
+
+
+def size_pair(name: str, size: Any) -> tuple[int, int]:
     """Height and width from one number or two.
 
     Args:
+        name: name of the argument, for the message.
         size: pixels.
 
     Returns:
         height and width.
 
     Raises:
-        ValueError: if a side is not positive.
+        ValueError: if a side is not a positive whole number.
     """
-    pair = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-    if min(pair) < 1:
-        raise ValueError(f'size={size} must be at least one pixel on each side.')
-    return pair
+    height, width = (size, size) if np.ndim(size) == 0 else size
+    least = 'one pixel on each side'
+    return whole(name, height, least), whole(name, width, least)
 
 
-def grid_step(dataset: GeoDataset) -> int:
+def grid_step(dataset: GeoDataset, step: int | None) -> int:
     """Pixels between the corners of the grid that all modalities of a data set share.
 
     Args:
         dataset: any GeoDataset.
+        step: what was asked for.
 
     Returns:
-        what the data set declares as ``grid_step_px``, else 1.
-    """
-    return int(getattr(dataset, 'grid_step_px', 1))
-
-
-def require_fit(places: Places, size_px: tuple[int, int], sampler: str) -> None:
-    """Refuse patches that do not fit into the scenes.
-
-    Args:
-        places: the scenes.
-        size_px: height and width of a patch.
-        sampler: name of the sampler, for the message.
+        *step*, else what the data set declares as ``grid_step_px``, else 1.
 
     Raises:
-        ValueError: if a scene is smaller than a patch.
+        ValueError: if *step* is not a positive whole number.
     """
-    small = np.flatnonzero((places.height_px < size_px[0]) | (places.width_px < size_px[1]))
-    if len(small):
-        worst = small[0]
-        raise ValueError(
-            f'{sampler}: a patch of {size_px[0]} x {size_px[1]} px does not fit into '
-            f'{len(small)} of {len(places)} scenes, such as {places.names[worst]} '
-            f'({places.height_px[worst]} x {places.width_px[worst]} px). Use smaller patches.'
-        )
+    return whole('step', getattr(dataset, 'grid_step_px', 1) if step is None else step)

@@ -1,0 +1,163 @@
+"""Patches that are the same in every epoch: centers, grids and tiles of scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Unpack
+
+import numpy as np
+import pandas as pd
+from torchgeo.datasets import GeoDataset
+
+from .base import SceneSampler, Selection, grid_step, size_pair
+from .scene_frames import patch_table, require_fit
+
+#: Starts and ends of patches along one axis.
+Pieces = list[tuple[int, int]]
+
+
+class CenterSceneSampler(SceneSampler):
+    """One patch of every scene: its center, or all of it. The same in every epoch."""
+
+    def __init__(
+        self,
+        dataset: GeoDataset,
+        size: int | tuple[int, int] | None = None,
+        step: int | None = None,
+        **selection: Unpack[Selection],
+    ) -> None:
+        """Initialize a new CenterSceneSampler instance.
+
+        Args:
+            dataset: dataset to sample from.
+            size: height and width of each patch in pixels (defaults to the whole scene).
+            step: corners lie on multiples of this many pixels (defaults to the grid that all
+                modalities of the dataset share, else 1).
+            **selection: ``roi``, ``roi_crs``, ``toi``, ``seed``, ``num_replicas``, ``rank`` and
+                ``shuffle``, see :class:`~.base.SceneSampler`.
+
+        Raises:
+            ValueError: if a patch does not fit into a scene.
+        """
+        super().__init__(dataset, **selection)
+        step, scenes = grid_step(dataset, step), np.arange(len(self.scenes))
+        height, width = self.scenes[['height', 'width']].to_numpy().T
+        if size is None:
+            self._keep(patch_table(scenes, 0, 0, height, width))
+            return
+        size_px = size_pair('size', size)
+        require_fit(self.scenes, size_px, type(self).__name__)
+        rows = (height - size_px[0]) // step // 2 * step
+        cols = (width - size_px[1]) // step // 2 * step
+        self._keep(patch_table(scenes, rows, cols, *size_px))
+
+
+class GridSceneSampler(SceneSampler):
+    """Patches that cover every scene in a regular grid. The same in every epoch.
+
+    The last patch of a row or column is moved inside the scene, so that patches never run over
+    its edge and every pixel is covered.
+    """
+
+    def __init__(
+        self,
+        dataset: GeoDataset,
+        size: int | tuple[int, int],
+        stride: int | tuple[int, int] | None = None,
+        **selection: Unpack[Selection],
+    ) -> None:
+        """Initialize a new GridSceneSampler instance.
+
+        Args:
+            dataset: dataset to sample from.
+            size: height and width of each patch in pixels.
+            stride: distance between patches in pixels (defaults to *size*).
+            **selection: ``roi``, ``roi_crs``, ``toi``, ``seed``, ``num_replicas``, ``rank`` and
+                ``shuffle``, see :class:`~.base.SceneSampler`.
+
+        Raises:
+            ValueError: if a patch does not fit into a scene.
+        """
+        super().__init__(dataset, **selection)
+        size_px = size_pair('size', size)
+        stride_px = size_px if stride is None else size_pair('stride', stride)
+        require_fit(self.scenes, size_px, type(self).__name__)
+        self._keep(_crossed(self.scenes, _overlapping, size_px, stride_px))
+
+
+class TileSceneSampler(SceneSampler):
+    """Tiles that cover every scene without overlap. The same in every epoch.
+
+    For evaluation: no pixel counts twice. By default the tiles of a scene cover all of it; they
+    differ in size by a step at most, so they come in batches of one. With *equal*, all tiles have
+    the same size, and what is left at the right and lower edge of a scene is left out.
+    """
+
+    def __init__(
+        self,
+        dataset: GeoDataset,
+        size: int | tuple[int, int],
+        equal: bool = False,
+        step: int | None = None,
+        **selection: Unpack[Selection],
+    ) -> None:
+        """Initialize a new TileSceneSampler instance.
+
+        Args:
+            dataset: dataset to sample from.
+            size: height and width of each tile in pixels; without *equal*, the largest.
+            equal: make all tiles of this size, and leave out what does not fill one.
+            step: corners lie on multiples of this many pixels (defaults to the grid that all
+                modalities of the dataset share, else 1).
+            **selection: ``roi``, ``roi_crs``, ``toi``, ``seed``, ``num_replicas``, ``rank`` and
+                ``shuffle``, see :class:`~.base.SceneSampler`.
+
+        Raises:
+            ValueError: if *size* is smaller than a step, or a scene smaller than an equal tile.
+        """
+        super().__init__(dataset, **selection)
+        size_px, step = size_pair('size', size), grid_step(dataset, step)
+        if min(size_px) < step:
+            raise ValueError(f'size={size} must be at least {step} pixels, the step of the grid.')
+        if equal:
+            require_fit(self.scenes, size_px, type(self).__name__)
+        self._keep(_crossed(self.scenes, _equal if equal else _balanced, size_px, (step, step)))
+
+
+def _crossed(
+    scenes: pd.DataFrame,
+    cut: Callable[[int, int, int], Pieces],
+    size_px: tuple[int, int],
+    pitch_px: tuple[int, int],
+) -> pd.DataFrame:
+    """Patches of all scenes, cut along both axes."""
+    sizes = scenes[['height', 'width']].to_numpy().tolist()
+    patches = [
+        (scene, top, left, bottom - top, right - left)
+        for scene, (height, width) in enumerate(sizes)
+        for top, bottom in cut(height, size_px[0], pitch_px[0])
+        for left, right in cut(width, size_px[1], pitch_px[1])
+    ]
+    return patch_table(*np.array(patches, np.int64).T)
+
+
+def _overlapping(extent_px: int, size_px: int, stride_px: int) -> Pieces:
+    """Starts and ends of patches that cover an extent, the last one moved inside."""
+    last = extent_px - size_px
+    return [(start, start + size_px) for start in (*range(0, last, stride_px), last)]
+
+
+def _equal(extent_px: int, size_px: int, step_px: int) -> Pieces:
+    """Starts and ends of pieces of one size, as many as fit."""
+    pitch = -(-size_px // step_px) * step_px
+    return [(start, start + size_px) for start in range(0, extent_px - size_px + 1, pitch)]
+
+
+def _balanced(extent_px: int, size_px: int, step_px: int) -> Pieces:
+    """Starts and ends of as few pieces as possible, as equal as can be, that cover an extent."""
+    largest = size_px // step_px * step_px
+    count = -(-extent_px // largest)
+    steps = -(-extent_px // step_px)
+    edges = [steps * i // count * step_px for i in range(count)] + [extent_px]
+    return list(pairwise(edges))

@@ -1,0 +1,167 @@
+"""Scenes and patches as tables: where they lie, and how many pixels they have.
+
+A table of scenes has one row each: ``left``, ``top``, ``xres`` and ``yres`` in units of the CRS of
+the scene's data set, ``height`` and ``width`` in pixels, ``name`` (None where the data set has no
+names), ``zone`` (position of the data set within its container), ``crs`` (as ``EPSG:code`` or WKT)
+and ``region`` (what lies in the region of interest, in pixels ``(column, row)`` of the scene; None
+where that is all of it). Its index is the time of observation.
+
+A table of patches has one row each: ``scene`` (row of the table of scenes), ``row`` and ``col`` of
+the first pixel, counted from the upper left corner of the scene, ``height`` and ``width``, all in
+pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyproj
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+from torchgeo.datasets import GeoDataset
+
+from ..datasets.query import SceneSlice
+from .region import clip_scenes
+
+
+def find_scenes(
+    dataset: GeoDataset,
+    roi: BaseGeometry | None = None,
+    roi_crs: pyproj.CRS | str | None = None,
+    toi: pd.Interval | None = None,
+) -> pd.DataFrame:
+    """Scenes of a data set, or of all data sets of a container.
+
+    Args:
+        dataset: any GeoDataset whose index has one row per scene, or a container of such.
+        roi: region of interest; scenes that it does not touch are left out.
+        roi_crs: CRS of *roi* (defaults to the CRS of *dataset*).
+        toi: time of interest; scenes outside are left out.
+
+    Returns:
+        a table of scenes.
+
+    Raises:
+        TypeError: if *roi* is no single shape.
+        ValueError: if no scene is left.
+    """
+    if roi is not None and not isinstance(roi, BaseGeometry):
+        raise TypeError(
+            f'roi is a {type(roi).__name__}: expected one shape, such as shapely.box(west, south, '
+            'east, north). Of a table of areas, pass roi=areas.union_all(), roi_crs=areas.crs.'
+        )
+    parts: Sequence[GeoDataset] = getattr(dataset, 'zone_datasets', None) or [dataset]
+    tables = [_scenes(part, zone) for zone, part in enumerate(parts)]
+    if roi is not None:
+        stated = pyproj.CRS.from_user_input(roi_crs if roi_crs is not None else dataset.crs)
+        tables = [
+            clip_scenes(table, part.index.geometry, roi, stated)
+            for table, part in zip(tables, parts, strict=True)
+        ]
+    scenes = pd.concat(tables)
+    if toi is not None:
+        scenes = scenes[scenes.index.overlaps(toi)]
+    if scenes.empty:
+        raise ValueError(
+            f'No scene of {type(dataset).__name__} is left to sample from: of '
+            f'{sum(len(part.index) for part in parts)} scenes none lies in roi={roi}, toi={toi}.'
+        )
+    return scenes
+
+
+def _scenes(dataset: GeoDataset, zone: int) -> pd.DataFrame:
+    """Table of the scenes of one data set."""
+    index = dataset.index
+    left, bottom, right, top = shapely.bounds(index.geometry.values).reshape(-1, 4).T
+    scenes = pd.DataFrame({'left': left, 'top': top}, index=index.index)
+    for name, res in zip(('xres', 'yres'), dataset.res, strict=True):
+        # scenes that differ by a hair from the data set's resolution keep their own
+        own = index[name].to_numpy() if name in index else np.full(len(index), res)
+        scenes[name] = np.where(np.abs(own / res - 1) < 0.01, own, res)
+    scenes['height'] = ((top - bottom) / scenes['yres']).round().astype(np.int64)
+    scenes['width'] = ((right - left) / scenes['xres']).round().astype(np.int64)
+    scenes['name'] = index['scene'].to_numpy() if 'scene' in index else None
+    code = dataset.crs.to_epsg()
+    scenes['crs'] = f'EPSG:{code}' if code else dataset.crs.to_wkt()
+    return scenes.assign(zone=zone, region=None)
+
+
+def patch_table(scene: Any, row: Any, col: Any, height: Any, width: Any) -> pd.DataFrame:
+    """Make a table of patches.
+
+    Args:
+        scene: array of rows of the table of scenes.
+        row: first pixel row, or an array of them.
+        col: first pixel column, or an array of them.
+        height: pixels, or an array of them.
+        width: pixels, or an array of them.
+
+    Returns:
+        the table.
+    """
+    columns = {'row': row, 'col': col, 'height': height, 'width': width}
+    return pd.DataFrame({'scene': scene, **columns}, dtype=np.int64)
+
+
+def queries(scenes: pd.DataFrame, patches: pd.DataFrame) -> Iterator[SceneSlice]:
+    """Queries for patches.
+
+    Args:
+        scenes: table of scenes.
+        patches: table of patches.
+
+    Yields:
+        a query for each, in the CRS of the scene's data set.
+    """
+    of = scenes.iloc[patches['scene']]
+    left, top, xres, yres = of[['left', 'top', 'xres', 'yres']].to_numpy().T
+    row, col, height, width = patches[['row', 'col', 'height', 'width']].to_numpy().T
+    west, east = left + col * xres, left + (col + width) * xres
+    south, north = top - (row + height) * yres, top - row * yres
+    places = np.stack([west, east, xres, south, north, yres], axis=1).tolist()
+    facts = zip(of['name'], of['zone'].tolist(), of['crs'], strict=True)
+    for place, time, fact in zip(places, of.index, facts, strict=True):
+        times = slice(time.left, time.right, 1)
+        yield SceneSlice((slice(*place[:3]), slice(*place[3:]), times), *fact)
+
+
+def within_roi(scenes: pd.DataFrame, patches: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which patches lie within the region of interest.
+
+    Args:
+        scenes: table of scenes.
+        patches: table of patches within scenes.
+
+    Returns:
+        bool array of shape (N,).
+    """
+    regions = scenes['region'].to_numpy()[patches['scene']]
+    col, row, right, bottom = patches['col'], patches['row'], patches['width'], patches['height']
+    boxes = shapely.box(col, row, col + right, row + bottom)
+    inside: NDArray[np.bool_] = shapely.is_missing(regions) | shapely.covers(regions, boxes)
+    return inside
+
+
+def require_fit(scenes: pd.DataFrame, size_px: tuple[int, int], sampler: str) -> None:
+    """Refuse patches that do not fit into the scenes.
+
+    Args:
+        scenes: table of scenes.
+        size_px: height and width of a patch.
+        sampler: name of the sampler, for the message.
+
+    Raises:
+        ValueError: if a scene is smaller than a patch.
+    """
+    small = scenes[(scenes['height'] < size_px[0]) | (scenes['width'] < size_px[1])]
+    if len(small):
+        first = small.iloc[0]
+        raise ValueError(
+            f'{sampler}: a patch of {size_px[0]} x {size_px[1]} px does not fit into '
+            f'{len(small)} of {len(scenes)} scenes, such as {first["name"]} '
+            f'({first["height"]} x {first["width"]} px). Use smaller patches.'
+        )
