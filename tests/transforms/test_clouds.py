@@ -192,6 +192,14 @@ def test_seeds_in_all_forms(seeds):
     assert torch.equal(alone, expected[1])
 
 
+def test_mixed_precision_does_not_change_the_clouds():
+    clouds, batch = SyntheticClouds('m3mcr', pixel_size=3), batch_of(2)
+    expected = clouds(batch, seeds=[1, 2])
+    with torch.autocast('cpu', torch.bfloat16):
+        cloudy = clouds(batch, seeds=[1, 2])
+    assert torch.equal(cloudy['image'], expected['image'])
+
+
 def test_arguments_change_the_preset():
     clouds = SyntheticClouds('thick', cover=None, sun_azimuth=90.0, cloud_reflectance=[0.6] * 4)
     assert clouds.recipe.cover is None
@@ -243,6 +251,8 @@ def test_arguments_are_checked():
         SyntheticClouds(layers=('thickness',))
     with pytest.raises(ValueError, match='cover'):
         SyntheticClouds(cover=1.5)
+    with pytest.raises(TypeError, match='thiness'):
+        SyntheticClouds(thiness=0.4)
     with pytest.raises(ValueError, match='3 seeds for 2 images'):
         SyntheticClouds()(batch_of(2), seeds=[1, 2, 3])
 

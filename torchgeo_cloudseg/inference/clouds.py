@@ -120,7 +120,8 @@ def add_clouds_to_raster(
         with tqdm(
             total=passes * len(windows), desc=output.name, unit='block', disable=not progress
         ) as bar:
-            field = CloudField.natural(recipe, [combined_seed([seed, *bounds])], place)
+            seeds, size = [combined_seed([seed, *bounds])], (place.height, place.width)
+            field = CloudField.draw(recipe, seeds, size, place.pixel_size, lazily=True)
             if recipe.cover is not None:
                 field = _covering(source, field, windows, values, bar)
             with writer.open(bar.update):

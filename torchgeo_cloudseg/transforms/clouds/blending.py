@@ -100,34 +100,27 @@ def check_data_range(
         raise ValueError(f'The image is {image.dtype}: expected integers or real numbers.')
     if not (math.isfinite(width) and width > 0):
         raise ValueError(f'data_range={data_range}: expected (black, white) with black < white.')
-    if not image.is_floating_point() and width < 2:
-        raise ValueError(
-            f'data_range={data_range} is for floating-point images, but this one has integers. '
-            'Pass the values of reflectance 0 and 1, such as (0, 255) or (0, 10000).'
-        )
-    image = _widened(image.detach())
-    valid = image if nodata is None else image[image != nodata]
-    lowest, highest = _extremes(valid)
+    values = _widened(image.detach())
+    values = values if nodata is None else values[values != nodata]
+    lowest, highest = _extremes(values)
     if math.isnan(lowest):
-        lowest, highest = _extremes(valid[~valid.isnan()])
-    if not (black - FOOTROOM * width <= lowest and highest <= black + HEADROOM * width):
-        raise ValueError(
-            f'The image has values from {lowest:g} to {highest:g}, which cannot be reflectances '
-            f'with data_range={data_range} (values of reflectance 0 and 1). Pass the data_range '
-            'of the image, such as (0, 255) or (0, 10000), or nodata= if it marks missing pixels '
-            'by a number.'
-        )
-    if width < 2 <= highest and not bool((valid.nan_to_num() % 1).any()):
-        raise ValueError(
-            f'The image has whole numbers up to {highest:g}, which do not look like reflectances '
-            f'with data_range={data_range}. Pass the values of reflectance 0 and 1, such as '
-            '(0, 255) or (0, 10000).'
-        )
-    if 0 < highest <= 1 and white >= 100 and bool((image != image.round()).any()):
-        raise ValueError(
-            f'The image has fractional values up to {highest:g}, but data_range={data_range}: it '
-            'looks scaled to 0..1 already. Pass data_range=(0, 1).'
-        )
+        lowest, highest = _extremes(values[~values.isnan()])
+    found = f'found values from {lowest:g} to {highest:g}, which'
+    if not image.is_floating_point() and width < 2:
+        found = 'it is for floating-point images, but this one has integers, which'
+    elif not (black - FOOTROOM * width <= lowest and highest <= black + HEADROOM * width):
+        found += ' cannot be reflectances and'
+    elif width < 2 <= highest and not (values.nan_to_num() % 1).any():
+        found += f' are whole numbers up to {highest:g} and'
+    elif 0 < highest <= 1 and white >= 100 and (values != values.round()).any():
+        found += ' look scaled to 0..1 already and'
+    else:
+        return
+    raise ValueError(
+        f'data_range={data_range} (values of reflectance 0 and 1): {found} do not fit it. Pass the '
+        'data_range of the image, such as (0, 1), (0, 255) or (0, 10000), or nodata= if it marks '
+        'missing pixels by a number.'
+    )
 
 
 def _extremes(values: Tensor) -> tuple[float, float]:

@@ -76,6 +76,7 @@ class CloudField:
         pixel_size: float | tuple[float, float],
         device: torch.device | str = 'cpu',
         seeded: bool = True,
+        lazily: bool = False,
     ) -> Self:
         """Draw clouds over a place, with the cover that the recipe asks for.
 
@@ -88,6 +89,8 @@ class CloudField:
             seeded: whether the shapes of clouds follow from the seeds, on all devices alike. False
                 draws them from PyTorch's global generator on the device, which takes less time;
                 then colors and numbers such as the cover follow from the seeds alone.
+            lazily: whether to evaluate nothing yet, as the place may be larger than memory. The
+                cover of the recipe is met on average over many places then; see :meth:`through`.
 
         Returns:
             one sky per seed.
@@ -101,33 +104,7 @@ class CloudField:
                 f'{len(seeds)} seeds, size={size}, pixel_size={pixel_size}: expected at least one '
                 'seed, a height and a width of at least 1 and a pixel size above 0 meters.'
             )
-        sky = cls.natural(recipe, seeds, Grid(*size, pixel), device, seeded)
-        drawn = sky.noise.on(sky.grid), sky.shade.on(sky.grid)
-        if recipe.cover is not None:
-            sky = sky.through(*image_quantiles(drawn[0], sky.parameters))
-        return replace(sky, drawn=drawn)
-
-    @classmethod
-    def natural(
-        cls,
-        recipe: CloudRecipe,
-        seeds: Sequence[int],
-        grid: Grid,
-        device: torch.device | str = 'cpu',
-        seeded: bool = True,
-    ) -> Self:
-        """Draw clouds that have the cover of the recipe on average over many places.
-
-        Args:
-            recipe: kind of sky.
-            seeds: one per sample (B).
-            grid: pixels of the place, from the origin.
-            device: where to compute.
-            seeded: as for :meth:`draw`.
-
-        Returns:
-            one sky per seed, not evaluated yet: the place may be larger than memory.
-        """
+        grid = Grid(*size, pixel)
         exponent = recipe.spectral_exponent
         exponents = exponent if isinstance(exponent, tuple) else (exponent, exponent)
         spectrum = Spectrum(recipe.feature_size, exponents, recipe.break_scale)
@@ -136,8 +113,13 @@ class CloudField:
         numbers = torch.from_numpy((recipe.limits[0] + recipe.limits[1] * np.array(shares)).T)
         parameters = dict(zip(RANGES, numbers.to(device, non_blocking=True), strict=True))
         shade = noise.moved(*shadow_shifts(parameters), SHADOW_BLUR * min(grid.pixel_size))
-        curve = OpacityCurve.through(*plane_quantiles(parameters), parameters)
-        return cls(recipe, tuple(seeds), grid, noise, shade, parameters, curve)
+        drawn = None if lazily else (noise.on(grid), shade.on(grid))
+        if drawn is None or recipe.cover is None:
+            edges = plane_quantiles(parameters)
+        else:
+            edges = image_quantiles(drawn[0], parameters)
+        curve = OpacityCurve.through(*edges, parameters)
+        return cls(recipe, tuple(seeds), grid, noise, shade, parameters, curve, drawn)
 
     def through(self, level: Tensor, half: Tensor) -> Self:
         """The same field with more or less of it cloudy.
@@ -274,7 +256,9 @@ class CloudField:
         reflectance = reflectance.to(batch.device, non_blocking=True)
         shown = self.layers(self.grid.resampled(*batch.shape[-2:]))
         shape = len(batch), -1, -1
-        layers = CloudLayers(*(layer.to(batch.device).expand(shape) for layer in shown))
+        layers = CloudLayers(
+            *(layer.to(batch.device).expand(shape).contiguous() for layer in shown)
+        )
         cloudy = blend(batch, layers, reflectance, data_range, nodata)
         result = cloudy, layers.mask.long(), layers.alpha[:, None], layers.shadow[:, None]
         return CloudyImage(*(layer if image.ndim == 4 else layer[0] for layer in result))

@@ -155,7 +155,7 @@ class Torus(NamedTuple):
         return energy
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)  # a scene takes some 25 MB
 def tori(
     spectrum: Spectrum, grid: Grid, device: torch.device
 ) -> tuple[tuple[Torus, ...], tuple[Tensor, ...]]:
@@ -298,7 +298,9 @@ class RandomField:
             if first is None:
                 down, across = _waves(torus, grid, coefficients.device)
                 # the real part of a product of complex numbers, as a product of real matrices
-                values.append(torch.view_as_real(down @ coefficients).flatten(-2) @ across)
+                rows = torch.view_as_real(down @ coefficients).flatten(-2)
+                with torch.autocast(rows.device.type, enabled=False):
+                    values.append(rows @ across)
                 continue
             if torus not in self.tables:
                 table = torch.fft.irfft2(coefficients, s=torus.nodes, norm='forward')
@@ -339,7 +341,7 @@ def _first_node(torus: Torus, grid: Grid) -> list[int] | None:
     return first
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _waves(torus: Torus, grid: Grid, device: torch.device) -> tuple[Tensor, Tensor]:
     """Waves at pixels: along rows, complex64 tensor (H, N), along columns, float32 (M + 2, W).
 

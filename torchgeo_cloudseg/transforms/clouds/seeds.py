@@ -60,18 +60,15 @@ def seeds_from_bounds(sample: Mapping[str, Any], count: int, seed: int = 0) -> l
 
 def _rows(bounds: Tensor | Sequence[Any]) -> list[list[float]]:
     """Nine numbers per sample."""
-    if isinstance(bounds, Tensor):
-        table = bounds
-    elif isinstance(bounds[0], slice):
-        table = bounds_to_tensor(tuple(bounds))
-    else:
-        table = torch.stack([bounds_to_tensor(place) for place in bounds])
-    if table.shape[-1] != 9:
+    if not isinstance(bounds, Tensor):
+        places = [tuple(bounds)] if isinstance(bounds[0], slice) else bounds
+        bounds = torch.stack([bounds_to_tensor(place) for place in places])
+    if bounds.shape[-1] != 9:
         raise ValueError(
-            f'bounds have shape {tuple(table.shape)}: expected (9,) or (B, 9): start, stop and '
+            f'bounds have shape {tuple(bounds.shape)}: expected (9,) or (B, 9): start, stop and '
             'step of x, y and t.'
         )
-    rows: list[list[float]] = table.reshape(-1, 9).double().tolist()
+    rows: list[list[float]] = bounds.reshape(-1, 9).double().tolist()
     return rows
 
 

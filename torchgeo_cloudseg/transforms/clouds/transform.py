@@ -184,5 +184,7 @@ def add_clouds(
     recipe = CloudRecipe.preset(recipe) if isinstance(recipe, str) else recipe
     batch = as_batch(image)
     size, numbers = (batch.shape[2], batch.shape[3]), as_seeds(seeds, len(batch))
-    field = CloudField.draw(recipe, numbers, size, pixel_size, image.device, seeds is not None)
+    # other devices lack some of what it takes
+    device = image.device if image.is_cuda else 'cpu'
+    field = CloudField.draw(recipe, numbers, size, pixel_size, device, seeds is not None)
     return field.apply(image, data_range, nodata, check=check)
