@@ -70,6 +70,7 @@ def test_an_existing_file_is_noticed_before_the_work(clear, capsys):
     assert '33%' not in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('limit', 'block_size'), [(20_000, '1024'), (400_000, '100')])
 def test_a_full_disk_leaves_nothing_behind(clear, limit, block_size):
     def no_room():
@@ -83,6 +84,7 @@ def test_a_full_disk_leaves_nothing_behind(clear, limit, block_size):
     assert [path.name for path in clear.parent.iterdir()] == ['clear.tif']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['SIGINT', 'SIGKILL'])
 def test_a_killed_run_leaves_no_half_file(clear, name):
     command = [SCRIPT, 'clouds', clear, clear.with_name('cloudy.tif'), '--block_size', '16']

@@ -14,6 +14,7 @@ from torchgeo_cloudseg.models import load_reference_checkpoint
 from torchgeo_cloudseg.trainers import CloudSegTeacherTask, load_network
 
 
+@pytest.mark.slow
 def test_teacher(
     released_network: Callable[[str], dict[str, Tensor]],
     tmp_path: Path,

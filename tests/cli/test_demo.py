@@ -12,6 +12,7 @@ from torchgeo_cloudseg.cli import main
 from torchgeo_cloudseg.trainers import CloudSegStudentTask
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dataset', ['m3mcr', 'whuoptsar'])
 def test_demo_runs_the_whole_line(
     dataset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

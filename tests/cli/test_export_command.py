@@ -36,6 +36,7 @@ def student_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_untrained(task, tmp_path_factory.mktemp('student') / 'student.ckpt')
 
 
+@pytest.mark.slow
 def test_torch_file_runs_elsewhere(
     student_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -59,6 +60,7 @@ def test_torch_file_runs_elsewhere(
     assert (facts['label_scale'], facts['window']) == ('3/10', 160)
 
 
+@pytest.mark.slow
 def test_onnx_file(student_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / 'student.onnx'
     main(['export', str(student_file), str(path), '--resolution', 'label'])

@@ -171,6 +171,7 @@ def test_report_that_cannot_be_written(tree: Path, capsys: pytest.CaptureFixture
     assert 'nowhere' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_as_a_program(tree: Path) -> None:
     file(tree, 'image', 'fall_1_p_1').write_bytes(b'')
     program = 'from torchgeo_cloudseg.cli import main; main()'

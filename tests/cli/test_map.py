@@ -93,6 +93,7 @@ def test_map_lies_on_the_grid_of_the_labels(
         assert imread(tmp_path / picture).std() > 0.05
 
 
+@pytest.mark.slow
 def test_interrupted_as_typed(student_file: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     place = {'driver': 'GTiff', 'crs': 'EPSG:32646', 'width': 200}
@@ -142,6 +143,7 @@ def test_several_scenes_in_one_call(
     assert names == {f'{path.stem}_map.tif' for path in scenes['planet_cloudy']}
 
 
+@pytest.mark.slow
 def test_lightning_writes_the_same_maps(
     student_file: Path, scenes: dict[str, list[Path]], tmp_path: Path
 ) -> None:
@@ -215,6 +217,7 @@ def test_samples_are_plotted(
     assert 'knows 4 optical and 2 SAR bands and 11 classes' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_students_of_sheets_without_clouds_are_shown_synthetic_ones(tmp_path: Path) -> None:
     """A teacher is trained on the cloud-free image, and shown that."""
     write_miniature_whuoptsar(tmp_path / 'whu')

@@ -61,6 +61,7 @@ def trained(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_torchgeo_trains_teacher_and_student(trained: Path) -> None:
     for name in ('teacher', 'student'):
         output = trained / 'output/m3mcr' / name
@@ -72,6 +73,7 @@ def test_torchgeo_trains_teacher_and_student(trained: Path) -> None:
         assert hparams['labels'][3] == 'urban'
 
 
+@pytest.mark.slow
 def test_cloudseg_test_prints_and_writes_the_table(
     trained: Path,
     miniature: Path,
@@ -122,6 +124,7 @@ def test_cloudseg_test_prints_and_writes_the_table(
     ]
 
 
+@pytest.mark.slow
 def test_cloudseg_knows_classes_by_name(miniature: Path, tmp_path: Path) -> None:
     done = typed(
         'cloudseg', 'fit', '--model=CloudSegTeacherTask', '--model.backbone=mit_b0',
@@ -134,6 +137,7 @@ def test_cloudseg_knows_classes_by_name(miniature: Path, tmp_path: Path) -> None
     assert {path.name for path in tmp_path.rglob('*.ckpt')} == {'best.ckpt', 'last.ckpt'}
 
 
+@pytest.mark.slow
 def test_checkpoints_may_be_left_out(
     miniature: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,7 @@ def open_file(path: Path) -> tuple[Callable[[Tensor, Tensor], dict[str, Tensor]]
     return run, json.loads(session.get_modelmeta().custom_metadata_map[FACTS]), weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('file', 'encoder', 'student', 'reconstruct', 'label'),
     [

@@ -13,6 +13,7 @@ def _fresh_compiler() -> None:
     torch.compiler.reset()
 
 
+@pytest.mark.slow
 def test_one_graph() -> None:
     torch.manual_seed(0)
     net = CloudSegNet('mit_b0', drop_path=0.0, activation_checkpointing=True)

@@ -66,6 +66,7 @@ def test_parameters_are_shared_with_the_source():
     assert TokenLinear.of(nn.Linear(4, 3, bias=False)).bias is None
 
 
+@pytest.mark.slow
 def test_exported_networks_have_linear_layers():
     network = CloudSegNet('mit_b0', weights=False).eval()
     inputs = torch.rand(1, 4, 64, 64), torch.rand(1, 2, 64, 64)

@@ -13,6 +13,8 @@ import pytest
 
 from torchgeo_cloudseg.miniature.m3mcr import write_file_list
 
+pytestmark = pytest.mark.slow
+
 Result = dict[str, Any]
 
 

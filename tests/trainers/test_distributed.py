@@ -23,6 +23,7 @@ def run(root: Path, teacher: Path, output: Path, devices: int, strategy: str) ->
     return result
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(miniature: Path, teacher_file: Path, tmp_path: Path) -> None:
     one = run(miniature, teacher_file, tmp_path / 'one.json', 1, 'auto')
     # plain DDP: no search for unused parameters
@@ -35,6 +36,7 @@ def test_two_processes_train_as_one(miniature: Path, teacher_file: Path, tmp_pat
         assert two['scores'][name] == pytest.approx(one['scores'][name], abs=1e-6), name
 
 
+@pytest.mark.slow
 def test_sharded_parameters(tmp_path: Path) -> None:
     # Lightning's FSDP runs on GPUs only; what it wraps is this
     script, output = Path(__file__).with_name('sharded_run.py'), tmp_path / 'sharded.json'

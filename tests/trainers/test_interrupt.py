@@ -44,6 +44,7 @@ class CtrlCInValidation(Callback):
 
 
 # an epoch has four steps
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('step', 'press'),
     [(2, CtrlC(2)), (4, CtrlC(4)), (4, CtrlCInValidation())],

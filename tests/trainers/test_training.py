@@ -52,6 +52,7 @@ def test_tasks_are_torchgeos() -> None:
     assert issubclass(CloudSegStudentTask, SemanticSegmentationTask)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('task_class', [CloudSegTeacherTask, CloudSegStudentTask])
 def test_losses_fall(task_class: type[CloudSegTask], miniature: Path, teacher_file: Path) -> None:
     torch.manual_seed(0)
@@ -145,6 +146,7 @@ def test_teacher_stays_frozen_and_in_evaluation_mode(fit: Any, teacher_file: Pat
         assert torch.equal(value, expected[f'model.{name}']), name
 
 
+@pytest.mark.slow
 def test_student_needs_no_teacher_once_trained(
     fit: Any, teacher_file: Path, tmp_path: Path
 ) -> None:
@@ -222,6 +224,7 @@ def test_batch_without_labels_changes_nothing_to_nan() -> None:
     assert all(p.grad is None or p.grad.isfinite().all() for p in task.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('stopped_after', 'num_workers'),
     [(4, 2), (6, 0), (6, 2)],
@@ -252,6 +255,7 @@ def test_resumed_training_has_the_same_losses(
     assert rest == pytest.approx(whole[stopped_after:], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_same_seed_same_numbers(fit: Any) -> None:
     runs = []
     for seed in (5, 5, 6):
@@ -266,6 +270,7 @@ def test_gradients_add_up_over_batches(fit: Any) -> None:
     assert (trainer.global_step, len(losses)) == (2, 4)
 
 
+@pytest.mark.slow
 def test_bfloat16(fit: Any, teacher_file: Path) -> None:
     task = CloudSegStudentTask(teacher=str(teacher_file), **SMALL)
     _, losses = fit(task, precision='bf16-mixed', limit_train_batches=2)
@@ -274,6 +279,7 @@ def test_bfloat16(fit: Any, teacher_file: Path) -> None:
     assert all(torch.tensor(losses).isfinite())
 
 
+@pytest.mark.slow
 def test_whole_step_compiles_to_one_graph(
     fit: Any, teacher_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,6 +293,7 @@ def test_whole_step_compiles_to_one_graph(
     assert len(compiled) == len(eager) == 2
 
 
+@pytest.mark.slow
 def test_averaged_weights(fit: Any, teacher_file: Path, tmp_path: Path) -> None:
     task = CloudSegStudentTask(teacher=str(teacher_file), **SMALL)
     fit(task, callbacks=(EMAWeightAveraging(decay=0.5),))

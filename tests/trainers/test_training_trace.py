@@ -22,6 +22,7 @@ def load_golden(network: CloudSegNet, released: dict[str, Tensor]) -> None:
     )
 
 
+@pytest.mark.slow
 def test_losses_follow_the_authors(
     real_golden: Path, real_root: Path, released_network: Callable[[str], dict[str, Tensor]]
 ) -> None:

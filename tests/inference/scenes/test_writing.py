@@ -87,6 +87,7 @@ def test_windows_of_the_task_are_taken(inputs, tmp_path: Path) -> None:
     compare(maps, tmp_path / 'maps', products=('classes',))
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_file_as_one(inputs, tmp_path: Path) -> None:
     script = Path(lightning_run.__file__)
     result = subprocess.run(
@@ -100,6 +101,7 @@ def test_two_processes_give_the_same_file_as_one(inputs, tmp_path: Path) -> None
     compare(expected(inputs, tmp_path), tmp_path / 'maps')
 
 
+@pytest.mark.slow
 def test_interrupted_run_resumes(inputs, tmp_path: Path, monkeypatch) -> None:
     folder = tmp_path / 'maps'
     calls = []
