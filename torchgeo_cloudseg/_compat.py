@@ -14,6 +14,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from pyproj import CRS
+    from torchgeo.samplers import RandomGeoSampler as RandomPatchSampler
     from torchgeo.trainers import BaseTask, SemanticSegmentationTask
 else:
     try:
@@ -21,9 +22,14 @@ else:
         from torchgeo.tasks import SemanticSegmentation as SemanticSegmentationTask
     except ModuleNotFoundError:  # TorchGeo before 0.9
         from torchgeo.trainers import BaseTask, SemanticSegmentationTask
+    try:
+        from torchgeo.samplers import RandomPatchSampler
+    except ImportError:  # TorchGeo before 0.10
+        from torchgeo.samplers import RandomGeoSampler as RandomPatchSampler
 
 __all__ = (
     'BaseTask',
+    'RandomPatchSampler',
     'SemanticSegmentationTask',
     'bounds_to_tensor',
     'deprecated_names',

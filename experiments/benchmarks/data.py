@@ -1,6 +1,7 @@
 """Loading: samples per second against the authors' way and the plain TorchGeo way.
 
     python experiments/benchmarks/data.py speed
+    python experiments/benchmarks/data.py many
     python experiments/benchmarks/data.py scaling
 
 Every command prints what it measured, and ``--output FILE`` keeps it as JSON. All ways read
@@ -16,7 +17,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,13 @@ import numpy as np
 import rasterio
 import torch
 from machine import describe, write_figures
-from packaging.version import Version
 from scene_tree import write_tree
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchgeo.datasets import GeoDataset, RasterDataset, stack_samples
 from tqdm import tqdm
 
+from torchgeo_cloudseg._compat import RandomPatchSampler
 from torchgeo_cloudseg.datamodules import SceneDataLoader
 from torchgeo_cloudseg.datasets import M3MCR, ZonedDataset
 from torchgeo_cloudseg.datasets.m3mcr.layout import LAYERS, LEGENDS
@@ -101,17 +101,6 @@ def plain_torchgeo(root: Path) -> GeoDataset:
     return ((parts[1] & parts[0]) & (parts[2] & parts[3])) & parts[4]
 
 
-def torchgeo_sampler(dataset: GeoDataset, length: int) -> Any:
-    """TorchGeo's random sampler."""
-    if Version(version('torchgeo')) >= Version('0.10'):
-        from torchgeo.samplers import RandomPatchSampler
-
-        return RandomPatchSampler(dataset, size=PATCH, length=length)
-    from torchgeo.samplers import RandomGeoSampler
-
-    return RandomGeoSampler(dataset, size=PATCH, length=length)
-
-
 def masks_as_geotiff(root: Path) -> None:
     """Write each cloud mask as a GeoTIFF on the grid of its image."""
     for file in root.rglob('cloudmask_*.npy'):
@@ -157,7 +146,10 @@ def speed(args: argparse.Namespace) -> dict[str, Any]:
             ),
             'authors': lambda: DataLoader(authors, BATCH),
             'plain_torchgeo': lambda: DataLoader(
-                plain, BATCH, sampler=torchgeo_sampler(plain, few), collate_fn=stack_samples
+                plain,
+                BATCH,
+                sampler=RandomPatchSampler(plain, size=PATCH, length=few),
+                collate_fn=stack_samples,
             ),
         }
         rates: dict[str, list[float]] = {name: [] for name in ways}
@@ -185,6 +177,38 @@ def speed(args: argparse.Namespace) -> dict[str, Any]:
             ),
             2,
         ),
+    }
+
+
+def many(args: argparse.Namespace) -> dict[str, Any]:
+    """Samples per second where every file has to be opened anew: more than stay open."""
+    with tempfile.TemporaryDirectory(prefix='cloudseg-many-') as folder:
+        root = Path(folder) / 'm3mcr-many'
+        write_tree(root, args.many)
+        dataset = M3MCR.zoned(root, val_share=0)
+        rates: dict[str, list[float]] = {'ours': [], 'authors': []}
+        for turn in tqdm(range(args.repeat), 'Rounds'):
+            # each scene is drawn once at most
+            sampler = RandomSceneSampler(dataset, PATCH, args.samples, seed=turn)
+            patches = sampler.patches()
+            numbers = {scene.name: i for i, scene in enumerate(dataset.whole.scenes)}
+            scenes = sampler.scenes['name'].iloc[patches['scene']].map(numbers)
+            corners = zip(scenes, patches['row'], patches['col'], strict=True)
+            authors = AuthorsWay(dataset.whole, list(corners))
+            ways: dict[str, Batches] = {
+                'authors': DataLoader(authors, BATCH),
+                'ours': SceneDataLoader(dataset, BATCH, sampler),
+            }
+            for name, batches in ways.items():
+                start = time.perf_counter()
+                count = consume(batches)
+                rates[name].append(count / (time.perf_counter() - start))
+    ratios = [ours / theirs for ours, theirs in zip(*rates.values(), strict=True)]
+    return {
+        'scenes': args.many,
+        'samples_per_round': args.samples,
+        'all_rounds': {name: [round(v, 1) for v in values] for name, values in rates.items()},
+        'ours_to_authors_median': round(statistics.median(ratios), 2),
     }
 
 
@@ -228,8 +252,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument('what', choices=['speed', 'scaling'])
+    parser.add_argument('what', choices=['speed', 'many', 'scaling'])
     parser.add_argument('--scenes', type=int, default=100)
+    parser.add_argument('--many', type=int, default=10_000, help='scenes (many)')
     parser.add_argument('--samples', type=int, default=640)
     parser.add_argument('--sizes', type=int, nargs='+', default=[100, 1_000, 10_000, 50_000])
     parser.add_argument('--repeat', type=int, default=5)
@@ -237,7 +262,10 @@ def main() -> None:
     parser.add_argument('--output', type=Path, help='JSON file; other measurements in it stay')
     args = parser.parse_args()
     torch.set_num_threads(1)
-    result = {'machine': describe(), **{'speed': speed, 'scaling': scaling}[args.what](args)}
+    result = {
+        'machine': describe(),
+        **{'speed': speed, 'many': many, 'scaling': scaling}[args.what](args),
+    }
     print(json.dumps(result, indent=2))
     if args.output:
         known = json.loads(args.output.read_text()) if args.output.exists() else {}
