@@ -19,7 +19,6 @@ from ..rasters import (
     Grid,
     Resampling,
     SceneError,
-    Take,
     nearest,
     read_window,
     size_at,
@@ -32,9 +31,6 @@ Pixels = NDArray[Any]
 
 #: Largest error of position within a query that is read without resampling.
 MAX_DRIFT_PX = 0.5
-
-#: Number of pixel selections kept, of a few kilobytes each.
-MAX_TAKES = 4096
 
 
 class Scene(NamedTuple):
@@ -83,9 +79,6 @@ class SceneReader:
     fills: Mapping[str, float | tuple[float, ...]]
     #: Keep files open between reads.
     cache: bool
-    #: Selections of pixels already worked out: few, since corners lie on a grid.
-    _takes: dict[tuple[str, int, int, int], Take | None] = field(default_factory=dict, repr=False)
-    _sizes: dict[tuple[str, int], int] = field(default_factory=dict, repr=False)
     #: Files of which an empty window was read that are known to hold data elsewhere.
     _with_data: set[str] = field(default_factory=set, repr=False)
 
@@ -128,33 +121,17 @@ class SceneReader:
         """Pixels of the output per pixel of the target."""
         return self.label_ratio if layer.key == 'mask' else Fraction(1)
 
-    def _size(self, layer: Layer, size_px: int) -> int:
-        """Pixels of the output that cover so many pixels of the target."""
-        key = layer.key, size_px
-        if key not in self._sizes:
-            self._sizes[key] = size_at(size_px, self._out_ratio(layer))
-        return self._sizes[key]
-
-    def _take(self, layer: Layer, offset_px: int, size_px: int, layer_px: int) -> Take | None:
-        """Pixels of a layer along one axis, see :func:`~torchgeo_cloudseg.rasters.nearest`."""
-        key = layer.key, offset_px, size_px, layer_px
-        if key not in self._takes:
-            if len(self._takes) >= MAX_TAKES:
-                self._takes.clear()
-            ratio = self._out_ratio(layer)
-            self._takes[key] = nearest(offset_px, size_px, layer_px, layer.ratio, ratio)
-        return self._takes[key]
-
     def _copy(
         self, layer: Layer, scene: Scene, target: Target
     ) -> tuple[Pixels, NDArray[np.bool_] | None]:
         """Pixels as stored, and where there are none (None: nowhere)."""
-        shape = self._size(layer, target.height), self._size(layer, target.width)
+        out = self._out_ratio(layer)
+        shape = size_at(target.height, out), size_at(target.width, out)
         row = round((scene.top - target.y.stop) / scene.yres)
         col = round((target.x.start - scene.left) / scene.xres)
         height, width = scene.sizes[layer.key]
-        rows = self._take(layer, row, target.height, height)
-        cols = self._take(layer, col, target.width, width)
+        rows = nearest(row, target.height, height, layer.ratio, out)
+        cols = nearest(col, target.width, width, layer.ratio, out)
         if rows is None or cols is None:
             return np.zeros((len(layer.bands), *shape), layer.dtypes[0]), np.ones(shape, bool)
         values = self._load(layer, scene, (rows.low, rows.high), (cols.low, cols.high))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import geopandas as gpd
@@ -24,6 +25,9 @@ from .index_store import IndexStore, relative_path, size_and_time
 #: Rows read at the same time, to hide the latency of network disks. GDAL opens one file after
 #: another all the same: more threads only wait for each other.
 THREADS = 4
+
+#: Files of which the state is asked in one go.
+CHUNK = 256
 
 #: Below this number of rows a progress bar would only flicker.
 MIN_ROWS_FOR_PROGRESS = 200
@@ -156,8 +160,14 @@ def list_files(
     listing: dict[str, Any] = dict(columns)
     with ThreadPoolExecutor(THREADS) as pool:
         for name, paths in files.items():
-            states = pool.map(size_and_time, paths, chunksize=64)
             listing[name] = paths
+            # many at a time: handing one to a thread takes longer than asking for its state
+            chunks = (paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK))
+            states = chain.from_iterable(pool.map(_states, chunks))
             sizes = np.array(list(states), np.int64).reshape(-1, 2)
             listing[f'{name}_size'], listing[f'{name}_mtime_ns'] = sizes.T
     return pd.DataFrame(listing)
+
+
+def _states(paths: Sequence[str]) -> list[tuple[int, int]]:
+    return [size_and_time(path) for path in paths]

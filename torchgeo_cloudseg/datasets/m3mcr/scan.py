@@ -31,8 +31,8 @@ _TIMES = {
 class _LayerFiles(NamedTuple):
     """Files of a modality."""
 
-    #: Folder and names of the files of each area.
-    areas: dict[str, tuple[str, list[str]]]
+    #: Names of the files of each area.
+    areas: dict[str, list[str]]
     #: Folders that cannot be read, of which it is not known what they hold.
     closed: list[SceneError]
 
@@ -51,17 +51,15 @@ def scan_folders(root: Path, part: str, layers: Sequence[Layer]) -> Found:
     """
     # together, which hides the latency of network disks
     with ThreadPoolExecutor(len(layers)) as pool:
-        listed = dict(zip(layers, pool.map(partial(_list_layer, root / part), layers), strict=True))
-    problems = {error.path: error for files in listed.values() for error in files.closed}
+        listed = list(pool.map(partial(_list_layer, root / part), layers))
+    problems = {error.path: error for files in listed for error in files.closed}
     yield from problems.values()
-    for area in sorted(set(chain.from_iterable(files.areas for files in listed.values()))):
-        folders = {layer: _area_folder(root / part, layer, area) for layer in layers}
-        above = {str(root / part)}.union(
-            *({folders[layer], str(Path(folders[layer]).parent)} for layer in layers)
-        )
+    for area in sorted(set(chain.from_iterable(files.areas for files in listed))):
+        folders = [_area_folder(root / part, layer, area) for layer in layers]
+        above = {str(root / part), *folders, *(str(Path(folder).parent) for folder in folders)}
         if above.isdisjoint(problems):
-            names = {layer: listed[layer].areas.get(area, ('', [])) for layer in layers}
-            yield from _area_scenes(area, names, folders)
+            names = [files.areas.get(area, []) for files in listed]
+            yield from _area_scenes(area, layers, folders, names)
 
 
 def _area_folder(folder: Path, layer: Layer, area: str) -> str:
@@ -72,7 +70,7 @@ def _area_folder(folder: Path, layer: Layer, area: str) -> str:
 
 def _list_layer(folder: Path, layer: Layer) -> _LayerFiles:
     """Files of a modality in the folders ``<kind>_<season>/<kind>_<season>_<aoi>``."""
-    areas: dict[str, tuple[str, list[str]]] = {}
+    areas: dict[str, list[str]] = {}
     closed: list[SceneError] = []
     start = f'{layer.folder}_'
     for season in _subfolders(str(folder), start, closed):
@@ -82,7 +80,7 @@ def _list_layer(folder: Path, layer: Layer) -> _LayerFiles:
             except OSError as error:
                 closed.append(unreadable_folder(area, error))
             else:
-                areas[Path(area).name.removeprefix(start)] = area, names
+                areas[Path(area).name.removeprefix(start)] = names
     return _LayerFiles(areas, closed)
 
 
@@ -105,40 +103,39 @@ def _subfolders(folder: str, start: str, closed: list[SceneError]) -> list[str]:
 
 
 def _area_scenes(
-    area: str,
-    listed: Mapping[Layer, tuple[str, list[str]]],
-    folders: Mapping[Layer, str],
+    area: str, layers: Sequence[Layer], folders: Sequence[str], listed: Sequence[list[str]]
 ) -> Iterator[SceneFiles | SceneError]:
     """The scenes of an area, and what is missing or misnamed.
 
     Args:
         area: its name.
-        listed: folder of each modality, and the names of the files in it.
-        folders: folder in which each modality should be.
+        layers: the modalities.
+        folders: folder of each modality.
+        listed: names of the files in each folder.
     """
-    paths: dict[Layer, dict[str, str]] = {}
-    for layer, (folder, names) in listed.items():
+    known = _is_area(area)
+    paths: dict[str, dict[str, str]] = {layer.key: {} for layer in layers}
+    for layer, folder, names in zip(layers, folders, listed, strict=True):
         start = f'{layer.folder}_{area}_p_'
         low, high = len(start), -len(layer.suffix)
-        paths[layer] = {}
         for name in names:
-            if name.startswith(start) and name[low:high].isdecimal() and _is_area(area):
-                paths[layer][name[low:high]] = f'{folder}{os.sep}{name}'
+            if known and name.startswith(start) and name[low:high].isdecimal():
+                paths[layer.key][name[low:high]] = f'{folder}{os.sep}{name}'
             elif not name.startswith('.'):
-                like = area if _is_area(area) else '<season>_<aoi>'
+                like = area if known else '<season>_<aoi>'
                 expected = f'{layer.folder}_{like}_p_<n>{layer.suffix}, after the folder'
                 file = Path(folder, name)
                 yield SceneError(file, 'this name', expected, 'Rename or remove it.')
     for patch in sorted(set(chain.from_iterable(paths.values())), key=int):
-        there = ', '.join(layer.folder for layer in paths if patch in paths[layer])
-        missing = [layer for layer in paths if patch not in paths[layer]]
-        for layer in missing:
-            name = f'{layer.folder}_{area}_p_{patch}{layer.suffix}'
-            file = Path(folders[layer], name)
-            yield SceneError(file, 'no such file', f'one: the scene has {there}')
-        if not missing:
-            files = {layer.key: paths[layer][patch] for layer in paths}
+        files = {key: found[patch] for key, found in paths.items() if patch in found}
+        if len(files) == len(layers):
             yield _scene(area, f'{area}_p_{patch}', files)
+            continue
+        there = ', '.join(layer.folder for layer in layers if layer.key in files)
+        for layer, folder in zip(layers, folders, strict=True):
+            if layer.key not in files:
+                file = Path(folder, f'{layer.folder}_{area}_p_{patch}{layer.suffix}')
+                yield SceneError(file, 'no such file', f'one: the scene has {there}')
 
 
 def read_file_list(file_list: Path, folder: Path, layers: Sequence[Layer]) -> Found:
