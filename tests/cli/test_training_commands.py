@@ -190,3 +190,30 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
         main(['unheard-of'])
     assert stopped.value.code == 2
     assert 'unheard-of' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('program', ['cloudseg', 'torchgeo'])
+@pytest.mark.parametrize('kind', ['M3MCRDataModule', 'WHUOPTSARDataModule'])
+def test_misspelt_argument_of_the_data_is_refused(program: str, kind: str, tmp_path: Path) -> None:
+    base = [
+        program, 'fit', '--model=torchgeo_cloudseg.trainers.CloudSegTeacherTask',
+        f'--data=torchgeo_cloudseg.datamodules.{kind}', '--print_config',
+    ]  # fmt: skip
+    sound = typed(*base, '--data.root=x', '--data.val_share=0.2', cwd=tmp_path)
+    assert sound.returncode == 0, sound.stderr
+    assert 'val_share: 0.2' in sound.stdout
+    misspelt = typed(*base, '--data.rooot=x', cwd=tmp_path)
+    assert misspelt.returncode == 2
+    assert 'rooot' in misspelt.stderr
+
+
+def test_any_data_set_from_the_command_line(miniature: Path, tmp_path: Path) -> None:
+    done = typed(
+        'cloudseg', 'fit', '--model=CloudSegTeacherTask', '--model.backbone=mit_b0',
+        '--model.weights=false', '--data=SceneDataModule',
+        '--data.dataset=torchgeo_cloudseg.datasets.M3MCR', '--data.batch_size=2',
+        '--data.patch_size=80', '--data.length=2', f'--data.dict_kwargs.root={miniature}',
+        '--trainer.max_epochs=1', '--trainer.accelerator=cpu', '--trainer.logger=false',
+        '--trainer.callbacks=null', cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
