@@ -269,3 +269,16 @@ def test_gpu_has_the_clouds_of_the_cpu():
     torch.testing.assert_close(
         cloudy['image_alpha'].cpu(), expected['image_alpha'], atol=1e-3, rtol=0
     )
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_training_on_a_gpu_does_not_wait_for_it():
+    clouds = SyntheticClouds('m3mcr', layers=('alpha', 'shadow'))
+    batch = {key: value.cuda() for key, value in batch_of(4).items()}
+    clouds(batch)  # compares the data range, and fills caches
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        cloudy = clouds(batch)
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+    assert (cloudy['image_alpha'] > 0.3).any((1, 2, 3)).all()
