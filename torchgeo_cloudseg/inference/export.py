@@ -16,7 +16,7 @@ from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import shorten
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -58,6 +58,7 @@ ONNX_LIBRARIES = ('onnx', 'onnxscript', 'onnxruntime')
 Resolution = Literal['optical', 'label']
 
 Run = Callable[[Tensor, Tensor], dict[str, Tensor]]
+Write = Callable[[ExportedProgram, Path, dict[str, Any]], None]
 
 
 class PortableNetwork(nn.Module):
@@ -164,8 +165,9 @@ def export_network(
     if not path.parent.is_dir():
         raise FileNotFoundError(f'{path.parent}: no such folder. Create it first.')
     _check_arguments(network, spec, reconstruct)
-    kind = FORMATS[path.suffix]
-    kind.check(network, path)
+    if path.suffix == '.onnx':
+        _check_onnx(network, path)
+    write, read = FORMATS[path.suffix]
     portable = PortableNetwork(
         _lean(network, reconstruct), spec.label_scale if resolution == 'label' else Fraction(1)
     )
@@ -178,8 +180,8 @@ def export_network(
         **spec_to_dict(spec),
     }
     with replacing(path) as draft, _quiet():
-        kind.write(_record(portable), draft, facts)
-        _compare(kind.read(draft), portable, path)
+        write(_record(portable), draft, facts)
+        _compare(read(draft), portable, path)
     return facts
 
 
@@ -283,24 +285,6 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-class _Format(NamedTuple):
-    """How files of a kind are made.
-
-    Attributes:
-        check: says beforehand whether it can be done.
-        write: writes the graph and the facts.
-        read: makes the file run.
-    """
-
-    check: Callable[[CloudSegNet, Path], None]
-    write: Callable[[ExportedProgram, Path, dict[str, Any]], None]
-    read: Callable[[Path], Run]
-
-
-def _check_program(network: CloudSegNet, path: Path) -> None:
-    """Nothing is needed but PyTorch."""
-
-
 def _write_program(program: ExportedProgram, path: Path, facts: dict[str, Any]) -> None:
     torch.export.save(program, path, extra_files={FACTS: json.dumps(facts, indent=1)})
 
@@ -353,8 +337,8 @@ def _read_onnx(path: Path) -> Run:
     return run
 
 
-#: Kinds of files, by their suffix.
-FORMATS = {
-    '.pt2': _Format(_check_program, _write_program, _read_program),
-    '.onnx': _Format(_check_onnx, _write_onnx, _read_onnx),
+#: How the graph and its facts are written, and made to run, by the suffix of the file.
+FORMATS: dict[str, tuple[Write, Callable[[Path], Run]]] = {
+    '.pt2': (_write_program, _read_program),
+    '.onnx': (_write_onnx, _read_onnx),
 }
