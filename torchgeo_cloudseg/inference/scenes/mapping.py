@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def predict_scene(
     """
     options = options or MapOptions()
     scene = ScenePairReader(optical_path, sar_path, spec, options.sar_resampling)
-    with scene, block_cache(scene.cache_bytes), _evaluating(model, device) as place:
+    with closing(scene), block_cache(scene.cache_bytes), _evaluating(model, device) as place:
         job = MapJob.of_scene(scene, output_path, options)
         store, identity = job.store, fingerprint(model)
         if resume and job.is_published(identity):

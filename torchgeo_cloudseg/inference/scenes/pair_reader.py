@@ -6,7 +6,6 @@ from contextlib import ExitStack, closing
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,19 +82,6 @@ class ScenePairReader:
                 self._sar.warp_to(self.grid, sar_resampling)
             self._files = files.pop_all()
         self._rescale = Rescale({'image': spec.optical_range, 'image_sar': spec.sar_range})
-
-    def __enter__(self) -> ScenePairReader:
-        """Use as a context manager, which closes the files."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the files."""
-        self.close()
 
     def close(self) -> None:
         """Close the files."""

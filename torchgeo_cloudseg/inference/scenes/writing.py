@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -239,7 +240,7 @@ def _plan(
             "products: 'reconstruction' is written by predict_scene only; predict_step gives "
             'probabilities.'
         )
-    with ScenePairReader(optical_path, sar_path, spec, options.sar_resampling) as scene:
+    with closing(ScenePairReader(optical_path, sar_path, spec, options.sar_resampling)) as scene:
         job = MapJob.of_scene(scene, output, options)
     if job.plan.scale != spec.label_scale:
         raise ValueError(
