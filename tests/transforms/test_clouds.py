@@ -206,6 +206,15 @@ def test_arguments_change_the_preset():
     assert clouds.recipe.sun_azimuth == 90
     assert clouds.recipe.thickness == SyntheticClouds('thick').recipe.thickness
     assert SyntheticClouds('thick').recipe.cover == (0.3, 0.7)
+    # as read from a configuration file
+    ranges = {'spectral_exponent': [2.0, 3.0], 'cover': [0.2, 0.3]}
+    image = torch.full((1, 32, 32), 0.1)
+    listed, given = (
+        SyntheticClouds(**{name: kind(span) for name, span in ranges.items()})
+        for kind in (list, tuple)
+    )
+    masks = [sky({'image': image}, seeds=3)['mask_cloud'] for sky in (listed, given)]
+    assert torch.equal(*masks)
     assert 'seed_from' in repr(clouds)
 
 

@@ -106,8 +106,8 @@ class CloudField:
             )
         grid = Grid(*size, pixel)
         exponent = recipe.spectral_exponent
-        exponents = exponent if isinstance(exponent, tuple) else (exponent, exponent)
-        spectrum = Spectrum(recipe.feature_size, exponents, recipe.break_scale)
+        large, small = exponent if isinstance(exponent, Sequence) else (exponent, exponent)
+        spectrum = Spectrum(recipe.feature_size, (large, small), recipe.break_scale)
         noise = RandomField.draw(spectrum, grid, seeds, device, seeded)
         shares = [seeded_generator(seed, PARAMETER_STREAM).random(len(RANGES)) for seed in seeds]
         numbers = torch.from_numpy((recipe.limits[0] + recipe.limits[1] * np.array(shares)).T)
