@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..rasters import SceneError
 
 
 class LandCoverClass(NamedTuple):
@@ -43,3 +45,25 @@ def code_lookup(
     for index, land_cover in enumerate(legend):
         lookup[list(land_cover.codes)] = index
     return lookup
+
+
+def to_classes(path: str, codes: NDArray[Any], lookup: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Classes of stored codes.
+
+    Args:
+        path: the file that holds them, for the error.
+        codes: stored codes, of any shape.
+        lookup: class by stored code, see :func:`code_lookup`.
+
+    Returns:
+        classes, of the same shape.
+
+    Raises:
+        SceneError: if there is a code that nobody declared.
+    """
+    classes: NDArray[np.int64] = lookup[codes]
+    if (classes < 0).any():
+        found = np.unique(codes[classes < 0]).tolist()
+        known = np.flatnonzero(lookup >= 0).tolist()
+        raise SceneError(path, f'label code(s) {found}', f'one of {known}')
+    return classes

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, overload
 
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..index.scene_table import GRID
 from .scene_reader import Scene
-
-_GRID = ('scene', 'crs', 'left', 'top', 'xres', 'yres', 'height', 'width')
 
 
 class SceneList(Sequence[Scene]):
@@ -27,17 +26,17 @@ class SceneList(Sequence[Scene]):
             table: the scenes, see :func:`~torchgeo_cloudseg.index.read_scene_table`.
             layers: the modalities by key; those that the table lacks are left out.
         """
-        keys = [key for key in layers if key in table]
-        self._grid = [_array(table[name]) for name in _GRID]
-        self._nominal = _array(table['nominal'])
-        self._paths = {key: _array(table[key]) for key in keys}
-        self._sizes = {
-            key: (_array(table[f'{key}_height']), _array(table[f'{key}_width'])) for key in keys
+        self._facts = {'name': _array(table['scene'])}
+        self._facts |= {name: _array(table[name]) for name in GRID}
+        self._files = {
+            key: [_array(table[f'{key}{column}']) for column in ('', '_height', '_width')]
+            for key in layers
+            if key in table
         }
 
     def __len__(self) -> int:
         """Number of scenes."""
-        return len(self._nominal)
+        return len(self._facts['name'])
 
     @overload
     def __getitem__(self, index: int) -> Scene: ...
@@ -56,32 +55,19 @@ class SceneList(Sequence[Scene]):
         """
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        name, crs, left, top, xres, yres, height, width = (column[index] for column in self._grid)
+        files = {
+            key: [column.item(index) for column in columns] for key, columns in self._files.items()
+        }
         return Scene(
-            name=name,
-            crs=crs,
-            left=float(left),
-            top=float(top),
-            xres=float(xres),
-            yres=float(yres),
-            height=int(height),
-            width=int(width),
-            paths={key: column[index] for key, column in self._paths.items()},
-            sizes={
-                key: (int(rows[index]), int(columns[index]))
-                for key, (rows, columns) in self._sizes.items()
-            },
-            nominal=bool(self._nominal[index]),
+            **{name: column.item(index) for name, column in self._facts.items()},
+            paths={key: path for key, (path, _, _) in files.items()},
+            sizes={key: (height, width) for key, (_, height, width) in files.items()},
         )
-
-    def __iter__(self) -> Iterator[Scene]:
-        """Iterate over all scenes."""
-        return (self[i] for i in range(len(self)))
 
     @property
     def names(self) -> list[str]:
         """Names of the scenes, in order."""
-        return [str(name) for name in self._grid[0]]
+        return [str(name) for name in self._facts['name']]
 
 
 def _array(column: pd.Series) -> NDArray[Any]:

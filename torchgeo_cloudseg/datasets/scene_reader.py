@@ -25,6 +25,7 @@ from ..rasters import (
     warp,
     window_under,
 )
+from .legend import to_classes
 
 Shape = tuple[int, int]
 Pixels = NDArray[Any]
@@ -172,12 +173,7 @@ class SceneReader:
         path = scene.paths[layer.key]
         values = read_window(path, rows, cols, self.cache)
         if layer.key == 'mask':
-            labels = self.label_lookup[values]
-            if (labels < 0).any():
-                codes = sorted({int(code) for code in values[labels < 0]})
-                known = np.flatnonzero(self.label_lookup >= 0).tolist()
-                raise SceneError(path, f'label code(s) {codes}', f'one of {known}')
-            return np.asarray(labels)
+            return to_classes(path, values, self.label_lookup)
         if layer.may_be_nan and np.isnan(values).any():
             return np.where(np.isnan(values), self._mean(layer, scene), values)
         if layer.nodata is not None and (values[:, 0, 0] == layer.nodata).all():
@@ -192,7 +188,7 @@ class SceneReader:
     def _require_data(self, layer: Layer, scene: Scene, values: Pixels) -> None:
         """Refuse a file without a single pixel of data, of which some pixels have been read.
 
-        A window without data is none of our business: scenes may have an empty border.
+        A window without data is fine: scenes may have an empty border.
         """
         path = scene.paths[layer.key]
         if path in self._with_data or (values != layer.nodata).any():

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from tqdm.auto import tqdm
 
 from ..index import IndexDir, Layer
 from ..rasters import SceneError, read_window
-from .legend import code_lookup
+from .legend import code_lookup, to_classes
 from .registry import recognize_dataset
 from .scene_dataset import SceneDataset
 from .scene_list import SceneList
@@ -145,37 +146,27 @@ def check_pixels(
         height, width = scene.sizes[key]
         try:
             values = read_window(path, (0, height), (0, width), cache=False)
+            _check_values(path, layers[key], values, lookup)
         except SceneError as error:
             problems.append(error)
-            continue
-        problem = _oddity(path, layers[key], values, lookup)
-        if problem is not None:
-            problems.append(problem)
     return problems
 
 
-def _oddity(
-    path: str, layer: Layer, values: NDArray[np.generic], lookup: NDArray[np.int64]
-) -> SceneError | None:
-    """What is wrong with the pixels of a file, if anything."""
+def _check_values(path: str, layer: Layer, values: NDArray[Any], lookup: NDArray[np.int64]) -> None:
+    """Refuse pixels that are no labels or measurements.
+
+    Raises:
+        SceneError: that says what is wrong.
+    """
     if layer.key == 'mask':
-        codes = np.unique(values)
-        unknown = codes[lookup[codes] < 0].tolist()
-        if unknown:
-            known = np.flatnonzero(lookup >= 0).tolist()
-            return SceneError(path, f'label code(s) {unknown}', f'one of {known}')
-        return None
-    if layer.categorical:
-        return None
-    if values.dtype.kind == 'f':
+        to_classes(path, values, lookup)
+    elif values.dtype.kind == 'f':
         if np.isnan(values).all():
-            return SceneError(path, 'NaN in every pixel', 'at least one measurement')
+            raise SceneError(path, 'NaN in every pixel', 'at least one measurement')
         if np.isinf(values).any():
-            return SceneError(path, 'infinite values', 'measurements, or NaN where there is none')
-        return None
-    if layer.nodata is not None and (values == layer.nodata).all():
-        return no_data(path, layer)
-    return None
+            raise SceneError(path, 'infinite values', 'measurements, or NaN where there is none')
+    elif layer.nodata is not None and (values == layer.nodata).all():
+        raise no_data(path, layer)
 
 
 def _check_access(scenes: SceneList) -> list[list[SceneError]]:
