@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
 
 
-@dataclass(frozen=True)
-class Cover:
+class Cover(NamedTuple):
     """How a kind of land cover looks.
 
     Some look alike to one sensor and not to the other, so that neither is enough: built-up and
@@ -22,10 +23,10 @@ class Cover:
     #: Backscatter in VV and VH, dB.
     backscatter_db: tuple[float, float]
     #: Variation of backscatter beside speckle, dB.
-    roughness_db: float = 0.6
+    roughness_db: float
 
 
-COVERS: tuple[Cover, ...] = (
+COVERS = (
     Cover('cropland', (0.038, 0.078, 0.048, 0.380), 0.05, (-11.0, -17.3), 0.8),
     Cover('forest', (0.024, 0.046, 0.028, 0.275), 0.20, (-8.0, -13.3), 0.6),
     Cover('grassland', (0.062, 0.094, 0.098, 0.235), 0.08, (-11.4, -17.9), 0.7),
@@ -45,9 +46,14 @@ COVERS: tuple[Cover, ...] = (
 #: Position of each cover in :data:`COVERS`, which is how maps of land cover name it.
 INDEX = {cover.name: index for index, cover in enumerate(COVERS)}
 
+#: The columns of :data:`COVERS`: (4, n), (n,), (2, n) and (n,).
+_, REFLECTANCE, TEXTURE, BACKSCATTER_DB, ROUGHNESS_DB = (
+    np.array(column).T for column in zip(*COVERS, strict=True)
+)
+
 #: Cropland after the harvest: parcels lie between this and the green of :data:`COVERS`.
-STUBBLE = (0.072, 0.098, 0.108, 0.240)
+STUBBLE = np.array([[0.072], [0.098], [0.108], [0.240]])
 
 #: Gardens and trees between the houses, and the streets.
-GARDEN = (0.036, 0.066, 0.045, 0.290)
-STREET = (0.085, 0.095, 0.102, 0.140)
+GARDEN = np.array([[0.036], [0.066], [0.045], [0.290]])
+STREET = np.array([[0.085], [0.095], [0.102], [0.140]])

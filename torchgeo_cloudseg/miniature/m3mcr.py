@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,38 +38,25 @@ LEFT_M = 300_000
 #: Reflectance of 1 as a stored number.
 SCALE = 10_000
 
-#: Land cover by share; cropland fills the rest.
-SHARES: Mapping[str, float] = {
-    'forest': 0.20,
-    'grassland': 0.11,
-    'shrubland': 0.06,
-    'city': 0.07,
-    'village': 0.05,
-    'bare': 0.10,
-    'water': 0.08,
-    'wetland': 0.012,
+#: Land cover: its share (cropland fills the rest), and its code in ESA WorldCover. Roads are
+#: narrower than what that maps: they bear their surroundings.
+LAND: Mapping[str, tuple[float, int]] = {
+    'cropland': (0, 40),
+    'forest': (0.20, 10),
+    'grassland': (0.11, 30),
+    'shrubland': (0.06, 20),
+    'city': (0.07, 50),
+    'village': (0.05, 50),
+    'bare': (0.10, 60),
+    'water': (0.08, 80),
+    'wetland': (0.012, 90),
+    'mangroves': (0.002, 95),
+    'snow': (0.002, 70),
+    'moss': (0.002, 100),
+    'unmapped': (0.002, 0),
 }
-
-#: Covers of which an area has at most one, and their share there.
-RARE_COVERS = ('mangroves', 'snow', 'moss', 'unmapped')
-RARE_SHARE = 0.015
-
-#: Codes of ESA WorldCover. Roads are narrower than what it maps: they bear their surroundings.
-CODES: Mapping[str, int] = {
-    'cropland': 40,
-    'forest': 10,
-    'grassland': 30,
-    'shrubland': 20,
-    'city': 50,
-    'village': 50,
-    'bare': 60,
-    'water': 80,
-    'wetland': 90,
-    'mangroves': 95,
-    'snow': 70,
-    'moss': 100,
-    'unmapped': 0,
-}
+SHARES = {name: share for name, (share, _) in LAND.items()}
+CODES = np.array([LAND.get(cover.name, (0, 0))[1] for cover in COVERS], np.uint8)
 
 
 def write_miniature_m3mcr(
@@ -103,18 +91,27 @@ def write_miniature_m3mcr(
     Raises:
         ValueError: if a number is too small, or there is no such zone or season.
     """
-    _check(seed, train_areas, test_areas, patches_per_area, zones, seasons)
+    if min(seed, train_areas, test_areas) < 0 or patches_per_area < 1:
+        raise ValueError(
+            f'seed={seed}, train_areas={train_areas}, test_areas={test_areas}, '
+            f'patches_per_area={patches_per_area}: expected at least one patch, and no number '
+            'below 0.'
+        )
+    if not zones or set(zones) - {*NORTHERN_ZONES, *SOUTHERN_ZONES}:
+        raise ValueError(
+            f'zones={tuple(zones)}: expected EPSG codes of UTM zones on WGS 84, '
+            '32601 to 32660 (north) or 32701 to 32760 (south).'
+        )
+    if not seasons or set(seasons) - set(SEASONS):
+        raise ValueError(f'seasons={tuple(seasons)}: expected some of {tuple(SEASONS)}.')
     root = Path(root)
-    areas = [
-        _Area(split, number, patches_per_area, zones[i % len(zones)], seasons[i % len(seasons)])
-        for split, count in (('train', train_areas), ('test', test_areas))
-        for i, number in enumerate(range(1, count + 1))
-    ]
-    total = len(areas) * patches_per_area
-    with tqdm(total=total, desc='Miniature M3M-CR', unit='patch', disable=not progress) as bar:
-        for area in areas:
-            for _ in _write_area(root / area.split, seed, area):
-                bar.update()
+    areas = [('train', i) for i in range(train_areas)] + [('test', i) for i in range(test_areas)]
+    for split, i in tqdm(areas, 'Miniature M3M-CR', unit='area', disable=not progress):
+        area = f'{seasons[i % len(seasons)]}_{i + 1}'
+        zone = zones[i % len(zones)]
+        place = 2 * i + (split == 'test')
+        rng = np.random.default_rng((seed, place))
+        _write_area(root / split, rng, area, place, zone, patches_per_area)
     return root
 
 
@@ -143,115 +140,47 @@ def write_file_list(path: str | Path, folder: str | Path) -> Path:
     return path
 
 
-@dataclass(frozen=True)
-class _Area:
-    """An area: a season of a place, cut into patches."""
-
-    split: str
-    number: int
-    patches: int
-    zone: int
-    season: str
-
-    @property
-    def across(self) -> int:
-        """Patches in a row."""
-        return math.ceil(math.sqrt(self.patches))
-
-    @property
-    def down(self) -> int:
-        """Rows of patches."""
-        return math.ceil(self.patches / self.across)
-
-    @property
-    def corner_m(self) -> tuple[int, int]:
-        """Easting and northing of the upper left corner, a multiple of 10 m."""
-        place = 2 * (self.number - 1) + (self.split == 'test')
-        row, col = divmod(place, AREAS_PER_ROW)
-        # an odd multiple of 10 m: areas differ in how the grids of 3 m and 10 m meet
-        pitch = self.across * PATCH_M + GAP_M + COARSE_M
-        top = NORTHERN_TOP_M if self.zone in NORTHERN_ZONES else SOUTHERN_TOP_M
-        return LEFT_M + col * pitch, top - row * pitch - COARSE_M * col
-
-    def path(self, folder: Path, key: str, patch: int) -> Path:
-        """Where the layout puts a layer of a patch."""
+def _write_area(
+    folder: Path, rng: np.random.Generator, area: str, place: int, zone: int, patches: int
+) -> None:
+    """Write the patches of an area, named after its season and number."""
+    across = math.ceil(math.sqrt(patches))
+    down = math.ceil(patches / across)
+    land = draw_landscape(rng, (down * OPTICAL_PX, across * OPTICAL_PX), OPTICAL_M, SHARES)
+    # for each 10 m pixel the 3 m pixel in which its center lies
+    centers = (2 * np.arange(max(down, across) * COARSE_PX) + 1) * OPTICAL_PX // (2 * COARSE_PX)
+    coarse = land.sampled(centers[: down * COARSE_PX], centers[: across * COARSE_PX])
+    clear = reflectance(rng, land, OPTICAL_M)
+    cloudy, clouds = add_clouds(rng, clear)
+    layers: dict[str, NDArray[Any]] = {
+        'image': _stored(cloudy),
+        'image_clear': _stored(clear),
+        'image_sar': backscatter_db(rng, coarse, COARSE_M),
+        'mask_cloud': clouds,
+        'mask': CODES[coarse.cover][None],
+    }
+    row, col = divmod(place, AREAS_PER_ROW)
+    # an odd multiple of 10 m: areas differ in how the grids of 3 m and 10 m meet
+    pitch = across * PATCH_M + GAP_M + COARSE_M
+    top = NORTHERN_TOP_M if zone in NORTHERN_ZONES else SOUTHERN_TOP_M
+    left, top = LEFT_M + col * pitch, top - row * pitch - COARSE_M * col
+    for (key, pixels), patch in product(layers.items(), range(patches)):
         layer = LAYERS[key]
-        area = f'{layer.folder}_{self.season}_{self.number}'
-        name = f'{area}_p_{patch}{layer.suffix}'
-        return folder / f'{layer.folder}_{self.season}' / area / name
-
-
-def _write_area(folder: Path, seed: int, area: _Area) -> Iterator[int]:
-    """Write the patches of an area one by one."""
-    source = np.random.SeedSequence((seed, ('train', 'test').index(area.split), area.number))
-    land_rng, optical_rng, radar_rng, cloud_rng = map(np.random.default_rng, source.spawn(4))
-    rare = RARE_COVERS[int(land_rng.integers(len(RARE_COVERS)))]
-    shares = {**SHARES, rare: RARE_SHARE * int(land_rng.integers(2))}
-    shape = (area.down * OPTICAL_PX, area.across * OPTICAL_PX)
-    land = draw_landscape(land_rng, shape, OPTICAL_M, shares)
-    coarse = land.sampled(_centers(area.down), _centers(area.across), COARSE_M)
-
-    clear = reflectance(optical_rng, land)
-    clouded = add_clouds(cloud_rng, clear, OPTICAL_PX)
-    radar = backscatter_db(radar_rng, coarse)
-    codes = np.array([CODES.get(cover.name, 0) for cover in COVERS], np.uint8)[coarse.cover]
-
-    crs = f'EPSG:{area.zone}'
-    left, top = area.corner_m
-    for index in range(area.patches):
-        row, col = divmod(index, area.across)
-        x, y = left + PATCH_M * col, top - PATCH_M * row
-        fine, ten = (
-            np.s_[..., px * row : px * (row + 1), px * col : px * (col + 1)]
-            for px in (OPTICAL_PX, COARSE_PX)
-        )
-        # each grid starts at a multiple of its own pixel, so corners lie up to 2 m apart
-        corner = x - x % OPTICAL_M, y + -y % OPTICAL_M
-        grid = Grid.north_up(crs, corner, (OPTICAL_M, OPTICAL_M), (OPTICAL_PX, OPTICAL_PX))
-        paths = {key: area.path(folder, key, index + 1) for key in LAYERS}
-        write_geotiff(paths['image'], _stored(clouded.image[fine]), grid, 0)
-        write_geotiff(paths['image_clear'], _stored(clear[fine]), grid, 0)
-        grid = Grid.north_up(crs, (x, y), (COARSE_M, COARSE_M), (COARSE_PX, COARSE_PX))
-        write_geotiff(paths['image_sar'], radar[ten], grid)
-        write_geotiff(paths['mask'], codes[ten][None], grid)
-        write_array(paths['mask_cloud'], clouded.mask[fine])
-        yield index
-
-
-def _centers(patches: int) -> NDArray[np.intp]:
-    """For each 10 m pixel the 3 m pixel in which its center lies."""
-    return (2 * np.arange(patches * COARSE_PX) + 1) * OPTICAL_PX // (2 * COARSE_PX)
+        name = f'{layer.folder}_{area}'
+        path = folder / name[: name.rindex('_')] / name / f'{name}_p_{patch + 1}{layer.suffix}'
+        px = int(OPTICAL_PX * layer.ratio)
+        rows, cols = ((px * index, px * (index + 1)) for index in divmod(patch, across))
+        part = pixels[..., slice(*rows), slice(*cols)]
+        if layer.suffix == '.npy':
+            write_array(path, part)
+        else:
+            # each grid starts at a multiple of its own pixel, so corners lie up to 2 m apart
+            side = PATCH_M // px
+            corner = left - left % side, top + -top % side
+            grid = Grid.north_up(f'EPSG:{zone}', corner, (side, side), pixels.shape[-2:])
+            write_geotiff(path, part, grid.part(rows, cols), layer.nodata)
 
 
 def _stored(image: NDArray[np.float32]) -> NDArray[np.uint16]:
     """Reflectance as the stored number, which is never the nodata value 0."""
     return np.maximum(np.rint(image * SCALE), 1).astype(np.uint16)
-
-
-def _check(
-    seed: int,
-    train_areas: int,
-    test_areas: int,
-    patches_per_area: int,
-    zones: Sequence[int],
-    seasons: Sequence[str],
-) -> None:
-    """Refuse what cannot be written."""
-    least = {
-        'seed': (seed, 0),
-        'train_areas': (train_areas, 0),
-        'test_areas': (test_areas, 0),
-        'patches_per_area': (patches_per_area, 1),
-    }
-    for name, (value, minimum) in least.items():
-        if value < minimum:
-            raise ValueError(f'{name}={value}: expected {minimum} or greater.')
-    if not zones or any(
-        zone not in NORTHERN_ZONES and zone not in SOUTHERN_ZONES for zone in zones
-    ):
-        raise ValueError(
-            f'zones={tuple(zones)}: expected EPSG codes of UTM zones on WGS 84, '
-            '32601 to 32660 (north) or 32701 to 32760 (south).'
-        )
-    if not seasons or any(season not in SEASONS for season in seasons):
-        raise ValueError(f'seasons={tuple(seasons)}: expected some of {tuple(SEASONS)}.')

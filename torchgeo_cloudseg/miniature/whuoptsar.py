@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,7 @@ from ..datasets.whuoptsar.layout import FOLDERS, NOMINAL_CRS, official_division
 from ..datasets.whuoptsar.sheets import sheet_bounds
 from ..rasters import Grid, write_geotiff
 from .covers import COVERS, INDEX
-from .fields import Array
-from .landscape import Landscape, draw_landscape
+from .landscape import draw_landscape
 from .sensors import backscatter_db, reflectance
 
 #: Sheets of the official division that lie side by side, across the edge of a 1:1 000 000 sheet:
@@ -42,28 +42,20 @@ PIXEL_M = 5.0
 REFLECTANCE_RANGE = (0.0, 0.45)
 BACKSCATTER_RANGE_DB = (-28.0, 2.0)
 
-#: Land cover by share; cropland fills the rest.
-SHARES: Mapping[str, float] = {
-    'forest': 0.30,
-    'city': 0.08,
-    'village': 0.07,
-    'water': 0.10,
-    'bare': 0.04,
-    'grassland': 0.03,
-    'unmapped': 0.003,
+#: Land cover: its share (cropland fills the rest), and its code. What has none is "others".
+LAND: Mapping[str, tuple[float, int]] = {
+    'cropland': (0, 10),
+    'city': (0.08, 20),
+    'village': (0.07, 30),
+    'water': (0.10, 40),
+    'forest': (0.30, 50),
+    'road': (0, 60),
+    'bare': (0.04, 70),
+    'grassland': (0.03, 70),
+    'unmapped': (0.003, 0),
 }
-
-#: Stored codes. Whatever has no code of its own is "others".
-CODES: Mapping[str, int] = {
-    'cropland': 10,
-    'city': 20,
-    'village': 30,
-    'water': 40,
-    'forest': 50,
-    'road': 60,
-    'unmapped': 0,
-}
-OTHERS_CODE = 70
+SHARES = {name: share for name, (share, _) in LAND.items()}
+CODES = np.array([LAND.get(cover.name, (0, 0))[1] for cover in COVERS], np.uint8)
 
 
 def write_miniature_whuoptsar(
@@ -109,50 +101,26 @@ def write_miniature_whuoptsar(
         strangers = sorted(set(sheets) - set(official_division()[part]))
         if strangers:
             raise ValueError(f'{part}_sheets: {strangers} are not in that part of the division.')
-    names = [*train_sheets, *test_sheets]
-    for name in tqdm(names, 'Miniature WHU-OPT-SAR', unit='sheet', disable=not progress):
-        _write_sheet(root, name, seed, (height_px, width_px), name in georeferenced)
+    for name in tqdm(
+        [*train_sheets, *test_sheets], 'Miniature WHU-OPT-SAR', unit='sheet', disable=not progress
+    ):
+        rng = np.random.default_rng((seed, *name.encode()))
+        land = draw_landscape(rng, (height_px, width_px), PIXEL_M, SHARES)
+        # here roads are a class, and look like it
+        land = land._replace(cover=np.where(land.road, np.uint8(INDEX['road']), land.cover))
+        layers = {
+            'image': _stored(reflectance(rng, land, PIXEL_M), REFLECTANCE_RANGE),
+            'image_sar': _stored(backscatter_db(rng, land, PIXEL_M)[:1], BACKSCATTER_RANGE_DB),
+            'mask': CODES[land.cover][None, :, : width_px - (name in NARROW_SHEETS)],
+        }
+        for key, bands in layers.items():
+            place = NOMINAL_CRS, sheet_bounds(name), bands.shape[1:]
+            grid = Grid.from_bounds(*place) if name in georeferenced else None
+            write_geotiff(root / FOLDERS[key][0] / f'{name}.tif', bands, grid)
     return root
 
 
-def _write_sheet(
-    root: Path, name: str, seed: int, shape: tuple[int, int], georeferenced: bool
-) -> None:
-    """Write the files of a sheet."""
-    source = np.random.SeedSequence((seed, *name.encode()))
-    land_rng, optical_rng, radar_rng = map(np.random.default_rng, source.spawn(3))
-    land = draw_landscape(land_rng, shape, PIXEL_M, SHARES, variation=0.15)
-    # paved in a landscape of its own brightness, as seen by both sensors
-    paved = _with_roads(land)
-    layers = {
-        'image': _stored(reflectance(optical_rng, paved), REFLECTANCE_RANGE),
-        'image_sar': _stored(backscatter_db(radar_rng, paved)[:1], BACKSCATTER_RANGE_DB),
-        'mask': _codes(paved)[None],
-    }
-    if name in NARROW_SHEETS:
-        layers['mask'] = layers['mask'][..., :-1]
-    for key, bands in layers.items():
-        size_px = bands.shape[1:]
-        grid = Grid.from_bounds(NOMINAL_CRS, sheet_bounds(name), size_px) if georeferenced else None
-        write_geotiff(root / FOLDERS[key][0] / f'{name}.tif', bands, grid)
-
-
-def _with_roads(land: Landscape) -> Landscape:
-    """The landscape with roads as a cover of their own: here they are a class."""
-    cover = np.where(land.road, np.uint8(INDEX['road']), land.cover)
-    return Landscape(
-        land.pixel_m, cover, land.road, land.parcel, land.shade, land.along_m, land.across_m
-    )
-
-
-def _codes(land: Landscape) -> NDArray[np.uint8]:
-    """Stored land cover."""
-    table = np.array([CODES.get(cover.name, OTHERS_CODE) for cover in COVERS], np.uint8)
-    codes: NDArray[np.uint8] = table[land.cover]
-    return codes
-
-
-def _stored(values: Array | NDArray[np.float64], limits: tuple[float, float]) -> NDArray[np.uint8]:
+def _stored(values: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.uint8]:
     """Values as 8-bit numbers, which are never the nodata value 0."""
-    low, high = limits
-    return np.rint(1 + 254 * np.clip((values - low) / (high - low), 0, 1)).astype(np.uint8)
+    stored: NDArray[np.uint8] = np.rint(np.interp(values, limits, (1, 255))).astype(np.uint8)
+    return stored
