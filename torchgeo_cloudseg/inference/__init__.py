@@ -6,8 +6,7 @@ from .errors import OutputError, ResumeError
 from .scenes.mapping import predict_scene, predict_scenes
 from .scenes.options import MapOptions
 from .scenes.pairing import ScenePair, find_scenes
-from .scenes.row_block_dataset import RowBlockDataset
-from .scenes.writing import MapDataModule, PredictionWriter
+from .scenes.writing import MapDataModule, PredictionWriter, RowBlockDataset
 from .windows.plan import Axis, WindowPlan, plan_windows
 from .windows.sliding import sliding_window
 from .windows.weights import Average, Blend, Crop, Gaussian, Hann, make_blend

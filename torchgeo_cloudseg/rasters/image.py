@@ -101,7 +101,11 @@ class Image:
             found = f'unreadable pixels in rows {rows[0]} to {rows[1]}'
             # the error itself only says that there is another one
             cause = f'{found} ({error.__cause__ or error})'
-            raise SceneError(self.path, cause, 'a complete raster') from error
+            remedy = (
+                'Restore the file from its source. If it is unharmed, and only the connection was '
+                'lost, run again; what writes maps goes on with resume.'
+            )
+            raise SceneError(self.path, cause, 'a complete raster', remedy) from error
         return np.stack(values), cover > 0
 
     def overview(self, bands: list[int], longest_px: int, smooth: bool) -> Any:

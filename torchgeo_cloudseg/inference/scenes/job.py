@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ...datasets.scene_spec import SceneSpec
+from ...datasets.scene_spec import SceneSpec, spec_to_dict
 from ...rasters import Grid, RasterLayer, exact_scale, open_raster, write_cog
 from ..windows.plan import WindowPlan, plan_windows
 from .options import DEFAULT_BLEND, MapOptions, Product
 from .pair_reader import ScenePairReader
-from .products import (
-    Arrays,
-    class_arrays,
-    raster_layers,
-    reconstruction_array,
-    valid_on_map,
-)
+from .products import Arrays, class_arrays, raster_layers, reconstruction_array, valid_on_map
 from .quicklook import save_quicklook
 from .row_blocks import RowBlockStore
 
@@ -92,21 +83,11 @@ class MapJob:
                 f'{scene.optical_path}: {size_px[0]} x {size_px[1]} pixels are less than a pixel '
                 f'of the map, {scale} times as many. Give a larger scene, or another resolution.'
             )
-        options = replace(
-            options, window=window, stride=stride, blend=options.blend or DEFAULT_BLEND
-        )
+        blend = options.blend or DEFAULT_BLEND
+        options = replace(options, window=window, stride=stride, blend=blend)
         layers = raster_layers(spec, options.products, scene.optical_dtype, scene.optical_nodata)
-        return cls(
-            optical_path=scene.optical_path,
-            sar_path=scene.sar_path,
-            output_path=output,
-            spec=spec,
-            options=options,
-            plan=plan,
-            grid=_map_grid(scene, plan),
-            optical_grid=scene.grid,
-            layers=layers,
-        )
+        paths = scene.optical_path, scene.sar_path, output
+        return cls(*paths, spec, options, plan, _map_grid(scene, plan), scene.grid, layers)
 
     @property
     def store(self) -> RowBlockStore:
@@ -120,13 +101,10 @@ class MapJob:
 
     def outputs(self) -> dict[Product, Path]:
         """The files to be written, by product."""
-        stem, suffix = self.output_path.stem, self.output_path.suffix
+        path = self.output_path
+        names = {'classes': path.name, 'quicklook': f'{path.stem}.png'}
         return {
-            product: self.output_path.with_name(
-                f'{stem}.png' if product == 'quicklook' else f'{stem}_{product}{suffix}'
-            )
-            if product != 'classes'
-            else self.output_path
+            product: path.with_name(names.get(product, f'{path.stem}_{product}{path.suffix}'))
             for product in self.options.products
         }
 
@@ -143,7 +121,7 @@ class MapJob:
             'optical': _file_facts(self.optical_path),
             'sar': _file_facts(self.sar_path),
             'network': model,
-            'spec': {**asdict(self.spec), 'label_scale': str(self.spec.label_scale)},
+            'spec': spec_to_dict(self.spec),
             'options': {**asdict(self.options), 'blend': repr(self.options.blend)},
         }
 
@@ -160,18 +138,21 @@ class MapJob:
         return found == digest(self.manifest(model))
 
     def block_arrays(
-        self, probabilities: Tensor, valid: Tensor, reconstruction: Tensor | None = None
+        self, row: int, probabilities: Tensor, valid: Tensor, reconstruction: Tensor | None = None
     ) -> Arrays:
         """Values of all products in a row block.
 
         Args:
+            row: index of the row block.
             probabilities: class probabilities (K, h, w) on the map's grid.
-            valid: where there is data (H, W) on the padded optical grid under the row block.
+            valid: where there is data (H, W) on the padded optical grid, from the start of the
+                row block on.
             reconstruction: reconstructed image (C, H, W) in stored units.
 
         Returns:
             arrays (bands, rows, width) by product.
         """
+        valid = valid[: self.plan.image_rows(row)]
         height, width = probabilities.shape[-2:]
         full = self.plan.to_output(valid.shape[0]), self.plan.to_output(valid.shape[1])
         on_map = valid_on_map(valid, full)[:height, :width]
@@ -181,23 +162,6 @@ class MapJob:
             arrays['reconstruction'] = reconstruction_array(
                 reconstruction, valid[:height, :width], self.layers['reconstruction']
             )
-        return arrays
-
-    def empty_block(self, row: int) -> Arrays:
-        """Values of all products in a row block of which nothing has data.
-
-        Args:
-            row: index of the row block.
-
-        Returns:
-            arrays (bands, rows, width) by product.
-        """
-        arrays: Arrays = {}
-        for product, layer in self.layers.items():
-            plan = self.plan.at(1) if product == 'reconstruction' else self.plan
-            start, stop = plan.block_px(row)
-            shape = (len(layer.bands), stop - start, plan.output_size_px[1])
-            arrays[product] = np.full(shape, layer.nodata or 0, dtype=layer.dtype)
         return arrays
 
     def publish(self) -> dict[Product, Path]:
@@ -223,9 +187,8 @@ class MapJob:
             for product, layer in self.layers.items():
                 layer = replace(layer, tags={**layer.tags, **run})
                 grid = self.optical_grid if product == 'reconstruction' else self.grid
-                files += write_cog(
-                    store.folder, outputs[product].name, grid, layer, self._rows(product)
-                )
+                rows = (store.read(block, product) for block in range(len(self.plan.rows)))
+                files += write_cog(store.folder, outputs[product].name, grid, layer, rows)
             if 'quicklook' in outputs:
                 classes = store.folder / outputs['classes'].name
                 picture = store.folder / outputs['quicklook'].name
@@ -239,10 +202,6 @@ class MapJob:
         store.remove()
         return outputs
 
-    def _rows(self, product: str) -> Iterator[NDArray[Any]]:
-        for block in range(len(self.plan.rows)):
-            yield self.store.read(block, product)
-
 
 def _scale(grid: Grid, spec: SceneSpec, options: MapOptions) -> Fraction:
     """Map pixels per optical pixel."""
@@ -250,10 +209,7 @@ def _scale(grid: Grid, spec: SceneSpec, options: MapOptions) -> Fraction:
         return spec.label_scale
     if options.resolution == 'optical':
         return Fraction(1)
-    size = abs(grid.transform.a)
-    if options.resolution <= 0:
-        raise ValueError(f'resolution={options.resolution}: expected a positive pixel size.')
-    return exact_scale(size / options.resolution)
+    return exact_scale(abs(grid.transform.a) / options.resolution)
 
 
 def _windows(spec: SceneSpec, options: MapOptions, step_px: int) -> tuple[int, int]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from ...datasets.scene_spec import SceneSpec
@@ -21,7 +21,7 @@ from ..windows.sliding import BATCH_SIZE, Images, stream_row_blocks
 from ..windows.weights import make_blend
 from .job import MapJob
 from .options import DEFAULT_BLEND, MapOptions, Product
-from .pair_reader import ScenePairReader, SceneRows
+from .pair_reader import ScenePairReader
 from .pairing import ScenePair, map_path
 from .products import Arrays
 
@@ -81,15 +81,21 @@ def predict_scene(
             logger.info('%s is complete.', job.output_path)
             return job.outputs()
         store.prepare(job.manifest(identity), resume)
-        count, finished = len(job.plan.rows), store.finished()
-        with store.unless_nothing_is_done(), tqdm(
-            total=count, initial=len(finished), unit='row', desc=job.output_path.name,
-            disable=not progress,
-        ) as bar:  # fmt: skip
-            for blocks in _runs(set(range(count)) - finished):
-                for row, arrays in _map_row_blocks(model, scene, job, blocks, batch_size, place):
+        finished = store.finished()
+        missing = [row for row in range(len(job.plan.rows)) if row not in finished]
+        with tqdm(
+            _map_row_blocks(model, scene, job, missing, batch_size, place),
+            total=len(job.plan.rows), initial=len(finished), unit='row',
+            desc=job.output_path.name, disable=not progress,
+        ) as row_blocks:  # fmt: skip
+            try:
+                for row, arrays in row_blocks:
                     store.write(row, arrays)
-                    bar.update()
+            except Exception:
+                if not store.finished():
+                    # nothing is to be resumed
+                    store.remove()
+                raise
         return job.publish()
 
 
@@ -142,48 +148,36 @@ def _map_row_blocks(
     model: nn.Module,
     scene: ScenePairReader,
     job: MapJob,
-    blocks: range,
+    blocks: Sequence[int],
     batch_size: int,
     device: torch.device,
 ) -> Iterator[tuple[int, Arrays]]:
-    """Values of consecutive row blocks."""
-    plan = job.plan
+    """Row blocks and the values of their products."""
+    plan, spec = job.plan, job.spec
     plans = [plan, plan.at(1)] if job.reconstructs else [plan]
-    network = WindowNetwork(model, plan.scale, job.spec.num_classes, job.reconstructs)
-    padded_px = plan.rows.padded_px, plan.columns.padded_px
-    valid: dict[int, Tensor] = {}
+    bands = spec.num_classes, len(spec.optical_bands)
+    network = WindowNetwork(model, plan.scale, spec.num_classes, job.reconstructs)
 
-    def load(row: int) -> SceneRows:
-        return scene.read(plan.rows.starts_px[row], plan.rows.window_px, padded_px)
+    def read(rows: Sequence[int]) -> Iterator[Images]:
+        size = plan.rows.window_px, plan.columns.padded_px
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            reads = (pool.submit(scene.read, plan.rows.starts_px[row], *size) for row in rows)
+            # the next rows are read while the network is at work
+            for under, _ in pairwise(chain(reads, [Future[Images]()])):
+                optical, sar, valid = under.result()
+                yield Images(optical.to(device), sar.to(device), valid)
 
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        ahead = {first: pool.submit(load, first) for first in [plan.first_row_reaching(blocks[0])]}
-
-        def read(row: int) -> Images:
-            under = ahead.pop(row).result()
-            if row + 1 < blocks.stop:
-                # the files are read while the network is at work
-                ahead[row + 1] = pool.submit(load, row + 1)
-            valid[row] = under.valid
-            optical, sar = under.optical.to(device), under.sar.to(device)
-            return Images(optical[None], sar[None], under.valid[None])
-
-        blend = make_blend(job.options.blend or DEFAULT_BLEND)
-        for row, outputs in stream_row_blocks(network, read, plans, blend, batch_size, blocks):
-            under = valid.pop(row)[: plan.image_rows(row)]
-            if not outputs:
-                yield row, job.empty_block(row)
-                continue
-            reconstruction = scene.to_stored(outputs[1][0].cpu()) if job.reconstructs else None
-            yield row, job.block_arrays(outputs[0][0].softmax(dim=0), under, reconstruction)
-
-
-def _runs(blocks: set[int]) -> Iterator[range]:
-    """Runs of consecutive row blocks."""
-    ordered = sorted(blocks)
-    starts = [block for block in ordered if block - 1 not in blocks]
-    ends = [block + 1 for block in ordered if block + 1 not in blocks]
-    yield from (range(*ends_of_run) for ends_of_run in zip(starts, ends, strict=True))
+    blend = make_blend(job.options.blend or DEFAULT_BLEND)
+    for row, outputs, valid in stream_row_blocks(network, read, plans, blend, batch_size, blocks):
+        if not outputs:
+            # no window has data, and no product shows what stands there
+            sizes = [(p.block_px(row), p.output_size_px[1]) for p in plans]
+            outputs = tuple(
+                torch.zeros(1, count, stop - start, width)
+                for count, ((start, stop), width) in zip(bands, sizes, strict=False)
+            )
+        reconstruction = scene.to_stored(outputs[1][0].cpu()) if job.reconstructs else None
+        yield row, job.block_arrays(row, outputs[0][0].softmax(dim=0), valid[0], reconstruction)
 
 
 @contextmanager
@@ -198,7 +192,7 @@ def _evaluating(model: nn.Module, device: torch.device | str | None) -> Iterator
                 f'device={str(device)!r}: cannot be used here ({str(error).partition(".")[0]}). '
                 'Give another device, or none for the CPU.'
             ) from error
-    value = next(itertools.chain(model.parameters(), model.buffers()), torch.empty(0))
+    value = next(chain(model.parameters(), model.buffers()), torch.empty(0))
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from ...rasters import Resampling
 from ..windows.weights import BlendName
@@ -14,13 +14,7 @@ DEFAULT_BLEND: BlendName = 'hann'
 
 #: What can be written. Classes are always written.
 Product = Literal['classes', 'confidence', 'probabilities', 'reconstruction', 'quicklook']
-PRODUCTS: tuple[Product, ...] = (
-    'classes',
-    'confidence',
-    'probabilities',
-    'reconstruction',
-    'quicklook',
-)
+PRODUCTS: tuple[Product, ...] = get_args(Product)
 
 
 @dataclass(frozen=True)
@@ -62,7 +56,7 @@ class MapOptions:
             raise ValueError(f'products: found {unknown}, expected some of {list(PRODUCTS)}.')
         wanted = tuple(p for p in PRODUCTS if p in self.products or p == 'classes')
         object.__setattr__(self, 'products', wanted)
-        if isinstance(self.resolution, str) and self.resolution not in ('label', 'optical'):
-            raise ValueError(
-                f"resolution={self.resolution!r}: expected 'label', 'optical' or a pixel size."
-            )
+        size = self.resolution
+        if size not in ('label', 'optical') and (isinstance(size, str) or size <= 0):
+            expected = "'label', 'optical' or a positive pixel size"
+            raise ValueError(f'resolution={size!r}: expected {expected}.')

@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...datasets.scene_spec import Range, SceneSpec
+from ...datasets.scene_spec import SceneSpec
 from ...rasters import Image, Resampling, SceneError, nearest, transform_bounds
 from ...transforms.rescale import Rescale
+from ..windows.sliding import Images
 
 #: Rows read at once where a whole scene is passed over.
 SWEEP_ROWS = 512
@@ -25,17 +26,6 @@ SWEEP_ROWS = 512
 MIN_CACHE = 32 * 2**20
 
 Pixels = NDArray[Any]
-
-
-class SceneRows(NamedTuple):
-    """Rows of a scene, ready for the network."""
-
-    #: Optical image (C, rows, W), float32, 0..1.
-    optical: Tensor
-    #: SAR image (S, rows, W), float32, 0..1.
-    sar: Tensor
-    #: Where there is both optical and SAR data (rows, W), bool.
-    valid: Tensor
 
 
 class ScenePairReader:
@@ -104,38 +94,35 @@ class ScenePairReader:
         size = self._optical.two_rows_of_blocks + self._sar.two_rows_of_blocks
         return max(MIN_CACHE, size)
 
-    def read(self, top: int, rows: int, padded_px: tuple[int, int] | None = None) -> SceneRows:
+    def read(self, top: int, rows: int, width: int) -> Images:
         """Read rows of the scene.
 
         Args:
             top: first row.
             rows: number of rows; those beyond the last one repeat it.
-            padded_px: height and width of the padded scene; columns beyond the last one repeat
-                it (defaults to the scene's own size).
+            width: number of columns; those beyond the last one repeat it.
 
         Returns:
-            optical and SAR image, and where there is data.
+            a batch of one: optical and SAR image, 0..1, and where there is data of both.
 
         Raises:
             SceneError: if a file cannot be read.
         """
-        width = self.grid.width if padded_px is None else padded_px[1]
         inside = min(rows, self.grid.height - top)
         optical, has_optical = self._read_optical(top, inside)
         sar, has_sar = self._read_sar(top, inside)
         if np.isnan(sar).any():
             sar = np.where(np.isnan(sar), np.float32(self._sar_mean), sar)
-        scaled = self._rescale(
-            {'image': torch.from_numpy(optical), 'image_sar': torch.from_numpy(sar)}
+        images = {'image': torch.from_numpy(optical), 'image_sar': torch.from_numpy(sar)}
+        scaled = self._rescale(images)
+        # fill with the lower end of the range, where clipping cannot do it
+        ground = scaled['image_sar'] * torch.from_numpy(has_sar)
+        valid = torch.from_numpy(has_optical & has_sar).float()
+        optical_rows, sar_rows, valid_rows = (
+            F.pad(x[None], (0, width - self.grid.width, 0, rows - inside), mode='replicate')
+            for x in (scaled['image'], ground, valid[None])
         )
-        valid = torch.from_numpy(has_optical & has_sar)
-        padding = (0, width - self.grid.width, 0, rows - inside)
-        return SceneRows(
-            _pad(scaled['image'], padding),
-            # fill with the lower end of the range, where clipping cannot do it
-            _pad(scaled['image_sar'] * torch.from_numpy(has_sar), padding),
-            _pad(valid[None].float(), padding)[0] > 0,
-        )
+        return Images(optical_rows, sar_rows, valid_rows[0] > 0)
 
     def to_stored(self, image: Tensor) -> Tensor:
         """Map an optical image from 0..1 to stored units.
@@ -151,13 +138,14 @@ class ScenePairReader:
 
     def _read_optical(self, top: int, rows: int) -> tuple[Pixels, NDArray[np.bool_]]:
         """Stored values, with the lower end of the range where there are none."""
-        stored, has_data = _load(self._optical, self.spec.optical_bands, (top, top + rows))
+        stored, has_data = self._optical.read(self.spec.optical_bands, (top, top + rows))
         values = stored.astype(np.float32)
         if self._optical.header.nodata is None and self.spec.optical_nodata is not None:
             has_data &= (stored != self.spec.optical_nodata).any(axis=0)
         known = ~np.isnan(values)
         has_data &= known.any(axis=0)
-        return _fill(values, known & has_data, self.spec.optical_range), has_data
+        low = np.asarray(self.spec.optical_range[0], np.float32)[:, None, None]
+        return np.where(known & has_data, values, low), has_data
 
     def _read_sar(self, top: int, rows: int) -> tuple[Pixels, NDArray[np.bool_]]:
         """SAR on the optical grid; NaN where a measurement is missing.
@@ -166,22 +154,16 @@ class ScenePairReader:
         by position in the array.
         """
         if not self.coextensive:
-            values, has_data = _load(self._sar, self.spec.sar_bands, (top, top + rows))
+            values, has_data = self._sar.read(self.spec.sar_bands, (top, top + rows))
             return values.astype(np.float32), has_data
-        height = self.sar_grid.height
-        ratio = Fraction(height, self.grid.height)
-        take_rows, take_cols = nearest(top, rows, height, ratio, Fraction(1)), self._take_columns
-        if take_rows is None or take_cols is None:
+        (height, width), one = self.sar_grid[2:], Fraction(1)
+        below = nearest(top, rows, height, Fraction(height, self.grid.height), one)
+        along = nearest(0, self.grid.width, width, Fraction(width, self.grid.width), one)
+        if below is None or along is None:
             raise ValueError(f'Rows {top} to {top + rows} lie outside the scene.')
-        span = take_rows.low, take_rows.high
-        values, has_data = _load(self._sar, self.spec.sar_bands, span)
-        places = np.ix_(take_rows.source, take_cols.source)
+        values, has_data = self._sar.read(self.spec.sar_bands, (below.low, below.high))
+        places = np.ix_(below.source, along.source)
         return values[:, places[0], places[1]].astype(np.float32), has_data[places]
-
-    @cached_property
-    def _take_columns(self) -> Any:
-        ratio = Fraction(self.sar_grid.width, self.grid.width)
-        return nearest(0, self.grid.width, self.sar_grid.width, ratio, Fraction(1))
 
     @cached_property
     def _sar_mean(self) -> float:
@@ -198,15 +180,13 @@ class ScenePairReader:
 
     def _check_overlap(self) -> None:
         """Refuse images that lie elsewhere, or nowhere."""
-        for path, grid, other in (
-            (self.optical_path, self.grid, self.sar_grid),
-            (self.sar_path, self.sar_grid, self.grid),
-        ):
-            if grid.crs is None:
+        for image in (self._optical, self._sar):
+            if image.grid.crs is None:
                 raise SceneError(
-                    path,
-                    f'no coordinate reference system and {grid.height} x {grid.width} pixels',
-                    f'one, to find its place beside {other.height} x {other.width} pixels',
+                    image.path,
+                    f'no coordinate reference system and {image.grid.height} x {image.grid.width} '
+                    'pixels',
+                    'one, to find its place beside the other image of the scene',
                     'Georeference the file, or bring both images to the same size.',
                 )
         optical = self.grid.bounds
@@ -219,20 +199,6 @@ class ScenePairReader:
                 f'one that overlaps {self.optical_path} over {_text(optical)} ({self.grid.crs})',
                 'Give a SAR image of the same place.',
             )
-
-
-def _load(
-    image: Image, bands: tuple[int, ...], rows: tuple[int, int]
-) -> tuple[Pixels, NDArray[np.bool_]]:
-    """Whole rows of an image, and where there is data."""
-    try:
-        return image.read(bands, rows)
-    except SceneError as error:
-        remedy = (
-            'Restore the file from its source and map it anew; if it is unharmed, and only the '
-            'connection was lost, run again with resume: finished rows are kept.'
-        )
-        raise SceneError(error.path, error.found, error.expected, remedy) from error
 
 
 def _check_bands(image: Image, bands: tuple[int, ...], kind: str, exact: bool) -> None:
@@ -250,12 +216,3 @@ def _check_bands(image: Image, bands: tuple[int, ...], kind: str, exact: bool) -
 
 def _text(bounds: tuple[float, ...]) -> str:
     return '({})'.format(', '.join(f'{value:.6g}' for value in bounds))
-
-
-def _fill(values: Pixels, known: NDArray[np.bool_], ends: Range) -> Pixels:
-    low = np.asarray(ends[0], dtype=np.float32)[:, None, None]
-    return np.where(known, values, low)
-
-
-def _pad(image: Tensor, padding: tuple[int, int, int, int]) -> Tensor:
-    return F.pad(image[None], padding, mode='replicate')[0] if any(padding) else image

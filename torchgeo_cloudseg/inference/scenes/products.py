@@ -23,10 +23,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def raster_layers(
-    spec: SceneSpec,
-    products: Sequence[Product],
-    optical_dtype: str,
-    optical_nodata: float | None,
+    spec: SceneSpec, products: Sequence[Product], optical_dtype: str, optical_nodata: float | None
 ) -> dict[Product, RasterLayer]:
     """The rasters of a scene, by product.
 
@@ -39,25 +36,15 @@ def raster_layers(
     Returns:
         the rasters that are wanted.
     """
+    names, colors = spec.class_names, spec.class_colors
+    # beside the file's category names, which many tools do not show
+    tags = {'CLASS_NAMES': json.dumps(dict(enumerate(names)))}
+    bands = tuple(f'band {number}' for number in spec.optical_bands)
     layers: dict[Product, RasterLayer] = {
-        'classes': RasterLayer(
-            ('land cover',),
-            'uint8',
-            MAP_NODATA,
-            'mode',
-            # beside the file's category names, which many tools do not show
-            {'CLASS_NAMES': json.dumps(dict(enumerate(spec.class_names)))},
-            spec.class_names,
-            spec.class_colors,
-        ),
+        'classes': RasterLayer(('land cover',), 'uint8', MAP_NODATA, 'mode', tags, names, colors),
         'confidence': RasterLayer(('confidence',), 'float32', np.nan, 'average'),
-        'probabilities': RasterLayer(spec.class_names, 'float32', np.nan, 'average'),
-        'reconstruction': RasterLayer(
-            tuple(f'band {number}' for number in spec.optical_bands),
-            optical_dtype,
-            optical_nodata,
-            'average',
-        ),
+        'probabilities': RasterLayer(names, 'float32', np.nan, 'average'),
+        'reconstruction': RasterLayer(bands, optical_dtype, optical_nodata, 'average'),
     }
     return {product: layer for product, layer in layers.items() if product in products}
 
@@ -96,22 +83,18 @@ def reconstruction_array(stored: Tensor, valid: Tensor, layer: RasterLayer) -> N
         array (C, H, W) of the layer's type.
     """
     values = stored.cpu().double().numpy()
+    nodata = layer.nodata
     if np.issubdtype(layer.dtype, np.integer):
         ends = np.iinfo(layer.dtype)
         values = np.clip(np.rint(values), ends.min, ends.max)
-    if layer.nodata is not None:
+        beside = -1 if nodata == ends.max else 1
+    else:
+        beside = np.spacing(np.dtype(layer.dtype).type(nodata or 0))
+    if nodata is not None:
         # a dark pixel is not a missing one
-        values[values == layer.nodata] = _beside(layer.nodata, layer.dtype)
-        values[:, ~valid.cpu().numpy()] = layer.nodata
+        values[values == nodata] = nodata + beside
+        values[:, ~valid.cpu().numpy()] = nodata
     return values.astype(layer.dtype)
-
-
-def _beside(value: float, dtype: str) -> float:
-    """The next value that a data type can hold."""
-    if np.issubdtype(dtype, np.integer):
-        return value - 1 if value == np.iinfo(dtype).max else value + 1
-    kind = np.dtype(dtype).type
-    return float(np.nextafter(kind(value), kind(np.inf)))
 
 
 def valid_on_map(valid: Tensor, size_px: tuple[int, int]) -> Tensor:

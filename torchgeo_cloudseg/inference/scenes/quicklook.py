@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...datasets.legend import LandCoverClass
 from ...datasets.rendering import UNKNOWN_COLOR, color_table, legend_patches, stretch
-from ...datasets.scene_spec import MAP_NODATA, SceneSpec
+from ...datasets.scene_spec import SceneSpec
 from ...rasters import Image
 
 #: Longer side of a panel, in pixels of the picture.
@@ -35,22 +35,18 @@ def save_quicklook(path: Path, classes_path: Path, optical_path: str, spec: Scen
         path: the PNG file to write.
         classes_path: the class map.
         optical_path: the optical raster.
-        spec: bands, names and colors.
+        spec: which of its bands to show, and how.
     """
-    with closing(Image(classes_path)) as image:
-        classes = image.overview([1], PANEL_PX, smooth=False).data[0]
-    named = zip(spec.class_names, spec.class_colors, strict=True)
-    legend = {value: LandCoverClass(name, (), color) for value, (name, color) in enumerate(named)}
-    panels = {'Optical image': _true_color(optical_path, spec)}
-    figure = _figure(panels, classes, color_table(spec.class_colors), legend, MAP_NODATA)
+    figure = map_figure(classes_path, {'Optical image': _true_color(optical_path, spec)})
     figure.savefig(path, dpi=PANEL_PX / PANEL_INCHES, format='png')
 
 
-def map_figure(path: Path) -> Figure:
+def map_figure(path: Path, beside: Mapping[str, NDArray[Any]] | None = None) -> Figure:
     """Draw a class map in the colors that its file states.
 
     Args:
         path: class map, as :func:`~torchgeo_cloudseg.inference.predict_scene` writes it.
+        beside: pictures of the same ground by title, drawn to the left of it.
 
     Returns:
         the figure, with a legend of the classes that occur.
@@ -61,7 +57,7 @@ def map_figure(path: Path) -> Figure:
     try:
         with closing(Image(path)) as image:
             colors = image.raster.colormap(1)
-            named = json.loads(image.raster.tags().get('CLASS_NAMES', '{}'))
+            names = json.loads(image.raster.tags().get('CLASS_NAMES', '{}'))
             classes = image.overview([1], PANEL_PX, smooth=False).data[0]
             nodata = image.header.nodata
     except ValueError as error:
@@ -72,40 +68,22 @@ def map_figure(path: Path) -> Figure:
     table = color_table([colors.get(value, (0, 0, 0))[:3] for value in range(256)])
     if nodata is not None:
         table[int(nodata)] = UNKNOWN_COLOR
-    legend = {int(i): LandCoverClass(name, (), tuple(table[int(i)])) for i, name in named.items()}
-    return _figure({}, classes, table, legend, nodata)
-
-
-def _figure(
-    panels: Mapping[str, NDArray[Any]],
-    classes: NDArray[Any],
-    table: NDArray[np.uint8],
-    legend: Mapping[int, LandCoverClass],
-    nodata: float | None,
-) -> Figure:
-    """Panels of the same ground and its map side by side, with a legend of what occurs."""
-    panels = {**panels, 'Land cover': table[classes]}
+    panels = {**(beside or {}), 'Land cover': table[classes]}
     height, width = classes.shape
-    larger = max(height, width)
-    figure = Figure(
-        figsize=(
-            max(len(panels) * PANEL_INCHES * width / larger + 0.3, LEGEND_INCHES),
-            PANEL_INCHES * height / larger + 1.1,
-        ),
-        layout='constrained',
-    )
+    inches = PANEL_INCHES / max(height, width)
+    size = max(len(panels) * inches * width + 0.3, LEGEND_INCHES), inches * height + 1.1
+    figure = Figure(figsize=size, layout='constrained')
     # no pyplot: nothing of a figure may stay behind in a process that maps many scenes
     FigureCanvasAgg(figure)
     grid = figure.subplots(1, len(panels), squeeze=False)
     for axes, (title, panel) in zip(grid[0], panels.items(), strict=True):
         axes.imshow(panel, interpolation='nearest', extent=(0, width, height, 0))
-        axes.set_title(title)
         # the frame shows where an image without data ends
-        axes.set(xticks=[], yticks=[])
+        axes.set(title=title, xticks=[], yticks=[])
         axes.spines[:].set(color='0.6', linewidth=0.5)
-    present = [int(value) for value in np.unique(classes)]
+    present = np.unique(classes).tolist()
     shown = [
-        legend.get(value, LandCoverClass(f'class {value}', (), tuple(table[value])))
+        LandCoverClass(names.get(str(value), f'class {value}'), (), tuple(table[value]))
         for value in present
         if value != nodata
     ]

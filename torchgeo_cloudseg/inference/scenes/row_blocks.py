@@ -10,8 +10,7 @@ import json
 import logging
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._files import replacing
-from ..errors import OutputError, ResumeError
+from ..errors import OutputError, ResumeError, cannot_write
 
 logger = logging.getLogger(__name__)
 
@@ -57,11 +56,11 @@ class RowBlockStore:
             shutil.rmtree(self.folder)
         if path.exists():
             found = self.manifest()
-            differing = sorted(
+            differing = [
                 f'{key}: {found.get(key)} then, {wanted.get(key)} now'
-                for key in {*found, *wanted}
+                for key in sorted({*found, *wanted})
                 if found.get(key) != wanted.get(key)
-            )
+            ]
             if differing:
                 raise ResumeError(
                     f'{self.folder} holds unfinished work of another run: {"; ".join(differing)}. '
@@ -74,16 +73,6 @@ class RowBlockStore:
                 draft.write_text(json.dumps(wanted, indent=1))
         except OSError as error:
             raise self.cannot_write(error) from error
-
-    @contextmanager
-    def unless_nothing_is_done(self) -> Iterator[None]:
-        """Remove the folder if an error comes before anything is done: nothing is to be resumed."""
-        try:
-            yield
-        except Exception:
-            if not self.finished():
-                self.remove()
-            raise
 
     def manifest(self) -> dict[str, Any]:
         """What decides the pixels of the output, as the run that began it said.
@@ -146,15 +135,8 @@ class RowBlockStore:
         Returns:
             an error that names the output and the remedy.
         """
-        try:
-            free = f'{shutil.disk_usage(self.folder.parent).free / 2**20:.0f} MiB free'
-        except OSError:
-            free = 'no such folder'
-        return OutputError(
-            f'{self.output_path}: cannot be written ({cause}; {free}). Make room, or check the '
-            'permissions, then run again with resume: finished rows are kept in '
-            f'{self.folder.name}.'
-        )
+        remedy = f'then run again with resume: finished rows are kept in {self.folder.name}'
+        return cannot_write(self.output_path, cause, remedy)
 
     def _path(self, block: int) -> Path:
         return self.folder / f'band-{block:06d}.npz'

@@ -1,17 +1,18 @@
 """Mapping scenes with Lightning: several devices and nodes share scenes, some rows each."""
 
-import logging
+import os
 import warnings
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from torchgeo.datamodules import BaseDataModule
 
 from ...datasets.scene_spec import SceneSpec
@@ -19,10 +20,101 @@ from ..windows.network import fingerprint
 from .job import MapJob
 from .options import MapOptions
 from .pair_reader import ScenePairReader
-from .pairing import find_scenes, map_path
-from .row_block_dataset import BLOCKS_PER_SAMPLE, RowBlockDataset
+from .pairing import ScenePair, find_scenes, map_path
 
-logger = logging.getLogger(__name__)
+#: Row blocks per sample. Each sample is read with the windows above that reach into it.
+BLOCKS_PER_SAMPLE = 8
+
+
+class Place(NamedTuple):
+    """Consecutive row blocks of a scene."""
+
+    #: Index of the job.
+    job: int
+    #: First row block and the one after the last.
+    start: int
+    stop: int
+
+
+class RowBlockDataset(Dataset[dict[str, Tensor]]):
+    """Rows of scenes, so many that sliding over a sample finishes some row blocks of the map.
+
+    Samples lie on the window plan of their scene, so windows, and results, are the same as when
+    the whole scene is mapped at once. Heights differ: the batch size must be 1.
+
+    ============== ========== ======= =========================================================
+    key            shape      dtype   what
+    ============== ========== ======= =========================================================
+    ``image``      (C, H, W)  float32 optical image, 0..1
+    ``image_sar``  (S, H, W)  float32 SAR image on the optical grid, 0..1
+    ``mask_valid`` (H, W)     bool    where there is data
+    ``place``      (3,)       int64   job, first row block and the one after the last
+    ============== ========== ======= =========================================================
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[MapJob],
+        blocks_per_sample: int = BLOCKS_PER_SAMPLE,
+        resume: bool = False,
+    ) -> None:
+        """Initialize a new RowBlockDataset instance.
+
+        Args:
+            jobs: the scenes and their plans.
+            blocks_per_sample: row blocks per sample; more cost memory, fewer cost time.
+            resume: leave out what an interrupted run has finished.
+        """
+        self.jobs = list(jobs)
+        self.resume = resume
+        finished = [job.store.finished() if resume else set() for job in self.jobs]
+        self.places = [
+            Place(index, start, stop)
+            for index, job in enumerate(self.jobs)
+            for start in range(0, len(job.plan.rows), blocks_per_sample)
+            for stop in [min(start + blocks_per_sample, len(job.plan.rows))]
+            if not finished[index].issuperset(range(start, stop))
+        ]
+        self._open: tuple[tuple[int, int], ScenePairReader] | None = None
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """Read a sample.
+
+        Args:
+            index: which one.
+
+        Returns:
+            the sample.
+
+        Raises:
+            SceneError: if a file cannot be read.
+        """
+        place = self.places[index]
+        plan = self.jobs[place.job].plan
+        starts = plan.rows.starts_px
+        top = starts[plan.first_row_reaching(place.start)]
+        rows = starts[place.stop - 1] + plan.rows.window_px - top
+        optical, sar, valid = self._reader(place.job).read(top, rows, plan.columns.padded_px)
+        images = {'image': optical[0], 'image_sar': sar[0], 'mask_valid': valid[0]}
+        return {**images, 'place': torch.tensor(place)}
+
+    def _reader(self, index: int) -> ScenePairReader:
+        """The open scene; opened anew in every process, since files cannot be shared."""
+        key = os.getpid(), index
+        if self._open is None or self._open[0] != key:
+            job = self.jobs[index]
+            paths = job.optical_path, job.sar_path
+            # files are closed with the last reference to them
+            self._open = key, ScenePairReader(*paths, job.spec, job.options.sar_resampling)
+        return self._open[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave open files behind when a worker is started."""
+        return {**self.__dict__, '_open': None}
 
 
 class MapDataModule(BaseDataModule):
@@ -90,13 +182,8 @@ class MapDataModule(BaseDataModule):
             raise ValueError(
                 f'{type(task).__name__} does not say which bands and classes it knows. Give `spec`.'
             )
-        jobs = [
-            _plan(
-                scene.optical_path, scene.sar_path, map_path(self.output_dir, scene), spec, options
-            )
-            for options in [_options(self.options, task)]
-            for scene in self.scenes
-        ]
+        options = _options(self.options or MapOptions(), task)
+        jobs = [_plan(scene, self.output_dir, spec, options) for scene in self.scenes]
         if self.resume and task is not None:
             model = fingerprint(task)
             jobs = [job for job in jobs if not job.is_published(model)]
@@ -198,11 +285,9 @@ class PredictionWriter(BasePredictionWriter):
             low, high = plan.block_px(block)
             first = plan.to_output(top)
             rows = scores[:, first : first + high - low, : plan.output_size_px[1]]
-            if key == 'logits':
-                # by block: the last bit of an exponential may depend on the size of the array
-                rows = rows.softmax(dim=0)
-            under = valid[top : top + plan.image_rows(block)]
-            job.store.write(block, job.block_arrays(rows, under))
+            # by block: the last bit of an exponential may depend on the size of the array
+            rows = rows.softmax(dim=0) if key == 'logits' else rows
+            job.store.write(block, job.block_arrays(block, rows, valid[top:]))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the maps together, each on one of the processes.
@@ -232,16 +317,16 @@ def _dataset(trainer: Trainer) -> RowBlockDataset:
     return dataset
 
 
-def _plan(
-    optical_path: str, sar_path: str, output: Path, spec: SceneSpec, options: MapOptions
-) -> MapJob:
+def _plan(scene: ScenePair, output_dir: Path, spec: SceneSpec, options: MapOptions) -> MapJob:
+    """The map of a scene, if the task can make it."""
     if 'reconstruction' in options.products:
         raise ValueError(
             "products: 'reconstruction' is written by predict_scene only; predict_step gives "
             'probabilities.'
         )
-    with closing(ScenePairReader(optical_path, sar_path, spec, options.sar_resampling)) as scene:
-        job = MapJob.of_scene(scene, output, options)
+    paths = scene.optical_path, scene.sar_path
+    with closing(ScenePairReader(*paths, spec, options.sar_resampling)) as pair:
+        job = MapJob.of_scene(pair, map_path(output_dir, scene), options)
     if job.plan.scale != spec.label_scale:
         raise ValueError(
             f'resolution={options.resolution}: predict_step gives pixels of the label grid only. '
@@ -250,13 +335,10 @@ def _plan(
     return job
 
 
-def _options(given: MapOptions | None, task: LightningModule | None) -> MapOptions:
+def _options(given: MapOptions, task: LightningModule | None) -> MapOptions:
     """Options with the windows over which the task slides."""
-    hparams = dict(task.hparams) if task is not None else {}
-    slides: dict[str, Any] = {
-        key: hparams[key] for key in ('window', 'stride') if key in hparams
-    } | {'blend': hparams.get('blend', 'average')}
-    given = given or MapOptions()
+    hparams = {'blend': 'average', **(task.hparams if task is not None else {})}
+    slides = {key: hparams[key] for key in ('window', 'stride', 'blend') if key in hparams}
     differing = {
         key: (value, getattr(given, key))
         for key, value in slides.items()

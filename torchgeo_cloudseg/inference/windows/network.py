@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -17,26 +18,23 @@ from .sliding import slide_images
 from .weights import Average
 
 
+@dataclass(frozen=True)
 class WindowNetwork:
-    """Runs a network on windows and brings its class scores to the map's grid."""
+    """Runs a network on windows and brings its class scores to the map's grid.
 
-    def __init__(
-        self, model: nn.Module, scale: Fraction, num_classes: int, reconstruct: bool = False
-    ) -> None:
-        """Initialize a new WindowNetwork instance.
+    Attributes:
+        model: a :class:`~torchgeo_cloudseg.models.CloudSegNet`, or any module that maps optical
+            and SAR windows to logits (N, K, h, w), or to something with ``logits`` and
+            ``reconstruction``.
+        scale: map pixels per image pixel.
+        num_classes: number of classes that the map has names for.
+        reconstruct: also return the reconstructed cloud-free image.
+    """
 
-        Args:
-            model: a :class:`~torchgeo_cloudseg.models.CloudSegNet`, or any module that maps
-                optical and SAR windows to logits (N, K, h, w), or to something with ``logits``
-                and ``reconstruction``.
-            scale: map pixels per image pixel.
-            num_classes: number of classes that the map has names for.
-            reconstruct: also return the reconstructed cloud-free image.
-        """
-        self.model = model
-        self.scale = scale
-        self.num_classes = num_classes
-        self.reconstruct = reconstruct
+    model: nn.Module
+    scale: Fraction
+    num_classes: int
+    reconstruct: bool = False
 
     def __call__(self, optical: Tensor, sar: Tensor) -> tuple[Tensor, ...]:
         """Run the network.

@@ -82,11 +82,6 @@ class WindowPlan:
         return replace(self, scale=Fraction(scale))
 
     @property
-    def window_size_px(self) -> tuple[int, int]:
-        """Height and width of a window, in image pixels."""
-        return self.rows.window_px, self.columns.window_px
-
-    @property
     def window_output_px(self) -> tuple[int, int]:
         """Height and width of a window, in output pixels."""
         return self.to_output(self.rows.window_px), self.to_output(self.columns.window_px)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from fractions import Fraction
-from itertools import product
+from itertools import chain, product
 from typing import NamedTuple
 
 import torch
@@ -31,8 +31,8 @@ class Images(NamedTuple):
     optical: Tensor
     #: (B, S, window, W)
     sar: Tensor
-    #: Where there is data (B, window, W), bool; None for everywhere.
-    valid: Tensor | None = None
+    #: Where there is data (B, window, W), bool, on the CPU.
+    valid: Tensor
 
 
 class RowBlock(NamedTuple):
@@ -42,10 +42,12 @@ class RowBlock(NamedTuple):
     row: int
     #: For every output of the network (B, K, rows, W); empty where no window had data.
     outputs: tuple[Tensor, ...]
+    #: Where there is data under that row of windows (B, window, W).
+    valid: Tensor
 
 
-#: Gives the images under a row of windows.
-Reader = Callable[[int], Images]
+#: Gives the images under rows of windows, one after the other.
+Reader = Callable[[Sequence[int]], Iterable[Images]]
 
 
 def sliding_window(
@@ -123,12 +125,18 @@ def slide_images(
         for every plan, the output (B, K, H * scale, W * scale).
     """
     plan = plans[0]
-    optical, sar = pad_to_plan(optical, plan), pad_to_plan(sar, plan)
+    right = plan.columns.padded_px - optical.shape[-1]
+    bottom = plan.rows.padded_px - optical.shape[-2]
+    optical, sar = (
+        F.pad(image, (0, right, 0, bottom), mode='replicate') for image in (optical, sar)
+    )
 
-    def read(row: int) -> Images:
-        top = plan.rows.starts_px[row]
-        rows = slice(top, top + plan.rows.window_px)
-        return Images(optical[:, :, rows], sar[:, :, rows])
+    everywhere = torch.ones(len(optical), plan.rows.window_px, optical.shape[-1], dtype=torch.bool)
+
+    def read(rows: Sequence[int]) -> Iterator[Images]:
+        for top in (plan.rows.starts_px[row] for row in rows):
+            under = slice(top, top + plan.rows.window_px)
+            yield Images(optical[:, :, under], sar[:, :, under], everywhere)
 
     blocks = stream_row_blocks(model, read, plans, blend, batch_size)
     outputs = zip(*(block.outputs for block in blocks), strict=True)
@@ -141,7 +149,7 @@ def stream_row_blocks(
     plans: Sequence[WindowPlan],
     blend: Blend,
     batch_size: int = BATCH_SIZE,
-    blocks: range | None = None,
+    blocks: Collection[int] | None = None,
 ) -> Iterator[RowBlock]:
     """Slide over images from top to bottom and hand out output rows as soon as they are finished.
 
@@ -151,12 +159,12 @@ def stream_row_blocks(
 
     Args:
         model: network with one output per plan.
-        read: gives the images under a row of windows, padded to the plan's width.
+        read: gives the images under rows of windows, padded to the plan's width.
         plans: the same windows for every output of the network, each with its own scale.
         blend: how windows are put together.
         batch_size: windows per forward pass.
-        blocks: consecutive row blocks to compute (defaults to all); windows above that reach into
-            the first one are computed too.
+        blocks: row blocks to compute (defaults to all); windows above that reach into them are
+            computed too.
 
     Yields:
         the row blocks in order.
@@ -169,22 +177,27 @@ def stream_row_blocks(
         raise ValueError(f'batch_size={batch_size}: expected at least 1.')
     plan = plans[0]
     blocks = range(len(plan.rows)) if blocks is None else blocks
-    if not blocks:
-        return
-    blenders = [RowBlender(plan, blend) for plan in plans]
-    for row in range(plan.first_row_reaching(blocks.start), blocks.stop):
+    reaching = (range(plan.first_row_reaching(block), block + 1) for block in blocks)
+    rows = sorted(set(chain.from_iterable(reaching)))
+    sums: list[WindowSum] = []
+    for row, images in zip(rows, read(rows), strict=True):
+        if row - 1 not in rows:
+            sums = [WindowSum(plan, blend) for plan in plans]
         with torch.no_grad():
-            _add_row(model, read(row), plan.columns.starts_px, blenders, batch_size)
-            outputs = [blender.finish(row) for blender in blenders]
+            for image, column, outputs in _run_windows(model, images, plan, batch_size):
+                for total, output in zip(sums, outputs, strict=True):
+                    total.add(output, image, row, column, images=len(images.optical))
+            finished = [total.finish(row) for total in sums]
         if row in blocks:
-            yield RowBlock(row, tuple(output for output in outputs if output is not None))
+            reached = tuple(output for output in finished if output is not None)
+            yield RowBlock(row, reached, images.valid)
 
 
-class RowBlender:
-    """Sum of weighted windows, for the output rows that the current row of windows covers."""
+class WindowSum:
+    """Sum of weighted windows, from the start of the current row of windows on."""
 
     def __init__(self, plan: WindowPlan, blend: Blend) -> None:
-        """Initialize a new RowBlender instance.
+        """Initialize a new WindowSum instance.
 
         Args:
             plan: windows and output grid.
@@ -193,40 +206,37 @@ class RowBlender:
         self.plan = plan
         self.row_weights = blend.weights(plan.rows, plan.scale)
         self.column_weights = blend.weights(plan.columns, plan.scale)
-        self.starts = [plan.to_output(start) for start in plan.columns.starts_px]
-        self._row: Tensor | None = None
         self._sum: Tensor | None = None
 
-    def add(self, image: int, column: int, output: Tensor, images: int) -> None:
-        """Add a window to the current row.
+    def add(self, output: Tensor, image: int, row: int, column: int, images: int) -> None:
+        """Add a window.
 
         Args:
-            image: index of the image.
-            column: index of the window in its row.
             output: the network's output (K, h, w) for the window.
+            image: index of the image.
+            row: index of the window's row, the current one.
+            column: index of the window in its row.
             images: number of images.
 
         Raises:
             ValueError: if the output has another size than announced.
         """
-        height, width = self.plan.window_output_px
-        if output.shape[-2:] != (height, width):
+        plan, size = self.plan, self.plan.window_output_px
+        if output.shape[-2:] != size:
             raise ValueError(
                 f'The network gave {tuple(output.shape[-2:])} output pixels for a window of '
-                f'{self.plan.window_size_px} pixels, expected {(height, width)} at a scale of '
-                f'{self.plan.scale}. Resize its output, or give the scale that it has.'
+                f'{(plan.rows.window_px, plan.columns.window_px)} pixels, expected {size} at a '
+                f'scale of {plan.scale}. Resize its output, or give the scale that it has.'
             )
-        if self._row is None:
-            full = self.plan.to_output(self.plan.columns.padded_px)
-            shape = (images, len(output), height, full)
+        if self._sum is None:
+            width = plan.to_output(plan.columns.padded_px)
             # half precision is for the network; sums are not
-            self._row = torch.zeros(shape, dtype=torch.float32, device=output.device)
+            self._sum = torch.zeros(images, len(output), size[0], width, device=output.device)
             self.row_weights = self.row_weights.to(output.device)
             self.column_weights = self.column_weights.to(output.device)
-        start = self.starts[column]
-        self._row[image, :, :, start : start + width].addcmul_(
-            output.float(), self.column_weights[column]
-        )
+        start = plan.to_output(plan.columns.starts_px[column])
+        weights = torch.outer(self.row_weights[row], self.column_weights[column])
+        self._sum[image, :, :, start : start + size[1]].addcmul_(output.float(), weights)
 
     def finish(self, row: int) -> Tensor | None:
         """Close the current row of windows.
@@ -237,57 +247,30 @@ class RowBlender:
         Returns:
             the row block (B, K, rows, W) that is finished with it; None where no window reached it.
         """
-        if self._row is not None:
-            weighted = self._row * self.row_weights[row][:, None]
-        elif self._sum is not None:
-            height, width = self.plan.window_output_px[0], self._sum.shape[-1]
-            weighted = self._sum.new_zeros((*self._sum.shape[:2], height, width))
-        else:
+        if self._sum is None:
             return None
-        self._row = None
-        if self._sum is not None:
-            # rows of the sum that were not handed out are the upper rows of this one
-            weighted[:, :, : self._sum.shape[2]] += self._sum
         start, stop = self.plan.block_px(row)
-        self._sum = weighted[:, :, stop - start :]
-        return weighted[:, :, : stop - start, : self.plan.output_size_px[1]]
+        finished = self._sum[:, :, : stop - start, : self.plan.output_size_px[1]]
+        # the next row of windows starts where the block ends
+        self._sum = F.pad(self._sum[:, :, stop - start :], (0, 0, 0, stop - start))
+        return finished
 
 
-def pad_to_plan(image: Tensor, plan: WindowPlan) -> Tensor:
-    """Pad images at the right and bottom by repeating the edge, to whole steps of a plan.
-
-    Args:
-        image: images (B, C, H, W).
-        plan: windows for this size.
-
-    Returns:
-        images (B, C, H', W'); the same where nothing is to be done.
-    """
-    right = plan.columns.padded_px - image.shape[-1]
-    bottom = plan.rows.padded_px - image.shape[-2]
-    return F.pad(image, (0, right, 0, bottom), mode='replicate') if right or bottom else image
-
-
-def _add_row(
-    model: MultiNetwork,
-    images: Images,
-    starts_px: Sequence[int],
-    blenders: Sequence[RowBlender],
-    batch_size: int,
-) -> None:
-    """Run the network on a row of windows of all images."""
+def _run_windows(
+    model: MultiNetwork, images: Images, plan: WindowPlan, batch_size: int
+) -> Iterator[tuple[int, int, tuple[Tensor, ...]]]:
+    """Outputs of the network for the windows in a row; for each its image and its column."""
     optical, sar, valid = images
-    width = blenders[0].plan.columns.window_px
+    width, starts_px = plan.columns.window_px, plan.columns.starts_px
     windows = list(product(range(len(optical)), range(len(starts_px))))
     for first in range(0, len(windows), batch_size):
         chunk = windows[first : first + batch_size]
         places = [(image, slice(starts_px[i], starts_px[i] + width)) for image, i in chunk]
-        if valid is not None and not any(valid[image, :, place].any() for image, place in places):
+        if not any(valid[image, :, place].any() for image, place in places):
             continue
         outputs = model(
             torch.stack([optical[image, :, :, place] for image, place in places]),
             torch.stack([sar[image, :, :, place] for image, place in places]),
         )
-        for blender, output in zip(blenders, outputs, strict=True):
-            for (image, column), window in zip(chunk, output, strict=True):
-                blender.add(image, column, window, len(optical))
+        for (image, column), *window in zip(chunk, *outputs, strict=True):
+            yield image, column, tuple(window)

@@ -100,24 +100,15 @@ class Crop(Blend):
     def profile(self, axis: Axis, scale: Fraction) -> Tensor:
         """Weights before scaling: 1 between the seams, 0 elsewhere."""
         starts, window = _starts(axis, scale), int(axis.window_px * scale)
-        pairs = pairwise(starts)
-        seams = [
-            0,
-            *((first + window + second) // 2 for first, second in pairs),
-            starts[-1] + window,
-        ]
+        middles = [(first + window + second) // 2 for first, second in pairwise(starts)]
+        seams = [0, *middles, starts[-1] + window]
         low, high = torch.tensor(seams[:-1]), torch.tensor(seams[1:])
         place = torch.tensor(starts)[:, None] + torch.arange(window)
         return ((place >= low[:, None]) & (place < high[:, None])).double()
 
 
 #: Strategies by name.
-BLENDS: dict[str, Blend] = {
-    'average': Average(),
-    'hann': Hann(),
-    'gaussian': Gaussian(),
-    'crop': Crop(),
-}
+BLENDS = {'average': Average(), 'hann': Hann(), 'gaussian': Gaussian(), 'crop': Crop()}
 
 
 def make_blend(blend: BlendName | Blend) -> Blend:
