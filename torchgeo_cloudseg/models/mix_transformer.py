@@ -10,8 +10,6 @@ Source: SegFormer (Xie et al., 2021).
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 import torch.nn.functional as F
 from segmentation_models_pytorch.encoders import encoders as smp_encoders
@@ -20,8 +18,7 @@ from segmentation_models_pytorch.encoders import mix_transformer as smp_mit
 from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
-from .checkpointing import recomputed_linear, run
-from .pointwise import linear, use_token_linears
+from .recomputation import run
 
 #: The Mix Transformers that segmentation-models-pytorch knows.
 MIX_TRANSFORMERS = tuple(name for name in smp_encoders if name.startswith('mit_'))
@@ -57,26 +54,6 @@ class PatchConv(nn.Module):
         self.weight = source.weight
         self.bias = source.bias
 
-    @property
-    def matrix(self) -> Tensor:
-        """The weight as a matrix (C', r * r * C)."""
-        return self.weight.permute(0, 2, 3, 1).flatten(1)
-
-    def patches(self, x: Tensor, height: int, width: int) -> Tensor:
-        """Patches in a row.
-
-        Args:
-            x: tokens of shape (B, H * W, C).
-            height: height H of the map, divisible by the kernel size r.
-            width: width W of the map, divisible by r.
-
-        Returns:
-            tokens of shape (B, H / r * W / r, r * r * C).
-        """
-        r = self.size
-        patches = torch.unflatten(x, 1, (height // r, r, width // r, r)).transpose(2, 3)
-        return patches.flatten(3).flatten(1, 2)
-
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Convolve.
 
@@ -88,7 +65,10 @@ class PatchConv(nn.Module):
         Returns:
             tokens of shape (B, H / r * W / r, C').
         """
-        return linear(self.patches(x, height, width), self.matrix, self.bias)
+        r = self.size
+        patches = torch.unflatten(x, 1, (height // r, r, width // r, r)).transpose(2, 3)
+        matrix = self.weight.permute(0, 2, 3, 1).flatten(1)
+        return F.linear(patches.flatten(3).flatten(1, 2), matrix, self.bias)
 
 
 class Attention(nn.Module):
@@ -109,59 +89,23 @@ class Attention(nn.Module):
         self.sr = PatchConv(source.sr) if source.sr_ratio > 1 else None
         self.norm = source.norm if source.sr_ratio > 1 else None
 
-    def project(self, x: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """Queries, keys and values.
-
-        Args:
-            x: tokens of shape (B, H * W, C).
-            height: height H of the map.
-            width: width W of the map.
-
-        Returns:
-            queries (B, H * W, C), and keys and values (B, N, 2C) of the N reduced tokens.
-        """
-        reduced = x
-        if self.sr is not None and self.norm is not None:
-            reduced = self.norm(self.sr(x, height, width))
-        return self.q(x), self.kv(reduced)
-
-    def project_lean(
-        self, x: Tensor, norm: nn.LayerNorm, height: int, width: int
-    ) -> tuple[Tensor, Tensor]:
-        """The same of tokens that are yet to be normalized, without keeping the result of that.
-
-        Args:
-            x: tokens of shape (B, H * W, C).
-            norm: their layer norm.
-            height: height H of the map.
-            width: width W of the map.
-
-        Returns:
-            queries (B, H * W, C), and keys and values (B, N, 2C) of the N reduced tokens.
-        """
-        q = _normalized_linear(self.q, norm, x)
-        sr = self.sr
-        if sr is None or self.norm is None:
-            return q, _normalized_linear(self.kv, norm, x)
-
-        def patches(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-            return sr.patches(_normalize(norm, x, weight, bias), height, width)
-
-        reduced = recomputed_linear(patches, x, (norm.weight, norm.bias), sr.matrix, sr.bias)
-        return q, self.kv(self.norm(reduced))
-
-    def forward(self, q: Tensor, kv: Tensor) -> Tensor:
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Attend.
 
         Args:
-            q: queries (B, H * W, C).
-            kv: keys and values (B, N, 2C).
+            x: tokens of shape (B, H * W, C).
+            height: height H of the map.
+            width: width W of the map.
 
         Returns:
             tokens of shape (B, H * W, C).
         """
-        q = torch.unflatten(q, 2, (self.num_heads, -1)).transpose(1, 2)
-        k, v = torch.unflatten(kv, 2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        reduced = x
+        if self.sr is not None and self.norm is not None:
+            reduced = self.norm(self.sr(x, height, width))
+        q = torch.unflatten(self.q(x), 2, (self.num_heads, -1)).transpose(1, 2)
+        kv = torch.unflatten(self.kv(reduced), 2, (2, self.num_heads, -1))
+        k, v = kv.permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
         out: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
         return out
@@ -192,60 +136,22 @@ class Mlp(nn.Module):
         Returns:
             tokens of shape (B, H * W, C).
         """
-        out: Tensor = self.fc2(F.gelu(self._mix(self.fc1(x), height, width)))
+        mixed = to_tokens(self.dwconv(to_map(self.fc1(x), height, width)))
+        out: Tensor = self.fc2(F.gelu(mixed))
         return out
-
-    def lean(self, x: Tensor, norm: nn.LayerNorm, height: int, width: int) -> Tensor:
-        """The same of tokens that are yet to be normalized, keeping less for the backward pass.
-
-        Args:
-            x: tokens of shape (B, H * W, C).
-            norm: their layer norm.
-            height: height H of the map.
-            width: width W of the map.
-
-        Returns:
-            tokens of shape (B, H * W, C).
-        """
-        mixed = self._mix(_normalized_linear(self.fc1, norm, x), height, width)
-        return recomputed_linear(F.gelu, mixed, (), self.fc2.weight, self.fc2.bias)
-
-    def _mix(self, x: Tensor, height: int, width: int) -> Tensor:
-        """Mix each token with its neighbors."""
-        return to_tokens(self.dwconv(to_map(x, height, width)))
-
-
-def _normalize(norm: nn.LayerNorm, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Layer norm as a function of its parameters."""
-    return F.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
-
-
-def _normalized_linear(layer: nn.Linear, norm: nn.LayerNorm, x: Tensor) -> Tensor:
-    """Linear layer of a layer norm, of which only *x* is kept for the backward pass."""
-    parameters = norm.weight, norm.bias
-    return recomputed_linear(partial(_normalize, norm), x, parameters, layer.weight, layer.bias)
 
 
 class Block(nn.Module):
-    """Attention and MLP, each after a layer norm and around a residual.
+    """Attention and MLP, each after a layer norm and around a residual."""
 
-    For the backward pass of a training step, layer norms, the patches of the reduction and the
-    nonlinearity are computed again instead of kept: a third of the memory for next to no time.
-    """
-
-    def __init__(
-        self, source: smp_mit.Block, drop_path: float, activation_checkpointing: bool = False
-    ) -> None:
+    def __init__(self, source: smp_mit.Block, drop_path: float) -> None:
         """Initialize a new Block instance.
 
         Args:
             source: the module whose parameters to take over.
             drop_path: probability of leaving a branch out for a sample while training.
-            activation_checkpointing: the whole block is computed again, see
-                :class:`MixTransformerStage`; so nothing in it needs to be.
         """
         super().__init__()
-        self.recomputing = not activation_checkpointing
         self.norm1 = source.norm1
         self.attn = Attention(source.attn)
         self.norm2 = source.norm2
@@ -263,17 +169,8 @@ class Block(nn.Module):
         Returns:
             tokens of shape (B, H * W, C).
         """
-        lean = self.recomputing and self.training and torch.is_grad_enabled()
-        if lean:
-            q, kv = self.attn.project_lean(x, self.norm1, height, width)
-        else:
-            q, kv = self.attn.project(self.norm1(x), height, width)
-        x = x + self.drop_path(self.attn(q, kv))
-        if lean:
-            changed = self.mlp.lean(x, self.norm2, height, width)
-        else:
-            changed = self.mlp(self.norm2(x), height, width)
-        out: Tensor = x + self.drop_path(changed)
+        x = x + self.drop_path(self.attn(self.norm1(x), height, width))
+        out: Tensor = x + self.drop_path(self.mlp(self.norm2(x), height, width))
         return out
 
 
@@ -301,8 +198,7 @@ class MixTransformerStage(nn.Module):
         super().__init__()
         self.patch_embed = nn.ModuleDict({'proj': patch_embed.proj, 'norm': patch_embed.norm})
         self.blocks = nn.ModuleList(
-            Block(block, rate, activation_checkpointing)
-            for block, rate in zip(blocks, drop_path, strict=True)
+            Block(block, rate) for block, rate in zip(blocks, drop_path, strict=True)
         )
         self.norm = norm
         self.activation_checkpointing = activation_checkpointing
@@ -337,7 +233,6 @@ def build(name: str, in_channels: int) -> smp_mit.MixVisionTransformerEncoder:
     spec = smp_encoders[name]
     encoder: smp_mit.MixVisionTransformerEncoder
     encoder = spec['encoder'](**spec['params'], in_chans=in_channels)
-    use_token_linears(encoder)
     return encoder
 
 

@@ -13,8 +13,7 @@ from timm.layers.format import Format
 from timm.models import FeatureListNet
 from torch import Tensor, nn
 
-from .checkpointing import can_run_twice, run
-from .pointwise import use_token_linears
+from .recomputation import can_run_twice, run
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +92,6 @@ def build(name: str, in_channels: int, drop_path: float) -> FeatureListNet:
     strides = net.feature_info.reduction()
     if any(strides.count(stride) != 1 for stride in STRIDES):
         raise ValueError(f'encoder={name!r}: found stages at strides {strides}, expected {STRIDES}')
-    use_token_linears(net)
     return net
 
 
