@@ -1,4 +1,4 @@
-"""The authors' weights as checkpoints, as typed."""
+"""The authors' weights as checkpoints, and what a checkpoint does not state, as typed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from torch import Tensor
 
 from torchgeo_cloudseg.cli import main
 from torchgeo_cloudseg.models import load_reference_checkpoint
-from torchgeo_cloudseg.trainers import CloudSegTeacherTask, load_network
+from torchgeo_cloudseg.trainers import CloudSegTeacherTask, load_mapper, load_network
 
 
 @pytest.mark.slow
@@ -23,12 +24,79 @@ def test_teacher(
     source, target = tmp_path / 'TeacherNet.pth', tmp_path / 'teacher.ckpt'
     torch.save({'network': released_network('teacher')}, source)
     main(['convert', str(source), str(target)])
-    assert 'teacher, mit_b4, 6 classes' in ' '.join(capsys.readouterr().out.split())
+    printed = ' '.join(capsys.readouterr().out.split())
+    assert 'teacher, mit_b4, 6 classes' in printed
+    assert '--dataset NAME' in printed
     expected = load_reference_checkpoint(source).state_dict()
     loaded = CloudSegTeacherTask.load_from_checkpoint(target).model.state_dict()
     assert loaded.keys() == expected.keys()
     assert all(torch.equal(loaded[name], expected[name]) for name in expected)
     assert not load_network(target).config.reconstruct
+    with pytest.raises(ValueError, match=r'does not state.*--dataset NAME.*--facts\.class_names'):
+        load_mapper(target)
+
+    main(['convert', str(source), str(target), '--dataset=m3mcr'])
+    assert '--dataset' not in capsys.readouterr().out
+    spec = load_mapper(target)[1]
+    assert spec.class_names[::5] == ('forest', 'water')
+    assert spec.sar_range == ((-25.0, -32.5), (0.0, 0.0))
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> Path:
+    """Checkpoint of a network whose data stated nothing."""
+    path = tmp_path / 'silent.ckpt'
+    trainer = Trainer(accelerator='cpu', logger=False, enable_progress_bar=False)
+    task = CloudSegTeacherTask(
+        backbone='mit_b0', in_channels=(3, 1), num_classes=2, label_scale=0.5, window=64
+    )
+    trainer.strategy.connect(task)
+    trainer.save_checkpoint(path, weights_only=True)
+    return path
+
+
+def test_facts_of_other_data_are_stated(silent: Path, tmp_path: Path) -> None:
+    target = tmp_path / 'stated.ckpt'
+    facts = {
+        'class_names': '[dry, wet]',
+        'class_colors': '[[0, 99, 0], [0, 0, 99]]',
+        'optical_bands': '[3, 2, 1]',
+        'sar_bands': '[1]',
+        'optical_range': '[[0], [255]]',
+        'sar_range': '[[-30], [5]]',
+    }
+    given = [f'--facts.{name}={value}' for name, value in facts.items()]
+    main(['convert', str(silent), str(target), *given])
+    network, spec = load_mapper(target)
+    assert (spec.class_names, spec.class_colors) == (('dry', 'wet'), ((0, 99, 0), (0, 0, 99)))
+    assert (spec.optical_bands, spec.sar_bands) == ((3, 2, 1), (1,))
+    assert (spec.optical_range, spec.sar_range) == (((0.0,), (255.0,)), ((-30.0,), (5.0,)))
+    # of the task itself
+    assert (float(spec.label_scale), spec.window) == (0.5, 64)
+    expected = load_network(silent).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--dataset=m3mcr'], 'no legend of 2 classes'),
+        (['--dataset=other'], "dataset='other' must be one of"),
+        (['--facts.class_names=[dry, wet]'], "missing ['class_colors', 'optical_bands'"),
+        (['--facts.colors=[1]'], "unknown ['colors']"),
+    ],
+)
+def test_what_is_missing_is_said(
+    arguments: list[str],
+    message: str,
+    silent: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(['convert', str(silent), str(tmp_path / 'target.ckpt'), *arguments])
+    assert message in ' '.join(capsys.readouterr().err.split())
+    assert not (tmp_path / 'target.ckpt').exists()
 
 
 def test_other_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,29 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from torchgeo_cloudseg.models import CloudSegNet, Fusion, find_fusion
 from torchgeo_cloudseg.models.fusion import FusionBlock, MultiScale, SqueezeExcitation
+
+
+class Mean(Fusion, name='mean'):
+    """A block of somebody else: the mean of all maps, one convolution for each."""
+
+    def __init__(self, channels: int, cross: bool, update_optical: bool, update_sar: bool) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(channels, channels, 1)
+        self.updates = update_optical, update_sar
+
+    def forward(
+        self, optical: torch.Tensor, sar: torch.Tensor, cross: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        maps = [x for x in (optical, sar, cross) if x is not None]
+        mean = self.conv(torch.stack(maps).mean(0))
+        update_optical, update_sar = self.updates
+        return (
+            optical + mean if update_optical else optical,
+            sar + mean if update_sar else sar,
+            mean,
+        )
 
 
 def plain_scales(unit: MultiScale, x: torch.Tensor) -> torch.Tensor:
@@ -101,3 +123,33 @@ def test_what_nobody_uses_passes_through() -> None:
     assert new_sar is sar
     assert not fused.equal(optical)
     assert not any('cross' in name or '.to_' in name for name, _ in block.named_parameters())
+
+
+@pytest.mark.parametrize('fusion', [Mean, 'mean', f'{__name__}.Mean'])
+def test_blocks_of_others_take_part(fusion: str | type[Fusion]) -> None:
+    net = CloudSegNet('mit_b0', reconstruct=False, drop_path=0.0, fusion=fusion)
+    assert net.config.fusion == 'mean'
+    assert not net.config.spatial_gate
+    net(torch.rand(1, 4, 64, 64), torch.rand(1, 2, 64, 64)).logits.sum().backward()
+    assert not [name for name, x in net.named_parameters() if x.grad is None]
+    assert sum(isinstance(x, Mean) for x in net.modules()) == 4
+
+
+def test_gate_has_a_name() -> None:
+    """What old arguments say is the same as the name."""
+    gated = CloudSegNet('mit_b0').config
+    assert (gated.fusion, gated.spatial_gate) == ('cloudseg', True)
+    for arguments in ({'spatial_gate': False}, {'fusion': 'cloudseg_ungated'}):
+        config = CloudSegNet('mit_b0', **arguments).config
+        assert (config.fusion, config.spatial_gate) == ('cloudseg_ungated', False)
+
+
+@pytest.mark.parametrize('fusion', ['none', 'no.such.module.Block', 'torch.nn.Linear', dict])
+def test_what_is_no_block_is_refused(fusion: object) -> None:
+    with pytest.raises(ValueError, match='fusion='):
+        find_fusion(fusion)
+
+
+def test_two_blocks_cannot_have_one_name() -> None:
+    with pytest.raises(ValueError, match=r"'cloudseg'.*already has this name"):
+        type('Other', (Fusion,), {}, name='cloudseg')

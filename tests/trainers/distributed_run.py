@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+from sync_batchnorm import SyncBatchNormPlugin
 
 from torchgeo_cloudseg.datamodules import M3MCRDataModule
-from torchgeo_cloudseg.trainers import CloudSegStudentTask, SyncBatchNormPlugin
+from torchgeo_cloudseg.trainers import CloudSegStudentTask
 
 #: Patches of all processes together in a step.
 GLOBAL_BATCH = 4

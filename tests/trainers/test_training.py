@@ -171,7 +171,7 @@ def test_unsuitable_teachers_are_refused(teacher_file: Path, tmp_path: Path) -> 
     with pytest.raises(ValueError, match=r'encoder: teacher mit_b0, student mit_b1'):
         CloudSegStudentTask(teacher=str(teacher_file), backbone='mit_b1').setup('fit')
     with pytest.raises(ValueError, match=r'in_channels: teacher \(4, 2\), student \(4, 1\)'):
-        CloudSegStudentTask(str(teacher_file), 'mit_b0', in_channels=(4, 1)).setup('fit')
+        CloudSegStudentTask(teacher=str(teacher_file), in_channels=(4, 1), **SMALL).setup('fit')
     with pytest.raises(FileNotFoundError, match='no such checkpoint'):
         CloudSegStudentTask(teacher=str(tmp_path / 'none.ckpt'), **SMALL).setup('fit')
 

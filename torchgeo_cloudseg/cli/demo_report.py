@@ -14,7 +14,7 @@ from .._files import replacing
 from ..datasets import LandCoverClass, SceneSpec
 from ..datasets.rendering import draw_image, draw_labels, legend_patches, stretch
 from ..trainers import CloudSegTask
-from ..trainers.batches import label_size
+from ..trainers.evaluation import label_size
 from ..trainers.report import REGION_TITLES
 
 TITLES = ('cloudy', 'cloud-free', 'reconstruction', 'prediction', 'truth')

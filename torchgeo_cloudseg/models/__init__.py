@@ -2,6 +2,7 @@
 
 from .cloudsegnet import CloudSegConfig, CloudSegNet, CloudSegOutput, Modalities
 from .encoders import Encoder, create_encoder
+from .fusion import Fusion, find_fusion
 from .reference import load_reference_checkpoint
 from .state_files import WeightsFileError
 from .weights import PretrainedWeightsError
@@ -11,9 +12,11 @@ __all__ = (
     'CloudSegNet',
     'CloudSegOutput',
     'Encoder',
+    'Fusion',
     'Modalities',
     'PretrainedWeightsError',
     'WeightsFileError',
     'create_encoder',
+    'find_fusion',
     'load_reference_checkpoint',
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .decoder import Decoder, Reconstruction
 from .encoders import Encoder, create_encoder
-from .fusion import FusionBlock
+from .fusion import Fusion, FusionBlock, UngatedFusionBlock, find_fusion
 from .weights import Weights
 
 #: Images are padded to a multiple of the last stage's stride.
@@ -50,9 +50,11 @@ class CloudSegConfig:
         encoder: name of the encoder.
         in_channels: optical and SAR channels.
         num_classes: number of classes.
-        spatial_gate: whether the fusion blocks weigh optical pixels.
+        spatial_gate: whether the fusion blocks of CloudSeg weigh optical pixels; False for others.
         reconstruct: whether there is a reconstruction branch.
         modalities: which images the network looks at, and how, see :data:`Modalities`.
+        fusion: name of the fusion block, see :func:`~torchgeo_cloudseg.models.find_fusion`; a
+            class is replaced by its name.
     """
 
     encoder: str = 'mit_b4'
@@ -61,6 +63,7 @@ class CloudSegConfig:
     spatial_gate: bool = True
     reconstruct: bool = True
     modalities: Modalities = 'both'
+    fusion: str | type[Fusion] = FusionBlock.name
 
     def __post_init__(self) -> None:
         """Check the arguments; a pair may come from YAML, as a list.
@@ -86,9 +89,13 @@ class CloudSegConfig:
                 "modalities='sar' has no optical maps to reconstruct an image from; give "
                 'reconstruct=False (reconstruction_weight=0 in a task)'
             )
-        if self.modalities != 'both':
-            # without fusion blocks there are no gates
-            object.__setattr__(self, 'spatial_gate', False)
+        name = find_fusion(self.fusion).name
+        if name == FusionBlock.name and not self.spatial_gate:
+            name = UngatedFusionBlock.name
+        object.__setattr__(self, 'fusion', name)
+        # without fusion blocks there are no gates
+        gated = name == FusionBlock.name and self.modalities == 'both'
+        object.__setattr__(self, 'spatial_gate', gated)
 
 
 class CloudSegNet(nn.Module):
@@ -121,6 +128,7 @@ class CloudSegNet(nn.Module):
         drop_path: float = 0.1,
         activation_checkpointing: bool = False,
         modalities: Modalities = 'both',
+        fusion: str | type[Fusion] = FusionBlock.name,
     ) -> None:
         """Initialize a new CloudSegNet instance.
 
@@ -129,7 +137,8 @@ class CloudSegNet(nn.Module):
                 :func:`~torchgeo_cloudseg.models.encoders.create_encoder`.
             in_channels: number of optical and of SAR channels.
             num_classes: number of classes.
-            spatial_gate: weigh optical pixels by their disagreement with SAR (student).
+            spatial_gate: weigh optical pixels by their disagreement with SAR (student); False makes
+                'cloudseg_ungated' of 'cloudseg' (teacher), and nothing of other fusion blocks.
             reconstruct: also reconstruct the cloud-free optical image (student).
             weights: initial weights of all three encoders: True for ImageNet's, TorchGeo's (a
                 ``WeightsEnum`` or its name), the path of a state dict of the encoder, or None. Of
@@ -139,7 +148,9 @@ class CloudSegNet(nn.Module):
             activation_checkpointing: compute the encoders' activations again during the backward
                 pass instead of keeping them.
             modalities: ``both``, or, for comparison, a single encoder: ``optical``, ``sar`` or
-                ``early`` (both images stacked). There are no spatial gates then.
+                ``early`` (both images stacked). There are no fusion blocks then.
+            fusion: what joins the maps after each stage: the name of a block or its class, see
+                :class:`~torchgeo_cloudseg.models.Fusion`.
 
         Raises:
             ValueError: if an argument makes no sense.
@@ -147,7 +158,7 @@ class CloudSegNet(nn.Module):
         """
         super().__init__()
         self.config = CloudSegConfig(
-            encoder, in_channels, num_classes, spatial_gate, reconstruct, modalities
+            encoder, in_channels, num_classes, spatial_gate, reconstruct, modalities, fusion
         )
         optical_channels, sar_channels = self.config.in_channels
         optical_weights, sar_weights = _pair(weights)
@@ -282,11 +293,11 @@ class CloudSegNet(nn.Module):
 def _fusion_blocks(channels: Sequence[int], config: CloudSegConfig) -> nn.ModuleList:
     """A fusion block after each stage."""
     last = len(channels) - 1
+    make: Any = find_fusion(config.fusion)
     return nn.ModuleList(
-        FusionBlock(
+        make(
             width,
             cross=stage > 0,
-            spatial_gate=config.spatial_gate,
             # after the last stage only the reconstruction looks at the optical map
             update_optical=stage < last or config.reconstruct,
             update_sar=stage < last,

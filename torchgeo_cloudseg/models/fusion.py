@@ -1,12 +1,23 @@
 """Fusion of an optical, a SAR and a cross-modal feature map after one encoder stage.
 
 Source: CloudSeg (Xu et al., 2024), the fusion block of its multi-modal trunk.
+
+Another block is a subclass of :class:`Fusion` with a name of its own::
+
+    class Sum(Fusion, name='sum'):
+        def __init__(self, channels, cross=True, update_optical=True, update_sar=True): ...
+        def forward(self, optical, sar, cross=None): ...
+
+and ``CloudSegNet(fusion='sum')``, or ``fusion=Sum``. From a configuration file,
+``fusion: my_package.my_module.Sum`` imports the module, too.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from abc import ABC, abstractmethod
+from importlib import import_module
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -171,7 +182,87 @@ class Distribution(nn.Module):
         return torch.addcmul(x, difference, torch.sigmoid(self.conv(difference)))
 
 
-class FusionBlock(nn.Module):
+class Fusion(nn.Module, ABC):
+    """What joins three maps after a stage of the encoders. Subclasses are registered by name.
+
+    A network makes one after each stage, with the arguments *channels*, *cross*, *update_optical*
+    and *update_sar*, see :class:`FusionBlock`. What *update_optical* or *update_sar* say nobody
+    uses must have no parameters of its own: they would never learn.
+    """
+
+    #: Blocks by name.
+    registry: ClassVar[dict[str, type[Fusion]]] = {}
+
+    #: By which networks know the block: that under which it is registered, or where it is defined.
+    name: ClassVar[str]
+
+    def __init_subclass__(cls, name: str = '', **kwargs: Any) -> None:
+        """Register a block.
+
+        Args:
+            name: its name; without one it is known by its module and class.
+            **kwargs: arguments of other base classes.
+
+        Raises:
+            ValueError: if another block has this name.
+        """
+        super().__init_subclass__(**kwargs)
+        cls.name = name or f'{cls.__module__}.{cls.__qualname__}'
+        other = Fusion.registry.setdefault(cls.name, cls)
+        if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ValueError(
+                f'fusion {cls.name!r}: {other.__module__}.{other.__qualname__} already has this '
+                'name. Give another.'
+            )
+        Fusion.registry[cls.name] = cls
+
+    @abstractmethod
+    def forward(
+        self, optical: Tensor, sar: Tensor, cross: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Fuse.
+
+        Args:
+            optical: shape (B, C, H, W).
+            sar: shape (B, C, H, W).
+            cross: shape (B, C, H, W); None after the first stage.
+
+        Returns:
+            the optical, SAR and cross-modal maps for the next stage, each (B, C, H, W).
+        """
+
+
+def find_fusion(fusion: str | type[Fusion]) -> type[Fusion]:
+    """Find a fusion block.
+
+    Args:
+        fusion: its name, where it is defined (``my_package.my_module.MyBlock``), or its class.
+
+    Returns:
+        the class.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if not isinstance(fusion, str):
+        found: Any = fusion
+    else:
+        module, _, name = fusion.rpartition('.')
+        found = Fusion.registry.get(fusion)
+        if found is None and module:
+            try:
+                found = getattr(import_module(module), name, None)
+            except ImportError as error:
+                raise ValueError(f'fusion={fusion!r}: {error}') from error
+    if not (isinstance(found, type) and issubclass(found, Fusion)):
+        raise ValueError(
+            f'fusion={fusion!r}: must be one of {sorted(Fusion.registry)}, or a subclass of '
+            f'{Fusion.__module__}.{Fusion.__qualname__}'
+        )
+    return found
+
+
+class FusionBlock(Fusion, name='cloudseg'):
     """Exchange between the modalities after one stage.
 
     With o, s, c the multi-scale views of the three maps and g the spatial gate (1 without it),
@@ -179,11 +270,13 @@ class FusionBlock(nn.Module):
     x + (m - o) * sigmoid(conv3x3(m - o)), each with its own convolution.
     """
 
+    #: Weigh the optical pixels by their disagreement with SAR.
+    spatial_gate = True
+
     def __init__(
         self,
         channels: int,
         cross: bool = True,
-        spatial_gate: bool = True,
         update_optical: bool = True,
         update_sar: bool = True,
     ) -> None:
@@ -192,7 +285,6 @@ class FusionBlock(nn.Module):
         Args:
             channels: channels C of the maps.
             cross: take a cross-modal map too (all stages but the first).
-            spatial_gate: weigh the optical pixels by their disagreement with SAR.
             update_optical: the updated optical map is used by somebody; without, it is passed on
                 as it came, and there is no convolution that would never learn.
             update_sar: the same for SAR.
@@ -201,7 +293,7 @@ class FusionBlock(nn.Module):
         self.optical_scales = MultiScale(channels)
         self.sar_scales = MultiScale(channels)
         self.cross_scales = MultiScale(channels) if cross else None
-        self.gate = SpatialGate() if spatial_gate else None
+        self.gate = SpatialGate() if self.spatial_gate else None
         self.mix = SqueezeExcitation(channels, 3 if cross else 2)
         self.to_optical = Distribution(channels) if update_optical else None
         self.to_sar = Distribution(channels) if update_sar else None
@@ -230,3 +322,9 @@ class FusionBlock(nn.Module):
         if self.to_sar is not None:
             sar = self.to_sar(sar, fused, s)
         return optical, sar, fused
+
+
+class UngatedFusionBlock(FusionBlock, name='cloudseg_ungated'):
+    """The block of the teacher: without spatial gate, g = 1."""
+
+    spatial_gate = False

@@ -51,7 +51,7 @@ def can_run_twice(module: nn.Module) -> bool:
     return not any(isinstance(part, _BatchNorm) for part in module.modules())
 
 
-def _policy(context: Any, operator: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
+def _policy(_: Any, operator: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:  # noqa: ARG001
     """What becomes of an operator's result."""
     kept = operator.name().startswith(KEPT)
     return CheckpointPolicy.MUST_SAVE if kept else CheckpointPolicy.PREFER_RECOMPUTE

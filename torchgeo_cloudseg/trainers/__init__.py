@@ -5,7 +5,6 @@ from .checkpoint import load_mapper, load_network
 from .interrupt import InterruptAfterStep
 from .report import RegionReport
 from .student import CloudSegStudentTask
-from .sync_batchnorm import SyncBatchNormPlugin
 from .teacher import CloudSegTeacherTask
 
 __all__ = (
@@ -14,7 +13,6 @@ __all__ = (
     'CloudSegTeacherTask',
     'InterruptAfterStep',
     'RegionReport',
-    'SyncBatchNormPlugin',
     'load_mapper',
     'load_network',
 )

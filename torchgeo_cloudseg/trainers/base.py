@@ -1,10 +1,11 @@
 """What teacher and student have in common: network, optimizer, training, checkpoints."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Adam
@@ -15,10 +16,10 @@ from .._random import step_seed
 from ..datasets.scene_spec import SceneSpec, spec_from_dict, spec_to_dict
 from ..losses import SegmentationLoss
 from ..metrics import RegionMetrics
-from ..models import CloudSegNet
-from .batches import Batch, cloud_mask, label_size
-from .evaluation import SceneEvaluationTask
-from .facts import scene_spec
+from ..models import CloudSegNet, Modalities
+from .checkpoint import SCENE_SPEC, scene_facts
+from .evaluation import Batch, SceneEvaluationTask, cloud_mask, label_size
+from .facts import dataset_facts
 from .schedules import Schedule, lr_factor
 
 #: See :class:`~torchgeo_cloudseg.models.CloudSegNet`.
@@ -40,27 +41,77 @@ class CloudSegTask(SceneEvaluationTask):
     monitor = 'val_mIoU'
     mode = 'max'
 
+    #: Arguments that are not kept among the hyperparameters.
+    ignore = ('weights', '_class_path')
+
     train_metrics: RegionMetrics  # type: ignore[assignment]  # TorchGeo has no regions
 
-    def __init__(self, weights: EncoderWeights = None) -> None:
+    #: What the network expects of a scene: bands, ranges, classes and their colors. Stated by the
+    #: data module when training starts, or by whoever sets it; None where nobody has.
+    scene_spec: SceneSpec | None
+
+    def __init__(
+        self,
+        backbone: str = 'mit_b4',
+        weights: EncoderWeights = None,
+        in_channels: tuple[int, int] = (4, 2),
+        num_classes: int = 6,
+        labels: list[str] | None = None,
+        loss: Literal['ce', 'focal', 'dice'] = 'ce',
+        class_weights: Sequence[float] | None = None,
+        ignore_index: int = 255,
+        label_smoothing: float = 0.0,
+        fusion: str = 'cloudseg',
+        modalities: Modalities = 'both',
+        lr: float = 1e-4,
+        schedule: Schedule = 'step',
+        warmup_epochs: int = 0,
+        drop_path: float = 0.1,
+        activation_checkpointing: bool = False,
+        compile: bool = False,  # noqa: A002  # the name that users know
+        window: int = 160,
+        stride: int = 80,
+        label_scale: float = 0.3,
+        image_key: str = 'image',
+        _class_path: str | None = None,
+    ) -> None:
         """Initialize a new CloudSegTask instance.
 
         Args:
-            weights: Initial encoder weights, not kept among the hyperparameters.
+            backbone: Name of the encoder, such as 'mit_b0' to 'mit_b5'.
+            weights: Initial encoder weights: True for ImageNet weights, the name of TorchGeo
+                weights, a path to a local file, False or None for random weights. Of a pair, the
+                second are for the SAR encoder.
+            in_channels: Number of optical and SAR bands.
+            num_classes: Number of prediction classes.
+            labels: List of class names.
+            loss: Name of the segmentation loss: 'ce', 'focal' or 'dice'.
+            class_weights: Optional rescaling weight given to each class.
+            ignore_index: Label of pixels left out of the loss and the metrics.
+            label_smoothing: Share of each label spread over all classes, 0 to 1.
+            fusion: Name of the fusion block, or where it is defined ('my_package.my_module.Block').
+            modalities: 'both', or a single encoder for comparison: 'optical', 'sar' (without
+                reconstruction) or 'early' (both images stacked).
+            lr: Learning rate for optimizer.
+            schedule: 'step' (halved at epochs 10, 15, 20, ...), 'cosine' or 'constant'.
+            warmup_epochs: Epochs in which the learning rate rises linearly.
+            drop_path: Probability that the encoders' last block is left out in training (the first
+                is always kept, those in between lie in between).
+            activation_checkpointing: Compute the encoders' activations anew in the backward pass,
+                which saves most of the memory of a step and costs some time.
+            compile: Compile networks and losses into one graph when training starts.
+            window: Side of the windows that slide over a whole scene, in pixels.
+            stride: Distance between windows, in pixels.
+            label_scale: Pixels of the label grid per optical pixel, for prediction.
+            image_key: Key of the optical image.
+            _class_path: Class of the task, as checkpoints name it; without effect.
         """
         self.weights = weights
+        self.scene_spec = None
         self._seed = 0
-        self._scene_spec: SceneSpec | None = None
         self._losses = self.losses
         # passes over SemanticSegmentationTask, which would build a network of its own
         super(SemanticSegmentationTask, self).__init__()
-
-    @property
-    def scene_spec(self) -> SceneSpec:
-        """What the network expects of a scene: bands, ranges, classes and their colors."""
-        if self._scene_spec is None:
-            return scene_spec(self.hparams)
-        return self._scene_spec
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the network expects of a scene, and which task this is.
@@ -74,7 +125,8 @@ class CloudSegTask(SceneEvaluationTask):
         checkpoint['hyper_parameters'].setdefault('_class_path', name)
         # nor must it fetch initial weights for a network whose own are in the checkpoint
         checkpoint['hyper_parameters'].setdefault('weights', None)
-        checkpoint['scene_spec'] = spec_to_dict(self.scene_spec)
+        if self.scene_spec is not None:
+            checkpoint[SCENE_SPEC] = spec_to_dict(self.scene_spec)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore what the network expects of a scene.
@@ -82,13 +134,21 @@ class CloudSegTask(SceneEvaluationTask):
         Args:
             checkpoint: what was saved.
         """
-        if 'scene_spec' in checkpoint:
-            self._scene_spec = spec_from_dict(checkpoint['scene_spec'])
+        if SCENE_SPEC in checkpoint:
+            self.scene_spec = spec_from_dict(checkpoint[SCENE_SPEC])
 
     def on_fit_start(self) -> None:
-        """Note the seed of the run and its data, and compile the step if asked to."""
-        dataset = getattr(getattr(self.trainer, 'datamodule', None), 'train_dataset', None)
-        self._scene_spec = scene_spec(self.hparams, dataset)
+        """Note the seed of the run and the facts of its data, and compile the step if asked to."""
+        data = getattr(self.trainer, 'datamodule', None)
+        stated = getattr(data, 'scene_spec', None) or dataset_facts(
+            getattr(data, 'train_dataset', None)
+        )
+        if stated is not None:
+            try:
+                self.scene_spec = scene_facts(self.hparams, stated)
+            except ValueError as error:
+                self.scene_spec = None
+                rank_zero_warn(f'{error} Without facts, the checkpoint will not do for maps.')
         self._seed = torch.initial_seed()
         if self.hparams['compile']:
             self._losses = torch.compile(self.losses, fullgraph=True)
@@ -112,17 +172,14 @@ class CloudSegTask(SceneEvaluationTask):
         Returns:
             the network.
         """
-        optical, sar = self.hparams['in_channels']
+        kept = ('num_classes', 'drop_path', 'activation_checkpointing', 'modalities', 'fusion')
         return CloudSegNet(
             encoder=self.hparams['backbone'],
-            in_channels=(optical, sar),
-            num_classes=self.hparams['num_classes'],
+            in_channels=tuple(self.hparams['in_channels']),
             spatial_gate=spatial_gate,
             reconstruct=reconstruct,
             weights=self.weights or None,
-            drop_path=self.hparams['drop_path'],
-            activation_checkpointing=self.hparams['activation_checkpointing'],
-            modalities=self.hparams['modalities'],
+            **{name: self.hparams[name] for name in kept},
         )
 
     def configure_losses(self) -> None:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..datasets.scene_spec import SceneSpec, spec_from_dict
+from ..datasets.scene_spec import SceneSpec, spec_from_dict, spec_to_dict
 from ..models import CloudSegNet
 from ..models.state_files import read_weights
-from .facts import scene_spec
+
+#: Key of a checkpoint under which lies what the network expects of a scene.
+SCENE_SPEC = 'scene_spec'
+
+#: Facts of a scene that differ from data set to data set, and those that have a usual value.
+WANTED = (
+    'class_names',
+    'class_colors',
+    'optical_bands',
+    'sar_bands',
+    'optical_range',
+    'sar_range',
+)
+OPTIONAL = tuple(field.name for field in fields(SceneSpec) if field.name not in WANTED)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -86,7 +101,8 @@ def _network(path: str | Path, checkpoint: dict[str, Any]) -> CloudSegNet:
             num_classes=hparams['num_classes'],
             spatial_gate=hparams.get('spatial_gate', False),
             reconstruct=hparams.get('reconstruction_weight', 0) > 0,
-            modalities=hparams.get('modalities', 'both'),
+            # checkpoints of before 2026-12 do not name what there was no choice of
+            **{name: hparams[name] for name in ('modalities', 'fusion') if name in hparams},
         )
         network.load_state_dict(state)
     except (KeyError, RuntimeError) as error:
@@ -105,13 +121,53 @@ def load_mapper(path: str | Path) -> tuple[CloudSegNet, SceneSpec]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no checkpoint of a task of this package.
+        ValueError: if it is no checkpoint of a task of this package, or does not state the facts.
     """
     checkpoint = read_checkpoint(path)
-    network = _network(path, checkpoint)
-    if 'scene_spec' in checkpoint:
-        return network, spec_from_dict(checkpoint['scene_spec'])
-    return network, scene_spec(checkpoint['hyper_parameters'])
+    if SCENE_SPEC not in checkpoint:
+        raise ValueError(
+            f'{path}: does not state what the network expects of a scene. Write a checkpoint that '
+            f'does: `cloudseg convert {path} NEW.ckpt`, with --dataset NAME for a data set of this '
+            f'package, else with {", ".join(f"--facts.{name}" for name in WANTED)} '
+            f'(and, where they differ from the usual, {", ".join(OPTIONAL)}).'
+        )
+    return _network(path, checkpoint), spec_from_dict(checkpoint[SCENE_SPEC])
+
+
+def scene_facts(
+    hparams: Mapping[str, Any], stated: SceneSpec | None = None, **facts: Any
+) -> SceneSpec:
+    """What a network expects of a scene, from the facts of its data and its hyperparameters.
+
+    Args:
+        hparams: hyperparameters of its task, which know names, window and label grid better.
+        stated: what the data set states.
+        **facts: fields of a :class:`~torchgeo_cloudseg.datasets.SceneSpec` that are otherwise, or
+            all of them where the data set states nothing.
+
+    Returns:
+        the facts.
+
+    Raises:
+        ValueError: if some are missing, unknown, or contradict the network.
+    """
+    own = {'window': hparams['window'], 'label_scale': str(hparams['label_scale'])}
+    if hparams.get('labels'):
+        own['class_names'] = hparams['labels']
+    values = {**({} if stated is None else spec_to_dict(stated)), **own, **facts}
+    missing = [name for name in WANTED if name not in values]
+    unknown = [name for name in facts if name not in (*WANTED, *OPTIONAL)]
+    if missing or unknown:
+        raise ValueError(f'facts: missing {missing}, unknown {unknown}. Give all of {WANTED}.')
+    spec = spec_from_dict(values)
+    found = (len(spec.optical_bands), len(spec.sar_bands)), spec.num_classes
+    expected = tuple(hparams['in_channels']), hparams['num_classes']
+    if found != expected:
+        raise ValueError(
+            f'The data state (optical, SAR) bands and classes {found}, the network has {expected}. '
+            'Set in_channels and num_classes to those of the data, or state other facts.'
+        )
+    return spec
 
 
 def load_teacher(path: str | Path, student: CloudSegNet) -> CloudSegNet:

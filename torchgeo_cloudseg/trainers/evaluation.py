@@ -1,8 +1,10 @@
 """What a task does with a network that is there: validation, tests and maps of scenes."""
 
 from fractions import Fraction
+from typing import Any
 
 import matplotlib.pyplot as plt
+import torch
 from torch import Tensor
 
 from .._compat import SemanticSegmentationTask
@@ -10,7 +12,34 @@ from ..inference.windows.network import slide_scenes
 from ..metrics import REGIONS, RegionMetrics, SceneMetrics, SceneScores
 from ..models import CloudSegOutput
 from ..rasters import size_at
-from .batches import Batch, cloud_mask, label_size
+
+#: Images, masks and metadata under the package's sample contract.
+Batch = dict[str, Any]
+
+
+def label_size(mask: Tensor) -> tuple[int, int]:
+    """Height and width of the label grid.
+
+    Args:
+        mask: labels (B, h, w).
+
+    Returns:
+        h and w.
+    """
+    return mask.shape[-2], mask.shape[-1]
+
+
+def cloud_mask(batch: Batch) -> Tensor:
+    """Cloud mask of a batch; all clear where the batch has none.
+
+    Args:
+        batch: a batch.
+
+    Returns:
+        mask (B, H, W), 1 cloud and 0 clear.
+    """
+    mask: Tensor = batch['mask']
+    return batch['mask_cloud'] if 'mask_cloud' in batch else torch.zeros_like(mask)
 
 
 class SceneEvaluationTask(SemanticSegmentationTask):

@@ -1,18 +1,17 @@
 """Student: segmentation of cloudy images, taught to remove clouds and to imitate the teacher."""
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..losses import ClearSkyHintLoss, CloudCharbonnierLoss
 from ..metrics import ReconstructionMetrics
-from ..models import CloudSegNet, Modalities
-from .base import CloudSegTask, EncoderWeights
-from .batches import Batch, cloud_mask, label_size
+from ..models import CloudSegNet
+from .base import CloudSegTask
 from .checkpoint import load_teacher
-from .schedules import Schedule
+from .evaluation import Batch, cloud_mask, label_size
 
 
 class CloudSegStudentTask(CloudSegTask):
@@ -29,48 +28,18 @@ class CloudSegStudentTask(CloudSegTask):
     def __init__(
         self,
         teacher: str | None = None,
-        backbone: str = 'mit_b4',
-        weights: EncoderWeights = None,
-        in_channels: tuple[int, int] = (4, 2),
-        num_classes: int = 6,
-        labels: list[str] | None = None,
-        loss: Literal['ce', 'focal', 'dice'] = 'ce',
-        class_weights: Sequence[float] | None = None,
-        ignore_index: int = 255,
-        label_smoothing: float = 0.0,
         reconstruction_weight: float = 1.0,
         distillation_weight: float = 1.0,
         distill_clear_only: bool = True,
         init_from_teacher: bool = False,
         spatial_gate: bool = True,
-        modalities: Modalities = 'both',
-        lr: float = 1e-4,
-        schedule: Schedule = 'step',
-        warmup_epochs: int = 0,
-        drop_path: float = 0.1,
-        activation_checkpointing: bool = False,
-        compile: bool = False,  # noqa: A002  # the name that users know
-        window: int = 160,
-        stride: int = 80,
-        label_scale: float = 0.3,
-        image_key: str = 'image',
+        **kwargs: Any,
     ) -> None:
         """Initialize a new CloudSegStudentTask instance.
 
         Args:
             teacher: Path to a checkpoint of the teacher; None to train without distillation. Only
                 read when training starts.
-            backbone: Name of the encoder, such as 'mit_b0' to 'mit_b5'.
-            weights: Initial encoder weights: True for ImageNet weights, the name of TorchGeo
-                weights, a path to a local file, False or None for random weights. Of a pair, the
-                second are for the SAR encoder.
-            in_channels: Number of optical and SAR bands.
-            num_classes: Number of prediction classes.
-            labels: List of class names.
-            loss: Name of the segmentation loss: 'ce', 'focal' or 'dice'.
-            class_weights: Optional rescaling weight given to each class.
-            ignore_index: Label of pixels left out of the loss and the metrics.
-            label_smoothing: Share of each label spread over all classes, 0 to 1.
             reconstruction_weight: Weight of the reconstruction loss; 0 leaves the branch out.
             distillation_weight: Weight of the distillation loss; 0 leaves the teacher out.
             distill_clear_only: Distil where the sky is clear, as in the paper; False for all
@@ -78,22 +47,9 @@ class CloudSegStudentTask(CloudSegTask):
             init_from_teacher: Start from the teacher's weights instead of *weights* (the paper does
                 not); what the teacher lacks starts at random.
             spatial_gate: Weigh optical features by a spatial gate in every fusion block.
-            modalities: 'both', or a single encoder for comparison: 'optical', 'sar' (without
-                reconstruction) or 'early' (both images stacked).
-            lr: Learning rate for optimizer.
-            schedule: 'step' (halved at epochs 10, 15, 20, ...), 'cosine' or 'constant'.
-            warmup_epochs: Epochs in which the learning rate rises linearly.
-            drop_path: Probability that the encoders' last block is left out in training (the first
-                is always kept, those in between lie in between).
-            activation_checkpointing: Compute the encoders' activations anew in the backward pass,
-                which saves most of the memory of a step and costs some time.
-            compile: Compile networks and losses into one graph when training starts.
-            window: Side of the windows that slide over a whole scene, in pixels.
-            stride: Distance between windows, in pixels.
-            label_scale: Pixels of the label grid per optical pixel, for prediction.
-            image_key: Key of the optical image.
+            **kwargs: Arguments of :class:`CloudSegTask`.
         """
-        super().__init__(weights)
+        super().__init__(**kwargs)
         # in a list, so that it is no submodule: neither trained, nor saved, nor set to training
         self._teacher: list[CloudSegNet] = []
 
