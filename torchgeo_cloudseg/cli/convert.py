@@ -1,20 +1,19 @@
 """``cloudseg convert``: the authors' weights, or what a checkpoint does not state."""
 
-import logging
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from jsonargparse import auto_cli
-from lightning.pytorch import Trainer
 from rich.console import Console
 
 from .._files import replacing
-from ..datasets.scene_spec import SceneSpec, spec_to_dict
-from ..models import CloudSegNet, load_reference_checkpoint
+from ..datasets.scene_spec import spec_to_dict
+from ..models import load_reference_checkpoint
 from ..models.reference import NETWORK
 from ..models.state_files import read_weights
-from ..trainers import CloudSegStudentTask, CloudSegTask, CloudSegTeacherTask
+from ..trainers import CloudSegStudentTask, CloudSegTeacherTask
 from ..trainers.checkpoint import SCENE_SPEC, read_checkpoint, scene_facts
 from ..trainers.facts import published_facts
 
@@ -26,8 +25,6 @@ def run(name: str, args: list[str]) -> None:
         name: 'convert'.
         args: its arguments.
     """
-    # of Lightning's hints none is about converting
-    logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
     auto_cli(convert, args=args, prog=f'cloudseg {name}')
 
 
@@ -47,52 +44,39 @@ def convert(
             --facts.optical_range '[[0], [10000]]' and so on.
     """
     content = read_weights(source)
-    stated = task = None
-    if isinstance(content, dict) and NETWORK in content:
-        network = load_reference_checkpoint(source)
-        if dataset is not None:
-            stated = published_facts(dataset, network.config.num_classes)
-        task = _task(network, stated)
-        hparams = dict(task.hparams)
-    else:
-        content = read_checkpoint(source)
-        hparams = content['hyper_parameters']
-        if dataset is not None:
-            stated = published_facts(dataset, hparams['num_classes'])
-    spec = scene_facts(hparams, stated, **facts or {}) if stated or facts else None
+    released = isinstance(content, dict) and NETWORK in content
+    checkpoint = _released(source) if released else read_checkpoint(source)
+    hparams = checkpoint['hyper_parameters']
+    if dataset or facts:
+        stated = published_facts(dataset, hparams['num_classes']) if dataset else None
+        if released and stated:
+            hparams['label_scale'] = float(stated.label_scale)
+        checkpoint[SCENE_SPEC] = spec_to_dict(scene_facts(hparams, stated, **facts or {}))
     with replacing(target) as draft:
-        if task is None:
-            torch.save(
-                content if spec is None else {**content, SCENE_SPEC: spec_to_dict(spec)}, draft
-            )
-        else:
-            task.scene_spec = spec
-            trainer = Trainer(
-                accelerator='cpu',
-                logger=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-            )
-            trainer.strategy.connect(task)
-            trainer.save_checkpoint(draft, weights_only=True)
-    console = Console()
+        torch.save(checkpoint, draft)
     kind = 'student' if 'reconstruction_weight' in hparams else 'teacher'
-    console.print(
-        f'{target}: {kind}, {hparams["backbone"]}, {hparams["num_classes"]} classes, from {source}'
-    )
-    if spec is None:
+    encoder, count = hparams['backbone'], hparams['num_classes']
+    console = Console()
+    console.print(f'{target}: {kind}, {encoder}, {count} classes, from {source}')
+    if SCENE_SPEC not in checkpoint:
         console.print('For maps, convert it with --dataset NAME, or --facts.class_names and so on.')
 
 
-def _task(network: CloudSegNet, stated: SceneSpec | None) -> CloudSegTask:
-    """A task with the authors' weights."""
+def _released(source: Path) -> dict[str, Any]:
+    """Checkpoint of a task with the authors' weights."""
+    network = load_reference_checkpoint(source)
     config = network.config
     task_class = CloudSegStudentTask if config.reconstruct else CloudSegTeacherTask
     task = task_class(
-        backbone=config.encoder,
-        in_channels=config.in_channels,
-        num_classes=config.num_classes,
-        label_scale=0.3 if stated is None else float(stated.label_scale),
+        backbone=config.encoder, in_channels=config.in_channels, num_classes=config.num_classes
     )
     task.model.load_state_dict(network.state_dict())
-    return task
+    checkpoint = {
+        'state_dict': task.state_dict(),
+        'hyper_parameters': dict(task.hparams),
+        'epoch': 0,
+        'global_step': 0,
+        'pytorch-lightning_version': version('lightning'),
+    }
+    task.on_save_checkpoint(checkpoint)
+    return checkpoint

@@ -2,8 +2,7 @@
 
 from .confusion import confusion_scores
 from .reconstruction import ReconstructionMetrics
-from .regions import REGIONS, Region
-from .report import region_table
+from .regions import REGIONS, Region, region_table
 from .scenes import SceneMetrics, SceneScores
 from .segmentation import RegionMetrics
 

@@ -12,6 +12,7 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
+from ..losses._checks import check_images
 from .regions import by_region
 
 #: The maps whose sums are kept, in order. The angle is summed over pixels with a spectrum only.
@@ -121,7 +122,12 @@ def measure_reconstruction(
     Raises:
         ValueError: if shapes do not agree, or an image is smaller than 6 px a side.
     """
-    _check_shapes(preds, target, cloud_mask)
+    check_images(preds, target, cloud_mask, ('preds', 'target'))
+    height, width = preds.shape[2:]
+    if min(height, width) < MIN_SIZE:
+        raise ValueError(
+            f'SSIM needs images of at least {MIN_SIZE} x {MIN_SIZE} px, found {height} x {width}.'
+        )
     # SSIM takes differences of means of squares, which half precision cannot hold
     with torch.autocast(preds.device.type, enabled=False):
         maps, spectral = _maps(preds.float(), target.float(), data_range)
@@ -179,22 +185,3 @@ def _maps(preds: Tensor, target: Tensor, data_range: float) -> tuple[Tensor, Ten
         angle = torch.where(spectral, angle, 0)
     by_band = (difference.abs(), difference.square(), similarity)
     return torch.stack([*(x.mean(dim=1) for x in by_band), angle], dim=1), spectral
-
-
-def _check_shapes(preds: Tensor, target: Tensor, cloud_mask: Tensor) -> None:
-    """Refuse shapes that do not agree."""
-    if preds.ndim != 4 or preds.shape != target.shape:
-        raise ValueError(
-            '`preds` and `target` must have one shape (B, C, H, W), '
-            f'found {tuple(preds.shape)} and {tuple(target.shape)}.'
-        )
-    expected = (preds.shape[0], *preds.shape[2:])
-    if cloud_mask.shape != expected:
-        raise ValueError(
-            f'`cloud_mask` must have shape (B, H, W) = {expected}, found {tuple(cloud_mask.shape)}.'
-        )
-    if min(expected[1:]) < MIN_SIZE:
-        raise ValueError(
-            f'SSIM needs images of at least {MIN_SIZE} x {MIN_SIZE} px, found '
-            f'{expected[1]} x {expected[2]}.'
-        )

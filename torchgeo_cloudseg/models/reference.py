@@ -20,6 +20,7 @@ from .state_files import (
     WeightsFileError,
     as_state_dict,
     listing,
+    misfits,
     read_weights,
 )
 
@@ -116,21 +117,12 @@ def load_reference_checkpoint(path: str | os.PathLike[str]) -> CloudSegNet:
     }
     model = CloudSegNet(**asdict(infer_config(state_dict, path)))
     names = {reference_name(name): name for name in model.state_dict()}
-    own = {reference_name(name): x.shape for name, x in model.state_dict().items()}
-    problems = {
-        'missing': [name for name in own if name not in state_dict],
-        'unexpected': [x for x in state_dict if x not in own and not DEAD.match(x)],
-        'of another shape': [
-            f'{name} {tuple(state_dict[name].shape)} instead of {tuple(shape)}'
-            for name, shape in own.items()
-            if name in state_dict and state_dict[name].shape != shape
-        ],
-    }
-    if any(problems.values()):
-        found = '; '.join(f'{what}: {listing(x)}' for what, x in problems.items() if x)
+    own = {reference_name(name): x for name, x in model.state_dict().items()}
+    living = {name: x for name, x in state_dict.items() if name in own or not DEAD.match(name)}
+    if problems := misfits(own, living):
         kind = 'student' if model.config.reconstruct else 'teacher'
         raise WeightsFileError(
-            path, f'a state dict with parameters {found}', f"exactly the {kind}'s parameters"
+            path, f'a state dict with parameters {problems}', f"exactly the {kind}'s parameters"
         )
     model.load_state_dict({ours: state_dict[theirs] for theirs, ours in names.items()})
     return model.eval()

@@ -99,6 +99,28 @@ def as_state_dict(content: object, path: str | os.PathLike[str]) -> dict[str, Te
     return {str(key): value for key, value in content.items()}
 
 
+def misfits(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """What of a state dict does not fit a module.
+
+    Args:
+        own: the module's state dict.
+        found: another, by the same names.
+
+    Returns:
+        the names that are missing, unexpected or of another shape; empty if all is well.
+    """
+    problems = {
+        'missing': [name for name in own if name not in found],
+        'unexpected': [name for name in found if name not in own],
+        'of another shape': [
+            f'{name} {tuple(found[name].shape)} instead of {tuple(x.shape)}'
+            for name, x in own.items()
+            if name in found and found[name].shape != x.shape
+        ],
+    }
+    return '; '.join(f'{what}: {listing(names)}' for what, names in problems.items() if names)
+
+
 def listing(names: list[str], shown: int = 20) -> str:
     """Names for a message, not more than can be read.
 

@@ -14,7 +14,7 @@ from torchgeo.models import get_weight
 # torchvision has no type information, and TorchGeo takes the class from here too
 from torchvision.models._api import WeightsEnum  # type: ignore[import-untyped]
 
-from .state_files import as_state_dict, listing, read_weights, summary
+from .state_files import as_state_dict, misfits, read_weights, summary
 
 #: Where weights come from: True for the library's own, TorchGeo's, a file, None or False for none.
 Weights = bool | str | os.PathLike[str] | WeightsEnum | None
@@ -144,24 +144,15 @@ def load_encoder_weights(encoder: nn.Module, weights: Pretrained) -> None:
         PretrainedWeightsError: if any name is missing or unexpected, or a shape differs.
     """
     own = encoder.state_dict()
-    found = dict(weights.state_dict)
+    # files of old versions of PyTorch do not have this counter
+    counters = {name: x for name, x in own.items() if name.endswith('num_batches_tracked')}
+    found = counters | weights.state_dict
     first = next(name for name, x in encoder.named_modules() if isinstance(x, nn.Conv2d))
     stem = f'{first}.weight'
     if stem in found and found[stem].ndim == own[stem].ndim:
         found[stem] = adapt_first_weight(found[stem], own[stem].shape[1], weights.bands)
-    problems = {
-        # files of old versions of PyTorch do not have this counter
-        'missing': [x for x in own if x not in found and not x.endswith('num_batches_tracked')],
-        'unexpected': [name for name in found if name not in own],
-        'of another shape': [
-            f'{name} {tuple(found[name].shape)} instead of {tuple(x.shape)}'
-            for name, x in own.items()
-            if name in found and found[name].shape != x.shape
-        ],
-    }
-    if any(problems.values()):
-        listed = '; '.join(f'{what}: {listing(names)}' for what, names in problems.items() if names)
+    if problems := misfits(own, found):
         raise PretrainedWeightsError(
-            f'{weights.source}: these weights do not fit the encoder. {listed}'
+            f'{weights.source}: these weights do not fit the encoder. {problems}'
         )
-    encoder.load_state_dict({**own, **found})
+    encoder.load_state_dict(found)

@@ -1,7 +1,6 @@
 """Test results as tables, by region and by scene: on the screen, as JSON and as CSV."""
 
 import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -104,7 +103,8 @@ def score_table(scores: Mapping[str, float], title: str = '') -> Table:
         table.add_column(REGION_TITLES[region], justify='right')
     for row in region_table(scores):
         score = str(row['score'])
-        heading = SCORE_TITLES.get(score, score.replace('IoU_', 'IoU ') + _unit(score))
+        share = ', %' if score.startswith('IoU_') else ''
+        heading = SCORE_TITLES.get(score, score.replace('IoU_', 'IoU ') + share)
         table.add_row(heading, *(_cell(score, row[region]) for region in REGIONS))
     return table
 
@@ -116,7 +116,8 @@ def write_json(path: Path, scores: Mapping[str, float]) -> None:
         path: the file; complete or absent, never half written.
         scores: flat metrics.
     """
-    _write_whole(path, json.dumps(dict(scores), indent=2, sort_keys=True) + '\n')
+    with replacing(path) as draft:
+        draft.write_text(json.dumps(dict(scores), indent=2, sort_keys=True) + '\n')
 
 
 def write_csv(path: Path, scores: Mapping[str, float]) -> None:
@@ -126,11 +127,7 @@ def write_csv(path: Path, scores: Mapping[str, float]) -> None:
         path: the file; complete or absent, never half written.
         scores: flat metrics.
     """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ['score', *REGIONS])
-    writer.writeheader()
-    writer.writerows(region_table(scores))
-    _write_whole(path, text.getvalue())
+    _write_table(path, ['score', *REGIONS], region_table(scores))
 
 
 def scene_rows(
@@ -165,12 +162,7 @@ def write_scene_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         path: the file; complete or absent, never half written.
         rows: see :func:`scene_rows`.
     """
-    text = io.StringIO()
-    columns = dict.fromkeys(name for row in rows for name in row)
-    writer = csv.DictWriter(text, list(columns))
-    writer.writeheader()
-    writer.writerows(rows)
-    _write_whole(path, text.getvalue())
+    _write_table(path, list(dict.fromkeys(name for row in rows for name in row)), rows)
 
 
 def scene_table(rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -194,16 +186,14 @@ def scene_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _unit(score: str) -> str:
-    return ', %' if score.startswith('IoU_') else ''
-
-
 def _cell(score: str, value: str | float | None) -> str:
     if not isinstance(value, float):
         return '-'
     return f'{value:.3f}' if score in PLAIN_SCORES else f'{100 * value:.2f}'
 
 
-def _write_whole(path: Path, text: str) -> None:
-    with replacing(path) as draft:
-        draft.write_text(text)
+def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    with replacing(path) as draft, draft.open('w', newline='') as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
