@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from helpers import save_untrained
 from torch import Tensor
 
 from torchgeo_cloudseg.cli import main
@@ -45,14 +45,10 @@ def test_teacher(
 @pytest.fixture
 def silent(tmp_path: Path) -> Path:
     """Checkpoint of a network whose data stated nothing."""
-    path = tmp_path / 'silent.ckpt'
-    trainer = Trainer(accelerator='cpu', logger=False, enable_progress_bar=False)
     task = CloudSegTeacherTask(
         backbone='mit_b0', in_channels=(3, 1), num_classes=2, label_scale=0.5, window=64
     )
-    trainer.strategy.connect(task)
-    trainer.save_checkpoint(path, weights_only=True)
-    return path
+    return save_untrained(task, tmp_path / 'silent.ckpt')
 
 
 def test_facts_of_other_data_are_stated(silent: Path, tmp_path: Path) -> None:
@@ -80,7 +76,7 @@ def test_facts_of_other_data_are_stated(silent: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['--dataset=m3mcr'], 'no legend of 2 classes'),
+        (['--dataset=m3mcr'], '6 or 11 classes, expected 2'),
         (['--dataset=other'], "dataset='other' must be one of"),
         (['--facts.class_names=[dry, wet]'], "missing ['class_colors', 'optical_bands'"),
         (['--facts.colors=[1]'], "unknown ['colors']"),

@@ -14,6 +14,7 @@ import torch
 from helpers import save_untrained
 
 from torchgeo_cloudseg.cli import main
+from torchgeo_cloudseg.datasets import M3MCR
 from torchgeo_cloudseg.trainers import CloudSegStudentTask, load_network
 
 #: Runs a file where this package is unknown.
@@ -33,6 +34,7 @@ def student_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint of an untrained student."""
     torch.manual_seed(0)
     task = CloudSegStudentTask(backbone='resnet18', modalities='early')
+    task.scene_spec = M3MCR.published_spec(num_classes=6)
     return save_untrained(task, tmp_path_factory.mktemp('student') / 'student.ckpt')
 
 

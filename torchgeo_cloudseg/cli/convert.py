@@ -9,13 +9,13 @@ from jsonargparse import auto_cli
 from rich.console import Console
 
 from .._files import replacing
+from ..datasets.registry import find_dataset
 from ..datasets.scene_spec import spec_to_dict
 from ..models import load_reference_checkpoint
 from ..models.reference import NETWORK
 from ..models.state_files import read_weights
 from ..trainers import CloudSegStudentTask, CloudSegTeacherTask
 from ..trainers.checkpoint import SCENE_SPEC, read_checkpoint, scene_facts
-from ..trainers.facts import published_facts
 
 
 def run(name: str, args: list[str]) -> None:
@@ -47,15 +47,15 @@ def convert(
     released = isinstance(content, dict) and NETWORK in content
     checkpoint = _released(source) if released else read_checkpoint(source)
     hparams = checkpoint['hyper_parameters']
+    encoder, count = hparams['backbone'], hparams['num_classes']
     if dataset or facts:
-        stated = published_facts(dataset, hparams['num_classes']) if dataset else None
+        stated = find_dataset(dataset).published_spec(count) if dataset else None
         if released and stated:
             hparams['label_scale'] = float(stated.label_scale)
         checkpoint[SCENE_SPEC] = spec_to_dict(scene_facts(hparams, stated, **facts or {}))
     with replacing(target) as draft:
         torch.save(checkpoint, draft)
     kind = 'student' if 'reconstruction_weight' in hparams else 'teacher'
-    encoder, count = hparams['backbone'], hparams['num_classes']
     console = Console()
     console.print(f'{target}: {kind}, {encoder}, {count} classes, from {source}')
     if SCENE_SPEC not in checkpoint:

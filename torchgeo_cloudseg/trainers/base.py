@@ -19,7 +19,6 @@ from ..metrics import RegionMetrics
 from ..models import CloudSegNet, Modalities
 from .checkpoint import SCENE_SPEC, scene_facts
 from .evaluation import Batch, SceneEvaluationTask, cloud_mask, label_size
-from .facts import dataset_facts
 from .schedules import Schedule, lr_factor
 
 #: See :class:`~torchgeo_cloudseg.models.CloudSegNet`.
@@ -139,10 +138,7 @@ class CloudSegTask(SceneEvaluationTask):
 
     def on_fit_start(self) -> None:
         """Note the seed of the run and the facts of its data, and compile the step if asked to."""
-        data = getattr(self.trainer, 'datamodule', None)
-        stated = getattr(data, 'scene_spec', None) or dataset_facts(
-            getattr(data, 'train_dataset', None)
-        )
+        stated = getattr(getattr(self.trainer, 'datamodule', None), 'scene_spec', None)
         if stated is not None:
             try:
                 self.scene_spec = scene_facts(self.hparams, stated)
