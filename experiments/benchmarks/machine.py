@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,12 +19,20 @@ def describe() -> dict[str, object]:
     names = ('torch', 'torchgeo', 'rasterio', 'geopandas')
     return {
         'cpus': os.cpu_count(),
-        'processor': platform.processor() or platform.machine(),
+        'processor': processor(),
+        'vector_instructions': torch.backends.cpu.get_cpu_capability(),
         'python': platform.python_version(),
         **{name: version(name) for name in names},
         'torch_threads': torch.get_num_threads(),
         'load_average_1_min': os.getloadavg()[0],
     }
+
+
+def processor() -> str:
+    """Name of the processor's model; of its family only where the system does not tell."""
+    info = Path('/proc/cpuinfo')
+    names = re.findall(r'^model name\s*:\s*(.+)$', info.read_text() if info.is_file() else '', re.M)
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def write_figures(path: Path, figures: dict[str, object]) -> None:

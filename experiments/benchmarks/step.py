@@ -176,24 +176,42 @@ def activation_bytes(step: Step, batch: Batch) -> int:
 
 
 def alternate(
-    functions: dict[str, Callable[[], object]], rounds: int, device: str
+    functions: dict[str, Callable[[], object]],
+    rounds: int,
+    device: str,
+    parts: dict[str, int] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Median wall-clock and processor seconds of functions that take turns."""
-    walls: dict[str, list[float]] = {name: [] for name in functions}
-    cpus: dict[str, list[float]] = {name: [] for name in functions}
+    """Median wall-clock and processor seconds of functions that take turns.
+
+    With a function called ``baseline``, also the median ratios to it of the same turn, which
+    other work on the machine disturbs least.
+
+    Args:
+        functions: what is timed, by name.
+        rounds: turns of each, after one that warms up.
+        device: where they run.
+        parts: into how many parts the time of a call is to be divided.
+    """
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in functions}
     for number in range(rounds + 1):
         for name, function in functions.items():
             wall, cpu = time.perf_counter(), time.process_time()
             function()
             if device != 'cpu':
                 torch.cuda.synchronize()
-            if number:  # the first round warms up
-                walls[name].append(time.perf_counter() - wall)
-                cpus[name].append(time.process_time() - cpu)
-    return {
-        name: {'wall_s': statistics.median(walls[name]), 'cpu_s': statistics.median(cpus[name])}
-        for name in functions
-    }
+            if number:
+                of = (parts or {}).get(name, 1)
+                both = time.perf_counter() - wall, time.process_time() - cpu
+                spent[name].append((both[0] / of, both[1] / of))
+    result = {}
+    for name, times in spent.items():
+        walls, cpus = zip(*times, strict=True)
+        result[name] = {'wall_s': statistics.median(walls), 'cpu_s': statistics.median(cpus)}
+        for kind, own in enumerate((walls, cpus)) if 'baseline' in spent else ():
+            pairs = zip(own, (turn[kind] for turn in spent['baseline']), strict=True)
+            key = ('wall_ratio', 'cpu_ratio')[kind]
+            result[name][key] = statistics.median(ours / theirs for ours, theirs in pairs)
+    return result
 
 
 def peak_mib(kind: str, options: argparse.Namespace, checkpointing: bool) -> float:
@@ -205,26 +223,11 @@ def peak_mib(kind: str, options: argparse.Namespace, checkpointing: bool) -> flo
     return float(done.stdout.split()[-1])
 
 
-def products_per_second(device: str) -> dict[str, float]:
-    """Floating-point operations per second of large matrix products, by how they are computed."""
+def products_per_second(device: str) -> float:
+    """Floating-point operations per second of large matrix products."""
     size = 2048
     a, b = torch.rand(size, size, device=device), torch.rand(size, size, device=device)
-    maps, kernel = a.view(16, 1, size // 16, size).permute(0, 3, 1, 2), b[:, :, None, None]
-    ways = {'matmul': lambda: a @ b, '1x1 convolution': lambda: F.conv2d(maps, kernel)}
-    times = [alternate(ways, 5, device) for _ in range(2)]
-    return {name: 2 * size**3 / min(time[name]['wall_s'] for time in times) for name in ways}
-
-
-def profile_of(function: Callable[[], object], device: str, largest: int = 12) -> dict[str, float]:
-    """Shares of the operators that take most of the time."""
-    function()
-    with torch.profiler.profile() as profile:
-        function()
-    kind = 'self_cpu_time_total' if device == 'cpu' else 'self_device_time_total'
-    times = {event.key: getattr(event, kind) for event in profile.key_averages()}
-    total = sum(times.values())
-    first = sorted(times.items(), key=lambda item: -item[1])[:largest]
-    return {name: round(time / total, 4) for name, time in first}
+    return 2 * size**3 / alternate({'matmul': lambda: a @ b}, 10, device)['matmul']['wall_s']
 
 
 def window_calls(
@@ -251,9 +254,8 @@ def inference(
     ours: nn.Module, theirs: nn.Module, options: argparse.Namespace
 ) -> dict[str, dict[str, float]]:
     """Seconds per window for maps."""
-    times = alternate(window_calls(ours, theirs, options), options.rounds, options.device)
-    times['ours'] = {unit: value / options.windows for unit, value in times['ours'].items()}
-    return times
+    calls, parts = window_calls(ours, theirs, options), {'ours': options.windows}
+    return alternate(calls, options.rounds, options.device, parts)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -269,18 +271,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         ours(*window)
     with FlopCounterMode(display=False) as mapping, torch.no_grad():
         ours(*window, reconstruct=False)
-    flops, speeds = counter.get_total_flops(), products_per_second(device)
-    peak = max(speeds.values())
+    flops, peak = counter.get_total_flops(), products_per_second(device)
     result: dict[str, Any] = {
         'largest_logit_difference': float(same),
         'inference_per_window': inference(ours, theirs, options),
-        'profile_of_windows': {
-            name: profile_of(call, device)
-            for name, call in window_calls(ours, theirs, options).items()
-        },
         'student_gflop_per_window': flops / 1e9,
         'mapping_gflop_per_window': mapping.get_total_flops() / 1e9,
-        'peak_gflop_per_s': {name: speed / 1e9 for name, speed in speeds.items()},
+        'product_gflop_per_s': peak / 1e9,
     }
     for step in steps.values():
         step.student.train()
@@ -294,11 +291,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     # forward and backward cost three times the forward pass, the teacher once
     needed = 4 * flops * options.batch
     result['step_gflop'] = needed / 1e9
-    result['share_of_peak'] = {
+    result['share_of_product'] = {
         name: needed / times['wall_s'] / peak for name, times in result['step'].items()
     }
     window_s = result['inference_per_window']['ours']['wall_s']
-    result['share_of_peak']['ours, window'] = mapping.get_total_flops() / window_s / peak
+    result['share_of_product']['ours, window'] = mapping.get_total_flops() / window_s / peak
     result['ratios'] = ratios(result)
     return result
 
@@ -308,14 +305,11 @@ def _calls(steps: dict[str, Step], batch: Batch) -> dict[str, Callable[[], None]
 
 
 def ratios(result: dict[str, Any]) -> dict[str, float]:
-    """Ours to the baseline's."""
-    step, kept = result['step'], result['activations_mib']
-    found = {'inference_per_window': result['inference_per_window']}
-    values = {
-        name: part['ours']['wall_s'] / part['baseline']['wall_s'] for name, part in found.items()
-    }
-    for name in step.keys() - {'baseline'}:
-        values[f'step, {name}'] = step[name]['wall_s'] / step['baseline']['wall_s']
+    """Ours to the baseline's: medians of pairs, of wall-clock time."""
+    kept = result['activations_mib']
+    values = {'inference_per_window': result['inference_per_window']['ours']['wall_ratio']}
+    for name in result['step'].keys() - {'baseline'}:
+        values[f'step, {name}'] = result['step'][name]['wall_ratio']
     for name in kept.keys() - {'baseline'}:
         values[f'activations, {name}'] = kept[name] / kept['baseline']
     return {name: round(value, 3) for name, value in sorted(values.items())}

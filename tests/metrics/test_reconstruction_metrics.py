@@ -162,7 +162,7 @@ def test_bad_input_is_refused() -> None:
     image = torch.zeros(1, 4, 8, 8)
     with pytest.raises(ValueError, match=r'\(1, 4, 8, 8\) and \(1, 3, 8, 8\)'):
         metric.update(image, image[:, :3], torch.zeros(1, 8, 8))
-    with pytest.raises(ValueError, match=r'= \(1, 8, 8\), found \(1, 4, 4\)'):
+    with pytest.raises(ValueError, match=r'= \(1, 8, 8\) .*found \(1, 4, 4\)'):
         metric.update(image, image, torch.zeros(1, 4, 4))
     with pytest.raises(ValueError, match=r'at least 6 x 6 px, found 8 x 5'):
         metric.update(image[..., :5], image[..., :5], torch.zeros(1, 8, 5))
