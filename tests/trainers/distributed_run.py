@@ -36,7 +36,7 @@ class Record(Callback):
 def train(root: str, teacher: str, output: str, devices: int, strategy: str) -> None:
     """Train for an epoch of four steps."""
     seed_everything(0, verbose=False)
-    task = CloudSegStudentTask(teacher, 'mit_b0', lr=1e-4, drop_path=0.0)
+    task = CloudSegStudentTask(teacher, backbone='mit_b0', lr=1e-4, drop_path=0.0)
     data = M3MCRDataModule(
         root=root, batch_size=GLOBAL_BATCH // devices, patch_size=60, length=4 * GLOBAL_BATCH
     )

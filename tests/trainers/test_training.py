@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 from functools import partial
 from pathlib import Path
@@ -335,3 +336,23 @@ def test_scenes_whose_sides_do_not_scale(size: tuple[int, int]) -> None:
 
 def test_monitor() -> None:
     assert (CloudSegTask.monitor, CloudSegTask.mode) == ('val_mIoU', 'max')
+
+
+@pytest.mark.parametrize('task_class', [CloudSegTeacherTask, CloudSegStudentTask])
+def test_all_arguments_are_hyperparameters(task_class: type[CloudSegTask]) -> None:
+    """Those of the base class, too, with the values that they have; private ones are none."""
+    task = task_class(backbone='mit_b0', stride=20, _class_path='of.a.Checkpoint')
+    common = {*inspect.signature(CloudSegTask.__init__).parameters} - {'self', *task.ignore}
+    assert common <= {*task.hparams}
+    assert not {'kwargs', *task.ignore} & {*task.hparams}
+    assert (task.hparams['stride'], task.hparams['window']) == (20, 160)
+    with pytest.raises(TypeError, match='misspelt'):
+        task_class(misspelt=1)
+
+
+def test_data_of_other_bands_state_no_facts(fit: Any, tmp_path: Path) -> None:
+    task = CloudSegTeacherTask(num_classes=11, **SMALL)
+    with pytest.warns(UserWarning, match=r'classes .*6.*the network has .*11'):
+        fit(task, limit_train_batches=1, limit_val_batches=0)
+    assert task.scene_spec is None
+    assert 'scene_spec' not in torch.load(tmp_path / 'checkpoints/last.ckpt', weights_only=True)

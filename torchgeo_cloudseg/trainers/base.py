@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
@@ -18,7 +17,7 @@ from ..datasets.scene_spec import SceneSpec, spec_from_dict, spec_to_dict
 from ..losses import SegmentationLoss
 from ..metrics import RegionMetrics
 from ..models import CloudSegNet, Modalities
-from .checkpoint import SCENE_SPEC, read_checkpoint, scene_facts
+from .checkpoint import SCENE_SPEC, scene_facts
 from .evaluation import Batch, SceneEvaluationTask, cloud_mask, label_size
 from .schedules import Schedule, lr_factor
 
@@ -45,6 +44,10 @@ class CloudSegTask(SceneEvaluationTask):
     ignore = ('weights', '_class_path')
 
     train_metrics: RegionMetrics  # type: ignore[assignment]  # TorchGeo has no regions
+
+    #: What the network expects of a scene: bands, ranges, classes and their colors. Stated by the
+    #: data module when training starts, or by whoever sets it; None where nobody has.
+    scene_spec: SceneSpec | None
 
     def __init__(
         self,
@@ -103,28 +106,11 @@ class CloudSegTask(SceneEvaluationTask):
             _class_path: Class of the task, as checkpoints name it; without effect.
         """
         self.weights = weights
-        self._scene_spec: SceneSpec | None = None
+        self.scene_spec = None
         self._seed = 0
         self._losses = self.losses
         # passes over SemanticSegmentationTask, which would build a network of its own
         super(SemanticSegmentationTask, self).__init__()
-
-    @property
-    def scene_spec(self) -> SceneSpec | None:
-        """What the network expects of a scene: bands, ranges, classes and their colors.
-
-        Stated by the data module when training starts, or by whoever sets it; None where nobody
-        has.
-        """
-        path = self._trainer.ckpt_path if self._trainer is not None else None
-        if self._scene_spec is None and path is not None and Path(path).is_file():
-            # data modules ask before Lightning restores what is in the checkpoint
-            self.on_load_checkpoint(read_checkpoint(path))
-        return self._scene_spec
-
-    @scene_spec.setter
-    def scene_spec(self, spec: SceneSpec | None) -> None:
-        self._scene_spec = spec
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the network expects of a scene, and which task this is.

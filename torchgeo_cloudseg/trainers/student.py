@@ -28,6 +28,7 @@ class CloudSegStudentTask(CloudSegTask):
     def __init__(
         self,
         teacher: str | None = None,
+        *,
         reconstruction_weight: float = 1.0,
         distillation_weight: float = 1.0,
         distill_clear_only: bool = True,

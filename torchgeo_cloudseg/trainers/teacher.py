@@ -12,7 +12,7 @@ class CloudSegTeacherTask(CloudSegTask):
     cross-entropy.
     """
 
-    def __init__(self, image_key: str = 'image_clear', **kwargs: Any) -> None:
+    def __init__(self, *, image_key: str = 'image_clear', **kwargs: Any) -> None:
         """Initialize a new CloudSegTeacherTask instance.
 
         Args:

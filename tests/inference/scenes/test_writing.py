@@ -170,10 +170,7 @@ def test_row_blocks_lie_on_the_plan(inputs, tmp_path: Path) -> None:
         options=MapOptions(stride=80, blend='average'),
         blocks_per_sample=2,
     )
-    data.setup('fit')
-    assert not hasattr(data, 'row_blocks')
-    data.setup('predict')
-    dataset = data.row_blocks
+    dataset = data.predict_dataloader().dataset
     assert isinstance(dataset, RowBlockDataset)
     # 655 px: padded to 660, rows of windows at 0, 80, ..., 480, 500; 300 px: 0, 80, 140
     assert [tuple(place) for place in dataset.places] == [

@@ -165,17 +165,22 @@ class MapDataModule(BaseDataModule):
         self.resume = resume
 
     def setup(self, stage: str) -> None:
-        """Plan the maps.
+        """Do nothing: what the task knows is restored from its checkpoint only afterwards.
 
         Args:
-            stage: 'predict'; there is nothing to do for others.
+            stage: 'predict'.
+        """
+
+    def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """Plan the maps.
+
+        Returns:
+            Data loader of the row blocks.
 
         Raises:
             ValueError: If the task does not say what it expects, or slides otherwise.
             SceneError: If a scene cannot be read.
         """
-        if stage != 'predict':
-            return
         task = self.trainer.lightning_module if self.trainer else None
         spec = self.spec or getattr(task, 'scene_spec', None)
         if spec is None:
@@ -187,7 +192,8 @@ class MapDataModule(BaseDataModule):
         if self.resume and task is not None:
             model = fingerprint(task)
             jobs = [job for job in jobs if not job.is_published(model)]
-        self.row_blocks = RowBlockDataset(jobs, self.blocks_per_sample, self.resume)
+        row_blocks = RowBlockDataset(jobs, self.blocks_per_sample, self.resume)
+        return DataLoader(row_blocks, batch_size=1, num_workers=self.num_workers)
 
     def on_after_batch_transfer(
         self, batch: dict[str, Tensor], dataloader_idx: int
@@ -202,10 +208,6 @@ class MapDataModule(BaseDataModule):
             the same.
         """
         return batch
-
-    def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Data loader of the row blocks."""
-        return DataLoader(self.row_blocks, batch_size=1, num_workers=self.num_workers)
 
 
 class PredictionWriter(BasePredictionWriter):
