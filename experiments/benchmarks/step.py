@@ -184,13 +184,7 @@ def alternate(
     """Median wall-clock and processor seconds of functions that take turns.
 
     With a function called ``baseline``, also the median ratios to it of the same turn, which
-    other work on the machine disturbs least.
-
-    Args:
-        functions: what is timed, by name.
-        rounds: turns of each, after one that warms up.
-        device: where they run.
-        parts: into how many parts the time of a call is to be divided.
+    other work on the machine disturbs least. The time of a call may be that of several *parts*.
     """
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in functions}
     for number in range(rounds + 1):
