@@ -80,7 +80,7 @@ def test_a_full_disk_leaves_nothing_behind(clear, limit, block_size):
     command = [SCRIPT, 'clouds', clear, clear.with_name('cloudy.tif'), '--block_size', block_size]
     ended = subprocess.run(command, capture_output=True, text=True, preexec_fn=no_room)
     assert ended.returncode == 1
-    assert 'could not be written in full' in ended.stderr.replace('\n', ' ')
+    assert 'cloudy.tif: cannot be written' in ended.stderr.replace('\n', ' ')
     assert [path.name for path in clear.parent.iterdir()] == ['clear.tif']
 
 

@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from .._files import replacing
 from .._random import combined_seed
-from ..rasters import block_cache
-from ..rasters.open import DatasetReader
+from ..rasters import Image, RasterWriter, SceneError, block_cache
 from ..rasters.window import Block, blocks
+from ..rasters.write import TILED
 from ..transforms.clouds import CloudField, CloudRecipe, Grid
 from ..transforms.clouds.blending import blend, check_data_range
 from ..transforms.clouds.opacity import shares_above
-from .clouds_io import CloudWriter, color_bands, open_clear, place_of
+from .errors import cannot_write
 
-#: Image values of reflectance 0 and 1, by dtype.
-DATA_RANGES = {
-    'uint8': (0.0, 255.0),
-    'uint16': (0.0, 10000.0),
-    'int16': (0.0, 10000.0),
-    'float32': (0.0, 1.0),
-    'float64': (0.0, 1.0),
-}
+#: Image value of reflectance 1, by dtype; that of reflectance 0 is 0.
+WHITE = {'uint8': 255.0, 'uint16': 10000.0, 'int16': 10000.0, 'float32': 1.0, 'float64': 1.0}
 
 #: Blocks of files that are kept in memory. Without a limit it would be a share of the machine's.
 CACHE_BYTES = 1 << 28
 
 #: Range and number of bins of the histogram that finds quantiles; the field has unit variance.
 FIELD_RANGE, BINS = 8.0, 1 << 16
+
+#: Meters per degree of latitude, and of longitude at the equator.
+METERS_PER_DEGREE = 111_132.0, 111_320.0
 
 
 class CloudRasters(NamedTuple):
@@ -104,57 +103,167 @@ def add_clouds_to_raster(
     if block_size < 16:
         raise ValueError(f'block_size={block_size}: expected at least 16 pixels.')
     recipe = CloudRecipe.preset(recipe) if isinstance(recipe, str) else recipe
-    with block_cache(CACHE_BYTES), open_clear(Path(input)) as source:
-        dtype = source.dtypes[0]
-        if data_range is None and dtype not in DATA_RANGES:
-            raise ValueError(
-                f'{input}: found dtype {dtype}, for which no data range is usual. Pass '
-                'data_range=(black, white), the values of reflectance 0 and 1.'
+    with block_cache(CACHE_BYTES), closing(open_clear(Path(input))) as image:
+        if data_range is None and image.header.dtype not in WHITE:
+            raise SceneError(
+                image.path,
+                f'dtype {image.header.dtype}, for which no data range is usual',
+                f'one of {", ".join(WHITE)}',
+                'Pass data_range=(black, white), the values of reflectance 0 and 1.',
             )
-        values = data_range or DATA_RANGES[dtype]
-        place, bounds = place_of(source, pixel_size)
-        windows = list(blocks(source.height, source.width, block_size))
-        # before the long work: it checks the paths
-        writer = CloudWriter(source, files, overwrite)
-        passes = 2 if recipe.cover is None else 3
-        with tqdm(
-            total=passes * len(windows), desc=output.name, unit='block', disable=not progress
-        ) as bar:
+        ends = data_range or (0.0, WHITE[image.header.dtype])
+        place, bounds = place_of(image, pixel_size)
+        _check_paths(Path(image.path), files, overwrite)
+        windows = list(blocks(place.height, place.width, block_size))
+        steps = (2 if recipe.cover is None else 3) * len(windows)
+        with tqdm(total=steps, desc=output.name, unit='block', disable=not progress) as bar:
             seeds, size = [combined_seed([seed, *bounds])], (place.height, place.width)
             field = CloudField.draw(recipe, seeds, size, place.pixel_size, lazily=True)
             if recipe.cover is not None:
-                field = _covering(source, field, windows, values, bar)
-            with writer.open(bar.update):
+                field = _covering(image, field, windows, ends, bar)
+            with _writers(image, files, bar.update) as writers:
                 for window in windows:
-                    _write_block(source, writer, field, window, values)
+                    _write_block(image, writers, field, window, ends)
                     bar.update()
     return files
 
 
+def open_clear(path: Path) -> Image:
+    """Open the input.
+
+    Args:
+        path: a raster of one dtype.
+
+    Returns:
+        the open image.
+
+    Raises:
+        FileNotFoundError: if it does not exist.
+        SceneError: if it cannot be read, or is not an image.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f'{path}: not found, expected a cloud-free GeoTIFF.')
+    image = Image(path)
+    kinds = sorted(set(image.raster.dtypes))
+    if len(kinds) > 1 or 'complex' in kinds[0]:
+        image.close()
+        raise SceneError(
+            image.path,
+            f'bands of dtype {kinds}',
+            'real numbers of one dtype',
+            'Write the image with one dtype for all bands (gdal_translate -ot).',
+        )
+    return image
+
+
+def place_of(image: Image, pixel_size: float | None) -> tuple[Grid, list[int]]:
+    """Grid of a scene in meters, and integers that name the place.
+
+    Args:
+        image: an open image.
+        pixel_size: meters per pixel; None to follow the georeference.
+
+    Returns:
+        the grid, and the bounds in a thousandth of the CRS's unit (a hundred-millionth of a
+        degree) with the EPSG code.
+
+    Raises:
+        ValueError: if there is no georeference to follow, or north is not up.
+    """
+    transform, crs, bounds = image.raster.transform, image.raster.crs, image.raster.bounds
+    referenced = crs is not None and not transform.is_identity
+    if referenced and not (transform.b == transform.d == 0 and transform.e < 0 < transform.a):
+        raise SceneError(
+            image.path,
+            f'the geotransform {tuple(transform)[:6]}',
+            'north up without rotation, so that shadows can fall away from the sun',
+            'Warp the image first (gdalwarp).',
+        )
+    if pixel_size is not None and not 0 < pixel_size < math.inf:
+        raise ValueError(f'pixel_size={pixel_size}: expected meters per pixel above 0.')
+    if pixel_size is None and not referenced:
+        expected = 'one, which tells how large pixels are'
+        raise SceneError(image.path, 'no georeference', expected, 'Pass pixel_size= in meters.')
+    degrees = referenced and crs.is_geographic
+    if pixel_size is not None:
+        sides = pixel_size, pixel_size
+    elif degrees:
+        latitude, longitude = METERS_PER_DEGREE
+        middle = math.radians((bounds.bottom + bounds.top) / 2)
+        sides = -transform.e * latitude, transform.a * longitude * math.cos(middle)
+    else:
+        meters = crs.linear_units_factor[1]
+        sides = -transform.e * meters, transform.a * meters
+    code = (crs.to_epsg() or 0) if referenced else 0
+    unit = 1e-8 if degrees else 1e-3
+    grid = Grid(image.grid.height, image.grid.width, sides)
+    return grid, [code, *(round(side / unit) for side in bounds)]
+
+
+def _check_paths(source: Path, files: CloudRasters, overwrite: bool) -> None:
+    """Refuse outputs that cannot be written, before the long work."""
+    if len({path.resolve() for path in (source, *files)}) < 4:
+        raise ValueError(
+            f'{", ".join(map(str, (source, *files)))}: found the same file twice, expected '
+            'different files for input, output, mask and alpha.'
+        )
+    for path in files:
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f'{path.parent}: found no such folder. Create it first.')
+        if path.exists() and not overwrite:
+            raise FileExistsError(f'{path}: exists already. Overwrite it, or name another.')
+
+
+@contextmanager
+def _writers(
+    image: Image, files: CloudRasters, advance: Callable[[], object]
+) -> Iterator[list[RasterWriter]]:
+    """Writers of image, mask and opacity, which get their names together when all are complete."""
+    grid, layout = image.grid, {**TILED, 'compress': 'deflate'}
+    try:
+        with ExitStack() as names:
+            # the image gets its name last: where it is, the others are
+            first, second, third = (names.enter_context(replacing(path)) for path in files)
+            with (
+                RasterWriter.like(image.raster, first) as cloudy,
+                RasterWriter(second, grid, 1, 'uint8', 255, **layout) as mask,
+                RasterWriter(third, grid, 1, 'float32', math.nan, predictor=3, **layout) as alpha,
+            ):
+                mask.raster.set_band_description(1, 'cloud mask (1 cloud, 0 clear)')
+                alpha.raster.set_band_description(1, 'cloud opacity')
+                yield [cloudy, mask, alpha]
+            cloudy.verify(advance=advance)
+            mask.verify()
+            alpha.verify()
+    except OSError as error:
+        raise cannot_write(files.image, error, 'or write to another disk') from error
+
+
 def _covering(
-    source: DatasetReader,
+    image: Image,
     field: CloudField,
     windows: list[Block],
     data_range: tuple[float, float],
     bar: tqdm[None],
 ) -> CloudField:
     """Clouds with the cover that the recipe asks for over pixels with data."""
+    ends = -FIELD_RANGE, FIELD_RANGE
+    edges = np.linspace(*ends, BINS + 1)
     histogram = np.zeros(BINS, np.int64)
     for window in windows:
-        # before anything is written
-        with _named(source, window):
-            image = _tensor(source.read(color_bands(source), window=window))
-            check_data_range(image, data_range, _nodata(source))
-        values = field.noise.on(_part(field.grid, window))[0].numpy()
-        cells = (values + FIELD_RANGE) * (BINS / (2 * FIELD_RANGE))
-        cells = cells.clip(0, BINS - 1).astype(np.int64)
-        histogram += np.bincount(cells[_valid(source, window)], minlength=BINS)
+        _, valid, _ = _read(image, window, data_range)
+        values = field.noise.on(_part(field.grid, window))[0].numpy()[valid]
+        # equal bins are found without a search
+        histogram += np.histogram(values.clip(*ends), BINS, ends)[0]
         bar.update()
     if not histogram.any():
-        raise ValueError(f'{source.name}: found no pixel with data, expected some.')
-    shares = (float(share) for share in shares_above(field.parameters))
-    level, half = (torch.tensor([_exceeded_by(histogram, share)]) for share in shares)
-    return field.through(level, half)
+        raise SceneError(image.path, 'no pixel with data', 'some')
+    below = np.concatenate([[0], np.cumsum(histogram)]) / histogram.sum()
+    # the last edge below the share and the first above it bound the bins that count
+    occupied = slice(np.argmax(below > 0) - 1, np.argmax(below >= 1) + 1)
+    shares = (1 - float(share) for share in shares_above(field.parameters))
+    level, half = (np.interp([share], below[occupied], edges[occupied]) for share in shares)
+    return field.through(torch.from_numpy(level).float(), torch.from_numpy(half).float())
 
 
 def _part(place: Grid, window: Block) -> Grid:
@@ -163,64 +272,45 @@ def _part(place: Grid, window: Block) -> Grid:
     return place.window(top, left, bottom - top, right - left)
 
 
-def _valid(source: DatasetReader, window: Block) -> npt.NDArray[np.bool_]:
-    """Pixels of a block that have data in any band."""
-    valid: npt.NDArray[np.bool_] = source.dataset_mask(window=window) > 0
-    if np.issubdtype(source.dtypes[0], np.floating):
-        image = source.read(color_bands(source), window=window)
-        valid &= ~np.isnan(image).all(0)
-    return valid
-
-
-@contextmanager
-def _named(source: DatasetReader, window: Block) -> Iterator[None]:
-    """Errors about an image say which file and block it comes from."""
+def _read(
+    image: Image, window: Block, data_range: tuple[float, float]
+) -> tuple[Tensor, NDArray[np.bool_], NDArray[np.bool_]]:
+    """The ground (1, C, H, W), where it has data in any band, and where the file says so."""
+    ground, declared = image.read(image.header.color_bands, *window)
+    valid = declared
+    if np.issubdtype(ground.dtype, np.floating):
+        valid = declared & ~np.isnan(ground).all(axis=0)
+    tensor = torch.from_numpy(ground)[None]
     try:
-        yield
+        check_data_range(tensor, data_range, _nodata(image))
     except ValueError as error:
-        raise ValueError(f'{source.name}, {window}: {error}') from error
+        raise ValueError(f'{image.path}, {window}: {error}') from error
+    return tensor, valid, declared
 
 
-def _nodata(source: DatasetReader) -> float | None:
+def _nodata(image: Image) -> float | None:
     """Number that marks missing pixels; NaN is always missing."""
-    nodata: float | None = source.nodata
-    return None if nodata is None or np.isnan(nodata) else nodata
-
-
-def _exceeded_by(histogram: npt.NDArray[np.int64], share: float) -> float:
-    """Field value that a share of the counted pixels exceeds."""
-    below = np.concatenate([[0], np.cumsum(histogram)]) / histogram.sum()
-    edges = np.linspace(-FIELD_RANGE, FIELD_RANGE, BINS + 1)
-    # the last edge below the share and the first above it bound the bins that count
-    occupied = slice(np.argmax(below > 0) - 1, np.argmax(below >= 1) + 1)
-    return float(np.interp(1 - share, below[occupied], edges[occupied]))
+    nodata = image.header.nodata
+    return None if nodata is None or math.isnan(nodata) else nodata
 
 
 def _write_block(
-    source: DatasetReader,
-    writer: CloudWriter,
+    image: Image,
+    writers: list[RasterWriter],
     field: CloudField,
     window: Block,
     data_range: tuple[float, float],
 ) -> None:
     """Cloud one block and write it."""
-    bands = color_bands(source)
-    image = source.read(window=window)
-    chosen = [band - 1 for band in bands]
+    bands = image.header.color_bands
+    ground, valid, declared = _read(image, window, data_range)
     layers = field.layers(_part(field.grid, window))
-    ground, nodata = _tensor(image[chosen]), _nodata(source)
-    with _named(source, window):
-        reflectance = field.reflectance(len(bands))
-        if field.recipe.cover is None:
-            check_data_range(ground, data_range, nodata)
-    cloudy = blend(ground, layers, reflectance, data_range, nodata)
-    image[chosen] = cloudy[0].numpy().astype(image.dtype, copy=False)
-    valid = _valid(source, window)
-    cover = np.where(valid, layers.mask[0].numpy(), 255).astype(np.uint8)
-    opacity = np.where(valid, layers.alpha[0].numpy(), np.nan).astype(np.float32)
-    writer.write(window, image, cover, opacity)
-
-
-def _tensor(image: npt.NDArray[np.generic]) -> Tensor:
-    """Image as tensor (1, C, H, W)."""
-    return torch.from_numpy(image)[None]
+    cloudy = blend(ground, layers, field.reflectance(len(bands)), data_range, _nodata(image))
+    # bands that are masks stay as they are
+    pixels, _ = image.read(range(1, image.header.count + 1), *window)
+    pixels[[band - 1 for band in bands]] = cloudy[0].numpy()
+    cover = np.where(valid, layers.mask.numpy(), 255).astype(np.uint8)
+    opacity = np.where(valid, layers.alpha.numpy(), np.nan).astype(np.float32)
+    products: list[NDArray[Any]] = [pixels, cover, opacity]
+    for writer, values in zip(writers, products, strict=True):
+        writer.write(values, window.rows[0], window.cols[0], declared)

@@ -32,6 +32,11 @@ class Header:
     alpha_bands: tuple[int, ...] = ()
 
     @property
+    def color_bands(self) -> tuple[int, ...]:
+        """Bands that are measurements, counted from 1."""
+        return tuple(band for band in range(1, self.count + 1) if band not in self.alpha_bands)
+
+    @property
     def height(self) -> int:
         """Rows."""
         return self.grid.height

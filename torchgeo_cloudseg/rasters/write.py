@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.enums import MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine
@@ -59,6 +59,8 @@ class RasterWriter:
             OSError: if it cannot be created.
         """
         self.path = path
+        #: Whether a mask is written along with pixels.
+        self.has_mask = False
         self._checksums = [0] * count
         self._windows: list[Window] = []
         with warnings.catch_warnings():
@@ -89,6 +91,9 @@ class RasterWriter:
         header = header_of(source)
         writer = cls(path, header.grid, header.count, header.dtype, header.nodata, **profile)
         try:
+            # a mask for all bands, other than an alpha band
+            by_dataset = MaskFlags.per_dataset in source.mask_flag_enums[0]
+            writer.has_mask = by_dataset and not header.alpha_bands
             raster = writer.raster
             raster.update_tags(**source.tags())
             raster.colorinterp = source.colorinterp
@@ -118,7 +123,7 @@ class RasterWriter:
             self.close()
 
     def write(
-        self, values: Pixels, top: int, left: int = 0, mask: NDArray[np.uint8] | None = None
+        self, values: Pixels, top: int, left: int = 0, has_data: NDArray[np.bool_] | None = None
     ) -> None:
         """Write a block.
 
@@ -126,7 +131,7 @@ class RasterWriter:
             values: pixels (C, h, w).
             top: first row.
             left: first column.
-            mask: where there is data (h, w), 0 or 255, for a file with a mask of its own.
+            has_data: where there is data (h, w), for a file with a mask of its own.
 
         Raises:
             OSError: if it cannot be written, as on a full disk; the message does not name the file.
@@ -134,8 +139,8 @@ class RasterWriter:
         window = Window(left, top, values.shape[2], values.shape[1])
         try:
             self.raster.write(values, window=window)
-            if mask is not None:
-                self.raster.write_mask(mask, window=window)
+            if self.has_mask and has_data is not None:
+                self.raster.write_mask(has_data, window=window)
         except RasterioError as error:
             raise OSError(str(error.__cause__ or error)) from error
         self._windows.append(window)
@@ -179,19 +184,6 @@ def _added(checksums: Sequence[int], values: Pixels) -> list[int]:
         zlib.crc32(np.ascontiguousarray(band).data, checksum)
         for checksum, band in zip(checksums, values, strict=True)
     ]
-
-
-def stores_mask(source: DatasetReader) -> bool:
-    """Whether a raster has a mask for all bands, other than an alpha band.
-
-    Args:
-        source: the open raster.
-
-    Returns:
-        True where blocks of a file like it are written with their mask.
-    """
-    per_dataset = MaskFlags.per_dataset in source.mask_flag_enums[0]
-    return per_dataset and ColorInterp.alpha not in source.colorinterp
 
 
 def write_geotiff(
