@@ -101,10 +101,13 @@ def check_data_range(
     if not (math.isfinite(width) and width > 0):
         raise ValueError(f'data_range={data_range}: expected (black, white) with black < white.')
     values = _widened(image.detach())
-    values = values if nodata is None else values[values != nodata]
-    lowest, highest = _extremes(values)
+    if nodata is not None:
+        values = values.where(values != nodata, math.nan)
+    lowest, highest = torch.stack(values.aminmax()).tolist()
     if math.isnan(lowest):
-        lowest, highest = _extremes(values[~values.isnan()])
+        # infinity in place of NaN is never the smallest or largest value where there are others
+        lowest = float(values.nan_to_num(math.inf, math.inf, -math.inf).amin())
+        highest = float(values.nan_to_num(-math.inf, math.inf, -math.inf).amax())
     found = f'found values from {lowest:g} to {highest:g}, which'
     if not image.is_floating_point() and width < 2:
         found = 'it is for floating-point images, but this one has integers, which'
@@ -112,7 +115,7 @@ def check_data_range(
         found += ' cannot be reflectances and'
     elif width < 2 <= highest and not (values.nan_to_num() % 1).any():
         found += f' are whole numbers up to {highest:g} and'
-    elif 0 < highest <= 1 and white >= 100 and (values != values.round()).any():
+    elif 0 < highest <= 1 and white >= 100 and (values.nan_to_num() % 1).any():
         found += ' look scaled to 0..1 already and'
     else:
         return
@@ -121,11 +124,3 @@ def check_data_range(
         'data_range of the image, such as (0, 1), (0, 255) or (0, 10000), or nodata= if it marks '
         'missing pixels by a number.'
     )
-
-
-def _extremes(values: Tensor) -> tuple[float, float]:
-    """Smallest and largest value, both NaN if any is, and zero if there are none."""
-    if not values.numel():
-        return 0.0, 0.0
-    lowest, highest = torch.stack(values.aminmax()).tolist()
-    return lowest, highest

@@ -98,21 +98,21 @@ class CloudField:
         Raises:
             ValueError: if there is no seed, or a size is not positive.
         """
-        pixel = (pixel_size, pixel_size) if isinstance(pixel_size, int | float) else pixel_size
-        if not seeds or min(size) < 1 or not all(0 < side < np.inf for side in pixel):
+        rows, columns = np.broadcast_to(pixel_size, 2).tolist()
+        if not seeds or min(size) < 1 or not all(0 < side < np.inf for side in (rows, columns)):
             raise ValueError(
                 f'{len(seeds)} seeds, size={size}, pixel_size={pixel_size}: expected at least one '
                 'seed, a height and a width of at least 1 and a pixel size above 0 meters.'
             )
-        grid = Grid(*size, pixel)
-        exponent = recipe.spectral_exponent
-        large, small = exponent if isinstance(exponent, Sequence) else (exponent, exponent)
+        grid = Grid(*size, (rows, columns))
+        large, small = np.broadcast_to(recipe.spectral_exponent, 2).tolist()
         spectrum = Spectrum(recipe.feature_size, (large, small), recipe.break_scale)
         noise = RandomField.draw(spectrum, grid, seeds, device, seeded)
         shares = [seeded_generator(seed, PARAMETER_STREAM).random(len(RANGES)) for seed in seeds]
-        numbers = torch.from_numpy((recipe.limits[0] + recipe.limits[1] * np.array(shares)).T)
+        low, high = recipe.limits
+        numbers = torch.from_numpy((low + (high - low) * np.array(shares)).T)
         parameters = dict(zip(RANGES, numbers.to(device, non_blocking=True), strict=True))
-        shade = noise.moved(*shadow_shifts(parameters), SHADOW_BLUR * min(grid.pixel_size))
+        shade = noise.moved(*shadow_shifts(parameters), SHADOW_BLUR * min(rows, columns))
         drawn = None if lazily else (noise.on(grid), shade.on(grid))
         if drawn is None or recipe.cover is None:
             edges = plane_quantiles(parameters)
@@ -157,7 +157,7 @@ class CloudField:
             noise=self.noise[one],
             shade=self.shade[one],
             parameters={name: numbers[one] for name, numbers in self.parameters.items()},
-            curve=self.curve.of(one),
+            curve=OpacityCurve(*(number[one] for number in self.curve)),
             drawn=self.drawn and (self.drawn[0][one], self.drawn[1][one]),
         )
 
@@ -175,10 +175,8 @@ class CloudField:
         """
         grid = grid or self.grid
         # pixels of the draw along each side of a pixel
-        rows, columns = (
-            max(1, round(side / own))
-            for side, own in zip(grid.pixel_size, self.grid.pixel_size, strict=True)
-        )
+        ratios = np.divide(grid.pixel_size, self.grid.pixel_size)
+        rows, columns = np.maximum(ratios.round(), 1).astype(int).tolist()
         if rows > 1 or columns > 1:
             finer = self.layers(grid.resampled(grid.height * rows, grid.width * columns))
             mask, alpha, shadow = (avg_pool2d(layer.float(), (rows, columns)) for layer in finer)
@@ -255,9 +253,8 @@ class CloudField:
         reflectance = self.reflectance(batch.shape[1], cloud_reflectance)
         reflectance = reflectance.to(batch.device, non_blocking=True)
         shown = self.layers(self.grid.resampled(*batch.shape[-2:]))
-        shape = len(batch), -1, -1
         layers = CloudLayers(
-            *(layer.to(batch.device).expand(shape).contiguous() for layer in shown)
+            *(layer.to(batch.device).expand(len(batch), -1, -1).contiguous() for layer in shown)
         )
         cloudy = blend(batch, layers, reflectance, data_range, nodata)
         result = cloudy, layers.mask.long(), layers.alpha[:, None], layers.shadow[:, None]
@@ -276,10 +273,9 @@ def as_batch(image: Tensor) -> Tensor:
     Raises:
         ValueError: if it has another shape, or no pixel.
     """
-    if image.ndim not in (3, 4) or 0 in image.shape:
-        raise ValueError(
-            f'image has shape {tuple(image.shape)}: expected (C, H, W) or (B, C, H, W).'
-        )
+    shape = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
+    if not isinstance(image, Tensor) or image.ndim not in (3, 4) or 0 in image.shape:
+        raise ValueError(f'image has shape {shape}: expected a tensor (C, H, W) or (B, C, H, W).')
     return image if image.ndim == 4 else image[None]
 
 

@@ -38,14 +38,14 @@ class OpacityCurve(NamedTuple):
         half: field value of half the largest opacity.
         steepness: slope of log t.
         ceiling: opacity that the thickest cloud approaches.
-        floor: field value above which there is cloud or haze; None where there is haze everywhere.
+        floor: field value above which there is cloud or haze.
     """
 
     level: Tensor
     half: Tensor
     steepness: Tensor
     ceiling: Tensor
-    floor: Tensor | None
+    floor: Tensor
 
     @classmethod
     def through(cls, level: Tensor, half: Tensor, parameters: Mapping[str, Tensor]) -> Self:
@@ -66,19 +66,9 @@ class OpacityCurve(NamedTuple):
         # an overcast sky has no edge, and a sky without any cloud no haze either
         level = torch.where(cover >= 1, -torch.inf, torch.where(cover <= 0, torch.inf, level))
         core = torch.where(cover <= 0, 0.0, core)
-        floor = torch.where(haze > 0, -torch.inf, level).float()[:, None, None]
-        level, half, steepness, core = (
-            torch.stack([level, half, steepness, core]).float()[:, :, None, None].unbind()
-        )
-        # it saves time to know, but not to wait for a device
-        everywhere = haze.is_cpu and bool((haze > 0).all())
-        return cls(level, half, steepness, core, None if everywhere else floor)
-
-    def of(self, samples: slice) -> Self:
-        """The curves of some samples."""
-        level, half, steepness, ceiling = (number[samples] for number in self[:4])
-        floor = None if self.floor is None else self.floor[samples]
-        return type(self)(level, half, steepness, ceiling, floor)
+        floor = torch.where(haze > 0, -torch.inf, level)
+        numbers = (level, half, steepness, core, floor)
+        return cls(*(number.float()[:, None, None] for number in numbers))
 
     def mask(self, field: Tensor) -> Tensor:
         """Where there is cloud.
@@ -106,7 +96,9 @@ class OpacityCurve(NamedTuple):
         for part in alpha if alpha.is_cpu else (alpha,):
             part.sigmoid_()
         alpha.mul_(self.ceiling)
-        return alpha if self.floor is None else torch.where(field > self.floor, alpha, 0.0)
+        # it saves time to know that there is haze everywhere, but not to wait for a device
+        hazy = field.is_cpu and bool(self.floor.isneginf().all())
+        return alpha if hazy else torch.where(field > self.floor, alpha, 0.0)
 
 
 def plane_quantiles(parameters: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -118,9 +110,7 @@ def plane_quantiles(parameters: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     Returns:
         field values ``level`` and ``half``, tensors (B,).
     """
-    level, half = (
-        torch.special.ndtri((1 - share).clamp(1e-6, 1 - 1e-6)) for share in shares_above(parameters)
-    )
+    level, half = torch.special.ndtri((1 - shares_above(parameters)).clamp(1e-6, 1 - 1e-6))
     return level, half
 
 
@@ -141,7 +131,7 @@ def image_quantiles(field: Tensor, parameters: Mapping[str, Tensor]) -> tuple[Te
     sample = field[:, ::stride, ::stride].flatten(1)
     # NumPy sorts numbers that it has not seen yet in a fifth of the time
     ordered = torch.from_numpy(np.sort(sample.numpy())) if field.is_cpu else sample.sort().values
-    shares = torch.stack(shares_above(parameters), dim=1)
+    shares = shares_above(parameters).T
     level, half = exceeded_by(ordered, shares).unbind(1)
     if stride > 1:
         # correct the sampling error by what it makes of the whole image
@@ -150,16 +140,17 @@ def image_quantiles(field: Tensor, parameters: Mapping[str, Tensor]) -> tuple[Te
     return level, half
 
 
-def shares_above(parameters: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+def shares_above(parameters: Mapping[str, Tensor]) -> Tensor:
     """Shares of the place that are cloudy, and that are more than half as opaque as can be.
 
     Args:
         parameters: ``cover`` and ``thin``, tensors (B,).
 
     Returns:
-        two tensors (B,).
+        tensor (2, B).
     """
-    return parameters['cover'], parameters['cover'] * (1 - parameters['thin'])
+    cover = parameters['cover']
+    return torch.stack([cover, cover * (1 - parameters['thin'])])
 
 
 def exceeded_by(ordered: Tensor, shares: Tensor) -> Tensor:

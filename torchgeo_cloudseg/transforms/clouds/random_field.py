@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, reduce
+from itertools import pairwise
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -75,11 +76,9 @@ class Grid:
         Returns:
             the grid.
         """
-        if (height, width) == (self.height, self.width):
-            return self
         rows, columns = self.pixel_size
-        pixel_size = rows * self.height / height, columns * self.width / width
-        return Grid(height, width, pixel_size, self.top, self.left)
+        pixel_size = rows * (self.height / height), columns * (self.width / width)
+        return replace(self, height=height, width=width, pixel_size=pixel_size)
 
     def window(self, row: int, column: int, height: int, width: int) -> Grid:
         """Part of the grid.
@@ -145,13 +144,15 @@ class Torus(NamedTuple):
     longest: float
 
     def energy(self, spectrum: Spectrum) -> Tensor:
-        """Energy of each wave, of any unit: float64 tensor (N, M / 2 + 1)."""
+        """Squared amplitude of each wave, of any unit: float64 tensor (N, M / 2 + 1)."""
         down, across = _wavenumbers(self)
         wavenumber = down[:, None].hypot(across)
         energy = spectrum.density(wavenumber) / math.prod(self.nodes) / math.prod(self.spacing)
         energy[(wavenumber * self.shortest >= 1) | (wavenumber < 1 / self.longest)] = 0
         # the shortest wave of all has nodes for its crests, but none for what lies between
         energy[self.nodes[0] // 2] = energy[:, -1] = 0
+        # others stand for their mirror images, too, which makes four times the variance
+        energy[:, 0] *= 2
         return energy
 
 
@@ -173,32 +174,27 @@ def tori(
     """
     shape, pixel = (grid.height, grid.width), grid.pixel_size
     extent = max(pixels * size for pixels, size in zip(shape, pixel, strict=True))
-    crossover = min(WAVE_SHARE * extent, WAVE_SHARE * LARGEST_SIDES[0] * min(pixel))
-    crossover = max(LEAST_CROSSOVER * max(pixel), crossover)
+    limit = WAVE_SHARE * min(extent, LARGEST_SIDES[0] * min(pixel))
+    crossover = max(LEAST_CROSSOVER * max(pixel), limit)
     sides = [
         SIDE_UNIT * math.ceil((pixels + crossover / size) / SIDE_UNIT)
         for pixels, size in zip(shape, pixel, strict=True)
     ]
-    # the coarsest torus, twice as many nodes wide as its shortest wave is long, is this large
-    reach = max(4 * spectrum.feature_size, 2 * extent) / (crossover * COARSE_SIDE / 2)
-    levels = 1 + max(0, math.ceil(math.log(reach, GROWTH)))
+    # coarse tori bear waves from these lengths on; the coarsest one is as large as it must be
+    waves = [crossover]
+    while waves[-1] * COARSE_SIDE / 2 < max(4 * spectrum.feature_size, 2 * extent):
+        waves.append(GROWTH * waves[-1])
     parts = []
     for largest in LARGEST_SIDES if max(sides) > LARGEST_SIDES[0] else LARGEST_SIDES[:1]:
-        nodes = min(sides[0], largest), min(sides[1], largest)
-        parts.append(Torus(nodes, pixel, 0.0, crossover))
-        for wave in (crossover * GROWTH**level for level in range(levels)):
+        parts.append(Torus((min(sides[0], largest), min(sides[1], largest)), pixel, 0.0, crossover))
+        for wave, longest in pairwise([*waves, math.inf]):
             spacing = wave / 2 * largest / LARGEST_SIDES[0]
             nodes = COARSE_SIDE, COARSE_SIDE
-            parts.append(Torus(nodes, (spacing, spacing), wave, GROWTH * wave))
-        parts[-1] = parts[-1]._replace(longest=math.inf)
+            parts.append(Torus(nodes, (spacing, spacing), wave, longest))
     energies = [torus.energy(spectrum) for torus in parts]
-    # waves and their mirror images are counted once, except those that are constant along rows
-    total = sum(float(2 * energy.sum() - energy[:, 0].sum()) for energy in energies)
-    for energy in energies:
-        energy[:, 1:] /= 2
-    amplitudes = [(energy / total).sqrt() / BYTE_DEVIATION for energy in energies]
-    pairs = [torch.stack([amplitude] * 2, dim=-1).float().to(device) for amplitude in amplitudes]
-    return tuple(parts), tuple(pairs)
+    variance = sum(float(4 * energy.sum() - 3 * energy[:, 0].sum()) for energy in energies)
+    scaled = [(energy / variance).sqrt().float() / BYTE_DEVIATION for energy in energies]
+    return tuple(parts), tuple(torch.stack([part, part], dim=-1).to(device) for part in scaled)
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,18 +239,18 @@ class RandomField:
             the fields.
         """
         parts, amplitudes = tori(spectrum, grid, torch.device(device))
-        generators = [seeded_generator(seed, FIELD_STREAM) for seed in seeds] if seeded else []
+        generators = [seeded_generator(seed, FIELD_STREAM) for seed in seeds]
         coefficients = []
         for amplitude in amplitudes:
-            count = amplitude.numel()
+            shape = len(seeds), *amplitude.shape
             if seeded:
+                count = amplitude.numel()
                 drawn = np.stack([np.frombuffer(g.bytes(count), np.int8) for g in generators])
-                noise = torch.from_numpy(drawn).to(device, non_blocking=True)
+                noise = torch.from_numpy(drawn).to(device, non_blocking=True).view(shape)
             else:
-                words = torch.empty(len(seeds), -(-count // 8), dtype=torch.int64, device=device)
-                noise = words.random_(-(2**63), None).view(torch.int8)[:, :count]
+                noise = torch.randint(-128, 128, shape, dtype=torch.int8, device=device)
             # whatever the distribution of coefficients, that of sums of hundreds of waves is normal
-            numbers = noise.reshape(-1, *amplitude.shape).float().add_(0.5).mul_(amplitude)
+            numbers = noise.float().add_(0.5).mul_(amplitude)
             coefficients.append(torch.view_as_complex(numbers))
         return cls(parts, tuple(coefficients))
 
@@ -275,12 +271,13 @@ class RandomField:
         """
         moved = []
         for torus, coefficients in zip(self.parts, self.coefficients, strict=True):
-            factors = []
-            for shift, waves in zip((down, right), _wavenumbers(torus, down.device), strict=True):
-                size = torch.exp(-2 * (math.pi * blur * waves).square()).expand(len(shift), -1)
-                factor = torch.polar(size, -2 * math.pi * shift[:, None] * waves)
-                factors.append(factor.to(coefficients))
-            moved.append((coefficients * factors[0][:, :, None]).mul_(factors[1][:, None]))
+            waves = _wavenumbers(torus, down.device)
+            rows, columns = (
+                (-2 * math.pi * k * (math.pi * blur**2 * k + 1j * shift[:, None])).exp()
+                for shift, k in zip((down, right), waves, strict=True)
+            )
+            turned = coefficients * rows.to(coefficients)[:, :, None]
+            moved.append(turned.mul_(columns.to(coefficients)[:, None]))
         return type(self)(self.parts, tuple(moved))
 
     def on(self, grid: Grid) -> Tensor:
@@ -294,25 +291,27 @@ class RandomField:
         """
         values = []
         for torus, coefficients in zip(self.parts, self.coefficients, strict=True):
-            first = _first_node(torus, grid)
-            if first is None:
-                down, across = _waves(torus, grid, coefficients.device)
-                # the real part of a product of complex numbers, as a product of real matrices
-                rows = torch.view_as_real(down @ coefficients).flatten(-2)
-                with torch.autocast(rows.device.type, enabled=False):
-                    values.append(rows @ across)
+            top, left = grid.top / torus.spacing[0], grid.left / torus.spacing[1]
+            offset = max(abs(top - round(top)), abs(left - round(left)))
+            if grid.pixel_size == torus.spacing and offset < 1e-4:  # pixels are nodes, one by one
+                if torus not in self.tables:
+                    table = torch.fft.irfft2(coefficients, s=torus.nodes, norm='forward')
+                    self.tables[torus] = table
+                rows = _cut(self.tables[torus], 1, round(top), grid.height)
+                values.append(_cut(rows, 2, round(left), grid.width))
                 continue
-            if torus not in self.tables:
-                table = torch.fft.irfft2(coefficients, s=torus.nodes, norm='forward')
-                self.tables[torus] = table
-            rows = _cut(self.tables[torus], 1, first[0], grid.height)
-            values.append(_cut(rows, 2, first[1], grid.width))
+            down, across = _waves(torus, grid, coefficients.device)
+            # the real part of a product of complex numbers, as a product of real matrices
+            rows = torch.view_as_real(down @ coefficients).flatten(-2)
+            with torch.autocast(rows.device.type, enabled=False):
+                values.append(rows @ across)
         return reduce(torch.add, values)
 
 
 def _cut(table: Tensor, axis: int, first: int, count: int) -> Tensor:
     """Rows or columns of a table that repeats itself."""
     side = table.shape[axis]
+    first %= side
     if first + count <= side:
         return table.narrow(axis, first, count)
     return table.index_select(axis, torch.arange(first, first + count, device=table.device) % side)
@@ -328,19 +327,6 @@ def _wavenumbers(torus: Torus, device: torch.device | None = None) -> tuple[Tens
     )
 
 
-@lru_cache(maxsize=64)
-def _first_node(torus: Torus, grid: Grid) -> list[int] | None:
-    """Row and column of the first pixel of a grid; None if pixels are not nodes one by one."""
-    first = []
-    for axis, (count, spacing) in enumerate(zip(torus.nodes, torus.spacing, strict=True)):
-        position = grid.centers(axis) / spacing - 0.5
-        node = round(float(position[0]))
-        if (position - node - torch.arange(len(position))).abs().max() > 1e-4:
-            return None
-        first.append(node % count)
-    return first
-
-
 @lru_cache(maxsize=16)
 def _waves(torus: Torus, grid: Grid, device: torch.device) -> tuple[Tensor, Tensor]:
     """Waves at pixels: along rows, complex64 tensor (H, N), along columns, float32 (M + 2, W).
@@ -353,5 +339,5 @@ def _waves(torus: Torus, grid: Grid, device: torch.device) -> tuple[Tensor, Tens
     )
     parts = torch.stack([across.cos(), -across.sin()], dim=-1)
     parts[:, 1:] *= 2  # each stands for its mirror image, too
-    rows = torch.polar(torch.ones_like(down), down).to(device, torch.complex64)
+    rows = (1j * down).exp().to(device, torch.complex64)
     return rows, parts.flatten(1).T.contiguous().to(device, torch.float32)

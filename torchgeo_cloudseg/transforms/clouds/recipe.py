@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Annotated, TypeVar, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -56,20 +56,23 @@ class CloudRecipe:
         shadow_strength: share of the light that the shadow of an opaque cloud takes away.
     """
 
-    cover: Span | None = (0.2, 0.7)
-    thickness: Span = 60.0
-    thin: Span = 0.5
-    haze: Span = 0.05
-    cloud_reflectance: float | Sequence[float] = 0.68
-    reflectance_variation: float = 0.08
-    band_variation: float = 0.03
-    feature_size: float = 1000.0
-    spectral_exponent: float | tuple[float, float] = 2.7
-    break_scale: float = 50.0
-    cloud_height: Span = (800.0, 1500.0)
-    sun_zenith: Span = (25.0, 50.0)
-    sun_azimuth: Span = (110.0, 170.0)
-    shadow_strength: Span = 0.6
+    # with the smallest and the largest number that is accepted, and what is expected
+    cover: Annotated[Span | None, 0, 1, 'a share, not a percentage'] = (0.2, 0.7)
+    thickness: Annotated[Span, 0.1, math.inf, 'an optical thickness, such as 60'] = 60.0
+    thin: Annotated[Span, 0.01, 0.99, 'a share of the cloudy pixels'] = 0.5
+    haze: Annotated[Span, 0, 0.5, 'an opacity'] = 0.05
+    cloud_reflectance: Annotated[
+        float | Sequence[float], 0, 2, 'a reflectance, such as 0.68, not a digital number'
+    ] = 0.68
+    reflectance_variation: Annotated[float, 0, 1, 'a relative deviation, such as 0.08'] = 0.08
+    band_variation: Annotated[float, 0, 1, 'a relative deviation, such as 0.03'] = 0.03
+    feature_size: Annotated[float, 1e-3, math.inf, 'meters'] = 1000.0
+    spectral_exponent: Annotated[float | Sequence[float], 1.01, 6, 'the exponent b of k^-b'] = 2.7
+    break_scale: Annotated[float, 1e-3, math.inf, 'meters'] = 50.0
+    cloud_height: Annotated[Span, 0, math.inf, 'meters'] = (800.0, 1500.0)
+    sun_zenith: Annotated[Span, 0, 85, 'degrees; a lower sun casts no local shadow'] = (25.0, 50.0)
+    sun_azimuth: Annotated[Span, -360, 720, 'degrees clockwise from north'] = (110.0, 170.0)
+    shadow_strength: Annotated[Span, 0, 1, 'a share of the light'] = 0.6
 
     def __post_init__(self) -> None:
         """Check every parameter.
@@ -77,31 +80,21 @@ class CloudRecipe:
         Raises:
             ValueError: if one is outside its range.
         """
-        if self.cover is not None:
-            self._check('cover', 0, 1, 'a share, not a percentage')
-        self._check('thickness', 0.1, math.inf, 'an optical thickness, such as 60')
-        self._check('thin', 0.01, 0.99, 'a share of the cloudy pixels')
-        self._check('haze', 0, 0.5, 'an opacity')
-        self._check('cloud_reflectance', 0, 2, 'a reflectance, such as 0.68, not a digital number')
-        self._check('reflectance_variation', 0, 1, 'a relative deviation, such as 0.08')
-        self._check('band_variation', 0, 1, 'a relative deviation, such as 0.03')
-        self._check('feature_size', 1e-3, math.inf, 'meters')
-        self._check('spectral_exponent', 1.01, 6, 'the exponent b of k^-b')
-        self._check('break_scale', 1e-3, math.inf, 'meters')
-        self._check('cloud_height', 0, math.inf, 'meters')
-        self._check('sun_zenith', 0, 85, 'degrees; clouds of a lower sun have no local shadow')
-        self._check('sun_azimuth', -360, 720, 'degrees clockwise from north')
-        self._check('shadow_strength', 0, 1, 'a share of the light')
-        for name in RANGES:
-            span = getattr(self, name)
-            if isinstance(span, Sequence) and (len(span) != 2 or span[0] > span[1]):
-                raise ValueError(f'{name}={span!r}: expected a number, or (lower, upper).')
-        if isinstance(self.spectral_exponent, Sequence) and len(self.spectral_exponent) != 2:
+        for name, (lowest, highest, unit) in LIMITS.items():
+            value = getattr(self, name)
+            numbers = value if isinstance(value, Sequence) else (value,)
+            if value is not None and not all(lowest <= number <= highest for number in numbers):
+                raise ValueError(
+                    f'{name}={value!r}: expected {unit}, from {lowest:g} to {highest:g}.'
+                )
+            if name in RANGES and (len(numbers) > 2 or numbers[0] != min(numbers)):
+                raise ValueError(f'{name}={value!r}: expected a number, or (lower, upper).')
+        if np.size(self.spectral_exponent) not in (1, 2):
             raise ValueError(
                 f'spectral_exponent={self.spectral_exponent!r}: expected a number, or two, for '
                 'scales above and below break_scale.'
             )
-        thinnest, haziest = low(self.thickness), high(self.haze)
+        thinnest, haziest = np.min(self.thickness), np.max(self.haze)
         if haziest >= 0.45 * opacity(thinnest):
             raise ValueError(
                 f'haze={haziest} is too much for thickness={thinnest}, whose opacity is only '
@@ -109,20 +102,12 @@ class CloudRecipe:
                 'opaque as its core. Lower haze or raise thickness.'
             )
 
-    def _check(self, name: str, lowest: float, highest: float, unit: str) -> None:
-        value = getattr(self, name)
-        for number in value if isinstance(value, Sequence) else (value,):
-            if not lowest <= number <= highest:
-                raise ValueError(
-                    f'{name}={value!r}: expected {unit}, from {lowest:g} to {highest:g}.'
-                )
-
     @cached_property
     def limits(self) -> npt.NDArray[np.float64]:
-        """Lower end and width of every range: array (2, N) in the order of :data:`RANGES`."""
+        """Ends of every range: array (2, N) in the order of :data:`RANGES`."""
         spans = [getattr(self, name) for name in RANGES]
         spans = [NATURAL_COVER if span is None else span for span in spans]
-        return np.array([[low(span), high(span) - low(span)] for span in spans]).T
+        return np.array([np.broadcast_to(span, 2) for span in spans]).T
 
     @classmethod
     def preset(cls, name: str, **changes: Span | Sequence[float] | None) -> CloudRecipe:
@@ -143,27 +128,13 @@ class CloudRecipe:
         return replace(PRESETS[name], **changes)  # type: ignore[arg-type]  # checked on creation
 
 
+_HINTS = get_type_hints(CloudRecipe, include_extras=True)
+
+#: Smallest and largest number of every parameter, and what is expected.
+LIMITS = {name: hint.__metadata__ for name, hint in _HINTS.items()}
+
 #: Parameters that may be a range, in the order of the random numbers they take.
-RANGES = (
-    'cover',
-    'thickness',
-    'thin',
-    'haze',
-    'cloud_height',
-    'sun_zenith',
-    'sun_azimuth',
-    'shadow_strength',
-)
-
-
-def low(span: Span) -> float:
-    """Lower end of a span."""
-    return span[0] if isinstance(span, Sequence) else span
-
-
-def high(span: Span) -> float:
-    """Upper end of a span."""
-    return span[1] if isinstance(span, Sequence) else span
+RANGES = tuple(name for name, hint in _HINTS.items() if hint.__origin__ in (Span, Span | None))
 
 
 def opacity(thickness: Thickness) -> Thickness:

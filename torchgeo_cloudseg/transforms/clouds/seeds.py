@@ -44,32 +44,23 @@ def seeds_from_bounds(sample: Mapping[str, Any], count: int, seed: int = 0) -> l
             "seed_from='bounds' needs the key 'bounds', but the sample has only "
             f"{sorted(sample)}. Keep the dataset's bounds, or use seed_from='random'."
         )
-    places = _rows(sample['bounds'])
-    zones = torch.as_tensor(sample.get('epsg', 0)).reshape(-1).tolist()
-    zones = zones * count if len(zones) == 1 else zones
-    if len(places) != count or len(zones) != count:
-        raise ValueError(
-            f'{count} images, but {len(places)} bounds and {len(zones)} EPSG codes: expected one '
-            'per image.'
-        )
-    return [
-        combined_seed([seed, int(zone), *_quantized(place)])
-        for place, zone in zip(places, zones, strict=True)
-    ]
-
-
-def _rows(bounds: Tensor | Sequence[Any]) -> list[list[float]]:
-    """Nine numbers per sample."""
+    bounds = sample['bounds']
     if not isinstance(bounds, Tensor):
         places = [tuple(bounds)] if isinstance(bounds[0], slice) else bounds
         bounds = torch.stack([bounds_to_tensor(place) for place in places])
-    if bounds.shape[-1] != 9:
+    bounds = bounds if bounds.ndim > 1 else bounds[None]
+    zones = torch.as_tensor(sample.get('epsg', 0)).reshape(-1)
+    zones = zones.expand(count) if len(zones) == 1 else zones
+    if bounds.shape != (count, 9) or len(zones) != count:
         raise ValueError(
-            f'bounds have shape {tuple(bounds.shape)}: expected (9,) or (B, 9): start, stop and '
-            'step of x, y and t.'
+            f'{count} images, but {len(bounds)} bounds and {len(zones)} EPSG codes; bounds have '
+            f'shape {tuple(bounds.shape)}: expected one per image: start, stop, step of x, y, t.'
         )
-    rows: list[list[float]] = bounds.reshape(-1, 9).double().tolist()
-    return rows
+    places, codes = bounds.double().tolist(), zones.tolist()
+    return [
+        combined_seed([seed, int(zone), *_quantized(place)])
+        for place, zone in zip(places, codes, strict=True)
+    ]
 
 
 def _quantized(place: Sequence[float]) -> list[int]:
@@ -98,8 +89,7 @@ def as_seeds(seeds: Seeds | None, count: int | None = None) -> list[int]:
     """
     if seeds is None:
         # on the CPU, so that no device has to be waited for
-        drawn: list[int] = torch.randint(1 << 62, (1 if count is None else count,)).tolist()
-        return drawn
+        seeds = torch.randint(1 << 62, (1 if count is None else count,))
     if isinstance(seeds, Tensor):
         seeds = seeds.reshape(-1).tolist()
     plain = [int(seed) for seed in (seeds if isinstance(seeds, Iterable) else [seeds])]

@@ -73,9 +73,7 @@ class SyntheticClouds(nn.Module):
             raise ValueError(f"seed_from={seed_from!r}: expected 'random' or 'bounds'.")
         if not set(layers) <= set(LAYERS):
             raise ValueError(f'layers={layers!r}: expected some of {LAYERS}.')
-        given = {
-            name: value for name, value in changes.items() if value is not None or name == 'cover'
-        }
+        given = {key: x for key, x in changes.items() if x is not None or key == 'cover'}
         self.recipe = CloudRecipe.preset(preset, **given)
         self.pixel_size = pixel_size
         self.data_range = data_range
@@ -113,20 +111,6 @@ class SyntheticClouds(nn.Module):
             KeyError: if the image, or the bounds that seeds are to come from, are missing.
             ValueError: if the image cannot be used, or is cloudy already.
         """
-        clear = self._clear_image(sample)
-        batch = as_batch(clear)
-        if seeds is None and self.seed_from == 'bounds':
-            seeds = seeds_from_bounds(sample, len(batch), self.seed)
-        # on devices, the data range is compared with the first batch only: it takes time to wait
-        check = clear.is_cpu or not self._checked
-        cloudy = add_clouds(
-            clear, self.recipe, seeds, self.pixel_size, self.data_range, self.nodata, check
-        )
-        self._checked = True
-        made = {'image': cloudy.image, 'image_clear': clear, 'mask_cloud': cloudy.mask}
-        return sample | made | {f'image_{name}': getattr(cloudy, name) for name in self.layers}
-
-    def _clear_image(self, sample: dict[str, Any]) -> Tensor:
         if self.source not in sample:
             raise KeyError(
                 f'SyntheticClouds needs a cloud-free {self.source!r}, but the sample has only '
@@ -137,13 +121,18 @@ class SyntheticClouds(nn.Module):
                 "The sample has 'image_clear', so its 'image' is cloudy already. Use "
                 "source='image_clear' to put synthetic clouds in place of the real ones."
             )
-        image = sample[self.source]
-        if not isinstance(image, Tensor):
-            raise ValueError(
-                f'{self.source!r} is {type(image).__name__}: expected a tensor (C, H, W) or '
-                '(B, C, H, W).'
-            )
-        return image
+        clear: Tensor = sample[self.source]
+        count = len(as_batch(clear))
+        if seeds is None and self.seed_from == 'bounds':
+            seeds = seeds_from_bounds(sample, count, self.seed)
+        # on devices, the data range is compared with the first batch only: it takes time to wait
+        check = clear.is_cpu or not self._checked
+        cloudy = add_clouds(
+            clear, self.recipe, seeds, self.pixel_size, self.data_range, self.nodata, check
+        )
+        self._checked = True
+        made = {'image': cloudy.image, 'image_clear': clear, 'mask_cloud': cloudy.mask}
+        return sample | made | {f'image_{name}': getattr(cloudy, name) for name in self.layers}
 
     def extra_repr(self) -> str:
         """The arguments that differ between most instances."""
@@ -186,5 +175,6 @@ def add_clouds(
     size, numbers = (batch.shape[2], batch.shape[3]), as_seeds(seeds, len(batch))
     # other devices lack some of what it takes
     device = image.device if image.is_cuda else 'cpu'
-    field = CloudField.draw(recipe, numbers, size, pixel_size, device, seeds is not None)
+    seeded = seeds is not None or not image.is_cuda
+    field = CloudField.draw(recipe, numbers, size, pixel_size, device, seeded)
     return field.apply(image, data_range, nodata, check=check)
