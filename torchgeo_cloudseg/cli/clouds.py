@@ -90,15 +90,6 @@ def clouds(
         given['cover'] = None
     recipe = CloudRecipe.preset(preset, **given)
     files = add_clouds_to_raster(
-        input,
-        output,
-        recipe,
-        seed=seed,
-        pixel_size=pixel_size,
-        data_range=data_range,
-        mask=mask,
-        alpha=alpha,
-        block_size=block_size,
-        overwrite=overwrite,
+        input, output, recipe, seed, pixel_size, data_range, mask, alpha, block_size, overwrite
     )
     Console().print(f'Written to {files.image}; mask: {files.mask}, opacity: {files.alpha}.')

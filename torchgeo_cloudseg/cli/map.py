@@ -101,14 +101,8 @@ def map_scenes(
     """
     network, spec = load_mapper(checkpoint)
     spec = _changed(spec, optical_bands, sar_bands, optical_range, sar_range, optical_nodata)
-    options = MapOptions(
-        stride=stride,
-        window=window,
-        blend=blend,
-        resolution=resolution,
-        products=(products,) if isinstance(products, str) else products or ('classes',),
-        sar_resampling=sar_resampling,
-    )
+    wanted = (products,) if isinstance(products, str) else products or ('classes',)
+    options = MapOptions(stride, window, blend, resolution, wanted, sar_resampling)
     scenes = find_scenes(optical, sar, assets)
     settings: dict[str, Any] = {
         'spec': spec,
@@ -148,31 +142,20 @@ def _changed(
     optical_nodata: float | None,
 ) -> SceneSpec:
     """What the checkpoint says, except for what is said on the command line."""
-    named = {'optical': optical_bands, 'sar': sar_bands}
-    for kind, bands in named.items():
-        known = getattr(spec, f'{kind}_bands')
-        if bands is not None and len(bands) != len(known):
+    for kind, bands in (('optical', optical_bands), ('sar', sar_bands)):
+        known = len(getattr(spec, f'{kind}_bands'))
+        if bands is not None and len(bands) != known:
             raise ValueError(
-                f'--{kind}_bands names {len(bands)} bands, but the checkpoint is for {len(known)}. '
+                f'--{kind}_bands names {len(bands)} bands, but the checkpoint is for {known}. '
                 'Name as many, in the order of the training data.'
             )
-    changes = {
-        'exact': [kind for kind in spec.exact if named[kind] is None],
+    changes: dict[str, Any] = {
         'optical_bands': optical_bands,
         'sar_bands': sar_bands,
-        'optical_range': _range(optical_range),
-        'sar_range': _range(sar_range),
+        'optical_range': optical_range,
+        'sar_range': sar_range,
         'optical_nodata': optical_nodata,
     }
     given = {name: value for name, value in changes.items() if value is not None}
-    return replace(spec, **given)  # type: ignore[arg-type]  # lists become tuples there
-
-
-def _range(ends: tuple[float, float] | Range | None) -> Range | None:
-    """Two numbers as a range of all bands."""
-    if ends is None:
-        return None
-    low, high = ends
-    if isinstance(low, int | float) and isinstance(high, int | float):
-        return (float(low),), (float(high),)
-    return low, high  # type: ignore[return-value]  # the other half of the union
+    exact = tuple(kind for kind in spec.exact if f'{kind}_bands' not in given)
+    return replace(spec, exact=exact, **given)

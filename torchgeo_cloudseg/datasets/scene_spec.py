@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
 from ..rasters import exact_scale
 from ..rasters.cog import Color
 
@@ -29,7 +31,8 @@ class SceneSpec:
         optical_bands: bands of the optical file, in the network's order, counted from 1.
         sar_bands: bands of the SAR file, in the network's order, counted from 1.
         optical_range: lower and upper ends of the stored values, which are clipped and brought to
-            0..1: each one number for all bands, or one per band (digital numbers).
+            0..1: each one number for all bands, or one per band (digital numbers). Kept as
+            tuples.
         sar_range: the same for the SAR image (dB).
         optical_nodata: stored value of optical pixels without data, for files that do not
             declare one; None where every value is a measurement.
@@ -76,7 +79,8 @@ class SceneSpec:
             bands: tuple[int, ...] = getattr(self, f'{name}_bands')
             if not bands or min(bands) < 1:
                 raise ValueError(f'{name}_bands={bands}: expected band numbers, counted from 1.')
-            low, high = (tuple(float(v) for v in end) for end in getattr(self, f'{name}_range'))
+            ends = (np.atleast_1d(end) for end in getattr(self, f'{name}_range'))
+            low, high = (tuple(map(float, end)) for end in ends)
             object.__setattr__(self, f'{name}_range', (low, high))
             if not {len(low), len(high)} <= {1, len(bands)}:
                 raise ValueError(

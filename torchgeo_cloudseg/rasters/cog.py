@@ -19,9 +19,8 @@ from .write import BLOCK_PX, RasterWriter
 #: Red, green and blue, 0 to 255.
 Color = tuple[int, int, int]
 
-# values of GDAL's enumerations of field types and usages in attribute tables
-_INTEGER, _STRING = 0, 2
-_NAME, _MIN_MAX, _RED, _GREEN, _BLUE = 2, 5, 6, 7, 8
+# columns of an attribute table: name, and GDAL's numbers of its type and of its usage
+_COLUMNS = (('Value', 0, 5), ('Class', 2, 2), ('Red', 0, 6), ('Green', 0, 7), ('Blue', 0, 8))
 
 
 @dataclass(frozen=True)
@@ -74,20 +73,14 @@ def write_cog(
     if layer.class_names:
         # a sidecar of the source, which GDAL carries over to the copy
         _sidecar(raw).write_text(_attribute_xml(layer))
-    options = {'PREDICTOR': 'YES'} if np.issubdtype(layer.dtype, np.floating) else {}
+    options = {'COMPRESS': 'DEFLATE', 'BIGTIFF': 'IF_SAFER', 'BLOCKSIZE': BLOCK_PX}
+    if np.issubdtype(layer.dtype, np.floating):
+        options['PREDICTOR'] = 'YES'
     try:
         # TorchGeo's command line tells GDAL not to list folders; it would miss the sidecar
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN='FALSE'):
-            rasterio.shutil.copy(
-                raw,
-                path,
-                driver='COG',
-                COMPRESS='DEFLATE',
-                BIGTIFF='IF_SAFER',
-                BLOCKSIZE=BLOCK_PX,
-                OVERVIEW_RESAMPLING=layer.overviews.upper(),
-                **options,
-            )
+            overviews = layer.overviews.upper()
+            rasterio.shutil.copy(raw, path, driver='COG', OVERVIEW_RESAMPLING=overviews, **options)
     except Exception as error:
         # rasterio hands on GDAL's errors here, whose classes are not public
         raise OSError(f'{name}: {error}') from error
@@ -118,21 +111,13 @@ def _attribute_xml(layer: RasterLayer) -> str:
     root = ElementTree.Element('PAMDataset')
     band = ElementTree.SubElement(root, 'PAMRasterBand', band='1')
     names = ElementTree.SubElement(band, 'CategoryNames')
-    for name in layer.class_names:
-        ElementTree.SubElement(names, 'Category').text = name
     table = ElementTree.SubElement(band, 'GDALRasterAttributeTable', tableType='thematic')
-    fields = (
-        ('Value', _INTEGER, _MIN_MAX),
-        ('Class', _STRING, _NAME),
-        ('Red', _INTEGER, _RED),
-        ('Green', _INTEGER, _GREEN),
-        ('Blue', _INTEGER, _BLUE),
-    )
-    for index, (title, kind, usage) in enumerate(fields):
+    for index, facts in enumerate(_COLUMNS):
         column = ElementTree.SubElement(table, 'FieldDefn', index=str(index))
-        for tag, value in (('Name', title), ('Type', kind), ('Usage', usage)):
-            ElementTree.SubElement(column, tag).text = str(value)
+        for tag, fact in zip(('Name', 'Type', 'Usage'), facts, strict=True):
+            ElementTree.SubElement(column, tag).text = str(fact)
     for value, (name, color) in enumerate(zip(layer.class_names, layer.class_colors, strict=True)):
+        ElementTree.SubElement(names, 'Category').text = name
         row = ElementTree.SubElement(table, 'Row', index=str(value))
         for cell in (value, name, *color):
             ElementTree.SubElement(row, 'F').text = str(cell)

@@ -207,12 +207,11 @@ def nearest(
     """
     out_px = size_at(size_px, out_ratio)
     # floor((offset + (i + 1/2) / out_ratio) * ratio), over a common denominator
-    first = offset_px * ratio + ratio / out_ratio / 2
     step = ratio / out_ratio
-    denominator = np.lcm(first.denominator, step.denominator)
-    scaled_first = first.numerator * (int(denominator) // first.denominator)
-    scaled_step = step.numerator * (int(denominator) // step.denominator)
-    index = (scaled_first + scaled_step * np.arange(out_px, dtype=np.int64)) // denominator
+    first = offset_px * ratio + step / 2
+    denominator = math.lcm(first.denominator, step.denominator)
+    scaled = int(first * denominator), int(step * denominator)
+    index = (scaled[0] + scaled[1] * np.arange(out_px, dtype=np.int64)) // denominator
     inside = np.flatnonzero((index >= 0) & (index < layer_px))
     if not len(inside):
         return None

@@ -127,6 +127,7 @@ def read_array_header(path: str) -> Header:
     return Header(nowhere, array.ndim - 1, str(array.dtype))
 
 
+@lru_cache(maxsize=1024)
 def crs_string(crs: CRS | str | None) -> str:
     """Shortest unambiguous text of a coordinate reference system.
 
@@ -138,11 +139,6 @@ def crs_string(crs: CRS | str | None) -> str:
     """
     if not crs:
         return ''
-    return _crs_string(crs if isinstance(crs, str) else crs.to_wkt())
-
-
-@lru_cache(maxsize=1024)
-def _crs_string(text: str) -> str:
-    crs = CRS.from_string(text)
-    epsg = crs.to_epsg()
-    return f'EPSG:{epsg}' if epsg else str(crs.to_wkt())
+    known = CRS.from_user_input(crs)
+    epsg = known.to_epsg()
+    return f'EPSG:{epsg}' if epsg else str(known.to_wkt())

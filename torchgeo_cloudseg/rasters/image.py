@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +33,12 @@ class Image:
             SceneError: if it cannot be opened.
         """
         self.path = str(path)
-        with ExitStack() as files:
-            # not as a context manager: that would end GDAL's environment with the image, which may
-            # be in the midst of somebody else's
-            self.raster = files.enter_context(closing(open_raster(self.path)))
-            #: What the file holds.
-            self.header = header_of(self.raster)
-            self._files = files.pop_all()
+        # not a context manager: that would end GDAL's environment with the image, which may be in
+        # the midst of somebody else's
+        self.raster = open_raster(self.path)
+        #: What the file holds.
+        self.header = header_of(self.raster)
         self._view: WarpedVRT | None = None
-        self._cover_band = 0
 
     @property
     def grid(self) -> Grid:
@@ -57,12 +53,12 @@ class Image:
             resampling: how its pixels are made.
         """
         self._view = warped_view(self.raster, grid, resampling)
-        self._files.enter_context(closing(self._view))
-        self._cover_band = header_of(self._view).alpha_bands[0]
 
     def close(self) -> None:
         """Close the file."""
-        self._files.close()
+        if self._view is not None:
+            self._view.close()
+        self.raster.close()
 
     @property
     def two_rows_of_blocks(self) -> int:
@@ -96,7 +92,8 @@ class Image:
                 pixels: Pixels = self.raster.read(numbers, window=window)
                 return pixels, data_mask(self.raster, numbers, window)
             window = rows, cols or (0, self._view.width)
-            *values, cover = self._view.read([*numbers, self._cover_band], window=window)
+            cover_band = header_of(self._view).alpha_bands[0]
+            *values, cover = self._view.read([*numbers, cover_band], window=window)
         except RasterioError as error:
             found = f'unreadable pixels in rows {rows[0]} to {rows[1]}'
             # the error itself only says that there is another one

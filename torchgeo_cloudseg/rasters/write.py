@@ -90,21 +90,16 @@ class RasterWriter:
             profile.pop('photometric', None)
         header = header_of(source)
         writer = cls(path, header.grid, header.count, header.dtype, header.nodata, **profile)
-        try:
-            # a mask for all bands, other than an alpha band
-            by_dataset = MaskFlags.per_dataset in source.mask_flag_enums[0]
-            writer.has_mask = by_dataset and not header.alpha_bands
-            raster = writer.raster
-            raster.update_tags(**source.tags())
-            raster.colorinterp = source.colorinterp
-            raster.scales, raster.offsets = source.scales, source.offsets
-            for band in source.indexes:
-                raster.update_tags(band, **source.tags(band))
-                raster.set_band_description(band, source.descriptions[band - 1] or '')
-                raster.set_band_unit(band, source.units[band - 1] or '')
-        except BaseException:
-            writer.close()
-            raise
+        # a mask for all bands, other than an alpha band
+        by_dataset = MaskFlags.per_dataset in source.mask_flag_enums[0]
+        writer.has_mask = by_dataset and not header.alpha_bands
+        raster = writer.raster
+        raster.update_tags(**source.tags())
+        raster.colorinterp = source.colorinterp
+        raster.scales, raster.offsets = source.scales, source.offsets
+        raster.descriptions, raster.units = source.descriptions, source.units
+        for band in source.indexes:
+            raster.update_tags(band, **source.tags(band))
         return writer
 
     def __enter__(self) -> Self:
@@ -187,10 +182,7 @@ def _added(checksums: Sequence[int], values: Pixels) -> list[int]:
 
 
 def write_geotiff(
-    path: Path,
-    bands: NDArray[np.generic],
-    grid: Grid | None = None,
-    nodata: float | None = None,
+    path: Path, bands: NDArray[np.generic], grid: Grid | None = None, nodata: float | None = None
 ) -> None:
     """Write a small GeoTIFF at once.
 

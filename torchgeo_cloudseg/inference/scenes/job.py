@@ -171,17 +171,10 @@ class MapJob:
             the files, by product.
 
         Raises:
-            OutputError: if they cannot be written; the row blocks are kept.
-            ValueError: if row blocks are missing.
+            OutputError: if they cannot be written, or one is missing; the row blocks are kept.
         """
         store = self.store
         run = {RUN_TAG: digest(store.manifest())}
-        missing = set(range(len(self.plan.rows))) - store.finished()
-        if missing:
-            raise ValueError(
-                f'{self.output_path}: {len(missing)} of {len(self.plan.rows)} row blocks are '
-                'missing. Run again with resume.'
-            )
         outputs, files = self.outputs(), []
         try:
             for product, layer in self.layers.items():

@@ -7,6 +7,7 @@ import glob
 import json
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,9 @@ logger = logging.getLogger(__name__)
 
 #: Files that count as rasters in a folder.
 RASTER_SUFFIXES = ('.tif', '.tiff', '.vrt', '.jp2', '.img')
+
+#: Files that count as lists of paths.
+LIST_SUFFIXES = ('.txt', '.csv')
 
 #: Where images come from: a file, URL, folder, glob, list or STAC item, or several of them.
 Source = str | Path | Sequence[str | Path]
@@ -60,7 +64,13 @@ def find_scenes(
         pairs = [pair for path in _several(optical) for pair in _named_pairs(path, assets)]
     else:
         pairs = _pair(_expand(optical), _expand(sar))
-    _check_names(pairs)
+    names = Counter(pair.name for pair in pairs)
+    twice = sorted(name for name, count in names.items() if count > 1)
+    if twice:
+        raise ValueError(
+            f'Several scenes are called {", ".join(twice[:5])}: their maps would replace each '
+            'other. Map them into folders of their own, or rename the optical images.'
+        )
     return pairs
 
 
@@ -90,22 +100,21 @@ def _expand_one(path: str) -> list[str]:
     if '://' in path or path.startswith('/vsi'):
         return [path]
     if Path(path).is_dir():
-        found = sorted(
-            str(file) for file in Path(path).iterdir() if file.suffix.lower() in RASTER_SUFFIXES
-        )
+        files = sorted(Path(path).iterdir())
+        found = [str(file) for file in files if file.suffix.lower() in RASTER_SUFFIXES]
         return _some(found, path, f'rasters ({", ".join(RASTER_SUFFIXES)})')
-    if glob.has_magic(path) and not Path(path).exists():
-        return _some(_matches(path), path, 'a match')
     if not Path(path).exists():
+        if glob.has_magic(path):
+            return _matches(path)
         raise FileNotFoundError(f'{path}: no such file or folder. Check the path.')
-    if Path(path).suffix.lower() in ('.txt', '.csv'):
+    if Path(path).suffix.lower() in LIST_SUFFIXES:
         return _some([row[0] for row in _rows(Path(path))], path, 'a path per line')
     return [path]
 
 
 def _matches(pattern: str) -> list[str]:
     # Path.glob refuses absolute patterns
-    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+    return _some(sorted(glob.glob(pattern, recursive=True)), pattern, 'a match')  # noqa: PTH207
 
 
 def _some(found: list[str], path: str, expected: str) -> list[str]:
@@ -114,25 +123,17 @@ def _some(found: list[str], path: str, expected: str) -> list[str]:
     return found
 
 
-def _rows(path: Path) -> Iterator[list[str]]:
+def _rows(path: Path) -> list[list[str]]:
     """Rows of a list, with paths that are relative to it made absolute."""
     # spreadsheets put a mark before the first character
     with path.open(newline='', encoding='utf-8-sig') as lines:
         rows = [[cell.strip() for cell in row if cell.strip()] for row in csv.reader(lines)]
     rows = [row for row in rows if row and not row[0].startswith('#')]
-    for number, row in enumerate(rows):
-        cells = [_beside(path, cell) for cell in row]
-        if number > 0 or not _names_columns(row, cells):
-            yield cells
-
-
-def _names_columns(row: list[str], cells: list[str]) -> bool:
-    """Whether a row is plain words, none of which is a file."""
-    return all(word.isidentifier() for word in row) and not any(map(_exists, cells))
-
-
-def _exists(path: str) -> bool:
-    return Path(path).exists()
+    paths = [[_beside(path, cell) for cell in row] for row in rows]
+    if rows and all(word.isidentifier() for word in rows[0]):
+        # plain words, none of which is a file, are names of columns
+        return paths if any(Path(cell).exists() for cell in paths[0]) else paths[1:]
+    return paths
 
 
 def _beside(path: Path, reference: str) -> str:
@@ -144,8 +145,7 @@ def _beside(path: Path, reference: str) -> str:
 
 def _named_pairs(path: str, assets: tuple[str, str]) -> Iterator[ScenePair]:
     """Pairs that a list or a STAC item names."""
-    files = _matches(path) if glob.has_magic(path) else [path]
-    for file in map(Path, _some(files, path, 'a match')):
+    for file in map(Path, _matches(path) if glob.has_magic(path) else [path]):
         if not file.is_file():
             raise FileNotFoundError(
                 f'{file}: found no list and no STAC item, which name optical and SAR images. '
@@ -154,16 +154,15 @@ def _named_pairs(path: str, assets: tuple[str, str]) -> Iterator[ScenePair]:
         if file.suffix.lower() in ('.json', '.geojson'):
             yield _stac_pair(file, assets)
             continue
-        if file.suffix.lower() not in ('.txt', '.csv'):
+        if file.suffix.lower() not in LIST_SUFFIXES:
             raise ValueError(f'{file}: there is no SAR image to it. Give the SAR images too.')
-        rows = list(_rows(file))
+        rows = _rows(file)
         if not rows:
             raise FileNotFoundError(f'{file}: found nothing, expected a pair of paths per line.')
         for row in rows:
             if len(row) != 2:
-                raise ValueError(
-                    f'{file}: found {row}, expected two columns, the optical and the SAR image.'
-                )
+                expected = 'two columns, the optical and the SAR image'
+                raise ValueError(f'{file}: found {row}, expected {expected}.')
             yield ScenePair(Path(row[0]).stem, *row)
 
 
@@ -192,28 +191,28 @@ def _pair(optical: list[str], sar: list[str]) -> list[ScenePair]:
         return [ScenePair(Path(optical[0]).stem, optical[0], sar[0])]
     words = [{word for path in side for word in _words(path)} for side in (optical, sar)]
     common = words[0] & words[1]
-    keyed: dict[tuple[str, ...], list[str]] = {}
-    for path in sar:
-        keyed.setdefault(_key(path, common), []).append(path)
-    pairs, problems = [], []
-    for path in optical:
-        partners = keyed.get(_key(path, common), [])
-        if len(partners) == 1:
-            pairs.append(ScenePair(Path(path).stem, path, partners[0]))
+    # paths of both sides by the words that both have
+    alike: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}
+    for side, paths in enumerate((optical, sar)):
+        for path in paths:
+            key = tuple(word for word in _words(path) if word in common)
+            alike.setdefault(key, ([], []))[side].append(path)
+    pairs, problems, unused = [], [], []
+    for ours, theirs in alike.values():
+        if len(ours) == len(theirs) == 1:
+            pairs.append(ScenePair(Path(ours[0]).stem, ours[0], theirs[0]))
+        elif ours:
+            found = ', '.join(theirs[:3]) or 'no SAR image of a similar name'
+            problems += [f'{path}: {found}' for path in ours]
         else:
-            found = ', '.join(partners[:3]) or 'no SAR image of a similar name'
-            problems.append(f'{path}: {found}')
-    used = [pair.sar_path for pair in pairs]
-    problems += [
-        f'{path}: several optical images' for path in sorted(set(used)) if used.count(path) > 1
-    ]
+            unused += theirs
     if problems:
         raise ValueError(
-            f'{len(problems)} of {len(optical)} optical images have not exactly one SAR image:\n  '
+            f'{len(problems)} of {len(optical)} optical images have not exactly one SAR image of '
+            'their own:\n  '
             + '\n  '.join(problems[:20])
             + '\nName the pairs in a .csv file with two columns instead.'
         )
-    unused = sorted(set(sar) - set(used))
     if unused:
         logger.warning('%d SAR image(s) without optical image, such as %s', len(unused), unused[0])
     return pairs
@@ -221,18 +220,3 @@ def _pair(optical: list[str], sar: list[str]) -> list[ScenePair]:
 
 def _words(path: str) -> list[str]:
     return re.split(r'[^A-Za-z0-9]+', Path(path).stem)
-
-
-def _key(path: str, common: set[str]) -> tuple[str, ...]:
-    return tuple(word for word in _words(path) if word in common)
-
-
-def _check_names(pairs: Sequence[ScenePair]) -> None:
-    """Refuse scenes whose maps would have the same name."""
-    names = [pair.name for pair in pairs]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(
-            f'Several scenes are called {", ".join(twice[:5])}: their maps would replace each '
-            'other. Map them into folders of their own, or rename the optical images.'
-        )
