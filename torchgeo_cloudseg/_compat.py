@@ -14,7 +14,6 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from pyproj import CRS
-    from torchgeo.samplers import RandomGeoSampler as RandomPatchSampler
     from torchgeo.trainers import BaseTask, SemanticSegmentationTask
 else:
     try:
@@ -22,19 +21,9 @@ else:
         from torchgeo.tasks import SemanticSegmentation as SemanticSegmentationTask
     except ModuleNotFoundError:  # TorchGeo before 0.9
         from torchgeo.trainers import BaseTask, SemanticSegmentationTask
-    try:
-        from torchgeo.samplers import RandomPatchSampler
-    except ImportError:  # TorchGeo before 0.10
-        from torchgeo.samplers import RandomGeoSampler as RandomPatchSampler
 
-__all__ = (
-    'BaseTask',
-    'RandomPatchSampler',
-    'SemanticSegmentationTask',
-    'bounds_to_tensor',
-    'deprecated_names',
-    'georeference',
-)
+#: What is TorchGeo's.
+__all__ = ('BaseTask', 'SemanticSegmentationTask')
 
 #: TorchGeo 0.9 replaced the ``crs`` and slices of a sample by tensors.
 TENSOR_METADATA = Version(version('torchgeo')) >= Version('0.9')

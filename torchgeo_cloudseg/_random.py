@@ -25,10 +25,8 @@ def step_seed(seed: int, epoch: int, batch_idx: int, rank: int = 0) -> int:
     Returns:
         a seed for :func:`torch.manual_seed`, 0 to 2**63 - 1.
     """
-    state = np.random.SeedSequence((seed % 2**64, epoch, batch_idx, rank)).generate_state(
-        1, np.uint64
-    )
-    return int(state[0] >> np.uint64(1))
+    sequence = np.random.SeedSequence((seed % 2**64, epoch, batch_idx, rank))
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def combined_seed(numbers: Iterable[int]) -> int:

@@ -27,10 +27,10 @@ from machine import describe, write_figures
 from scene_tree import write_tree
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from torchgeo import samplers
 from torchgeo.datasets import GeoDataset, RasterDataset, stack_samples
 from tqdm import tqdm
 
-from torchgeo_cloudseg._compat import RandomPatchSampler
 from torchgeo_cloudseg.datamodules import SceneDataLoader
 from torchgeo_cloudseg.datasets import M3MCR, ZonedDataset
 from torchgeo_cloudseg.datasets.m3mcr.layout import LAYERS, LEGENDS
@@ -131,6 +131,8 @@ def speed(args: argparse.Namespace) -> dict[str, Any]:
                 raise AssertionError(f'{query.scene}: the ways differ')
         masks_as_geotiff(root / 'train')
         plain = plain_torchgeo(root / 'train')
+        # called RandomGeoSampler before TorchGeo 0.10
+        patches = getattr(samplers, 'RandomPatchSampler', None) or samplers.RandomGeoSampler
 
         def ours(workers: int = 0) -> SceneDataLoader:
             options = {'num_workers': workers, 'persistent_workers': workers > 0}
@@ -148,7 +150,7 @@ def speed(args: argparse.Namespace) -> dict[str, Any]:
             'plain_torchgeo': lambda: DataLoader(
                 plain,
                 BATCH,
-                sampler=RandomPatchSampler(plain, size=PATCH, length=few),
+                sampler=patches(plain, size=PATCH, length=few),
                 collate_fn=stack_samples,
             ),
         }

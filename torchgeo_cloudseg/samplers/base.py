@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,17 +16,8 @@ from torchgeo.datasets import GeoDataset
 from ..datasets.query import SceneSlice
 from .scene_frames import find_scenes, queries, within_roi
 
-
-class Selection(TypedDict, total=False):
-    """Arguments that all samplers have in common, see :class:`SceneSampler`."""
-
-    roi: BaseGeometry | None
-    roi_crs: pyproj.CRS | str | None
-    toi: pd.Interval | None
-    seed: int
-    num_replicas: int | None
-    rank: int | None
-    shuffle: bool
+#: Height and width in pixels, or one number for both.
+Size = int | tuple[int, int]
 
 
 class SceneSampler(DistributedSampler[SceneSlice]):
@@ -88,7 +79,31 @@ class SceneSampler(DistributedSampler[SceneSlice]):
             ValueError: if there is none.
         """
         self._patches = patches[within_roi(self.scenes, patches)]
-        self._require_any(len(self._patches))
+        self._length = len(self._patches)
+        self._require_any(self._length)
+
+    def _fitting(self, size: Any) -> tuple[int, int]:
+        """Height and width of patches that fit into every scene.
+
+        Args:
+            size: height and width in pixels, or one number for both.
+
+        Returns:
+            height and width in pixels.
+
+        Raises:
+            ValueError: if a side is not a positive whole number, or a scene smaller than a patch.
+        """
+        height, width = size_pair('size', size)
+        small = self.scenes[(self.scenes['height'] < height) | (self.scenes['width'] < width)]
+        if len(small):
+            first = small.iloc[0]
+            raise ValueError(
+                f'{type(self).__name__}: a patch of {height} x {width} px does not fit into '
+                f'{len(small)} of {len(self.scenes)} scenes, such as {first["name"]} '
+                f'({first["height"]} x {first["width"]} px). Use smaller patches.'
+            )
+        return height, width
 
     def _require_any(self, count: float) -> None:
         """Refuse a region that is too small for a patch."""
@@ -112,7 +127,7 @@ class SceneSampler(DistributedSampler[SceneSlice]):
 
     def epoch_length(self) -> int:
         """Number of patches in an epoch, of all ranks together."""
-        return len(self._patches)
+        return self._length
 
     def __iter__(self) -> Iterator[SceneSlice]:
         """Iterate over this rank's patches of the current epoch.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from torchgeo.datasets import GeoDataset
 
-from .base import SceneSampler, Selection, grid_step, size_pair, whole
+from .base import SceneSampler, Size, grid_step, whole
 from .region import corner_runs
-from .scene_frames import patch_table, require_fit
+from .scene_frames import patch_table
 
 
 class RandomSceneSampler(SceneSampler):
@@ -26,10 +26,10 @@ class RandomSceneSampler(SceneSampler):
     def __init__(
         self,
         dataset: GeoDataset,
-        size: int | tuple[int, int],
+        size: Size,
         length: int | None = None,
         step: int | None = None,
-        **selection: Unpack[Selection],
+        **kwargs: Any,
     ) -> None:
         """Initialize a new RandomSceneSampler instance.
 
@@ -41,15 +41,14 @@ class RandomSceneSampler(SceneSampler):
                 side by side).
             step: corners lie on multiples of this many pixels (defaults to the grid that all
                 modalities of the dataset share, else 1).
-            **selection: ``roi``, ``roi_crs``, ``toi``, ``seed``, ``num_replicas``, ``rank`` and
+            **kwargs: ``roi``, ``roi_crs``, ``toi``, ``seed``, ``num_replicas``, ``rank`` and
                 ``shuffle``, see :class:`~.base.SceneSampler`.
 
         Raises:
             ValueError: if a patch does not fit into a scene, or *length* is not positive.
         """
-        super().__init__(dataset, **selection)
-        self.size_px = size_pair('size', size)
-        require_fit(self.scenes, self.size_px, type(self).__name__)
+        super().__init__(dataset, **kwargs)
+        self.size_px = self._fitting(size)
         height, width = self.scenes[['height', 'width']].to_numpy().T
         self._step = grid_step(dataset, step)
         self._rows = (height - self.size_px[0]) // self._step + 1
@@ -58,11 +57,11 @@ class RandomSceneSampler(SceneSampler):
         fitting = (height // self.size_px[0]) * (width // self.size_px[1])
         #: Corners in scenes that lie partly within the region of interest.
         self._runs = {}
-        for scene in np.flatnonzero(self.scenes['region'].notna()):
-            region = self.scenes['region'].iloc[scene]
-            runs = self._runs[scene] = corner_runs(region, self.size_px, self._step)
-            self._areas[scene] = region.area if len(runs) else 0
-            fitting[scene] = np.ceil(self._areas[scene] / (self.size_px[0] * self.size_px[1]))
+        for scene, region in enumerate(self.scenes['region']):
+            if region is not None:
+                runs = self._runs[scene] = corner_runs(region, self.size_px, self._step)
+                self._areas[scene] = region.area if len(runs) else 0
+                fitting[scene] = np.ceil(self._areas[scene] / (self.size_px[0] * self.size_px[1]))
         self._require_any(self._areas.sum())
         length = whole('length', fitting.sum() if length is None else length)
         # DDP waits for every rank at every step: all must have the same number of patches
@@ -87,7 +86,3 @@ class RandomSceneSampler(SceneSampler):
             rows[here] = runs[run, 0]
             cols[here] = runs[run, 1] + (ends[run] - 1 - number) * self._step
         return patch_table(scenes, rows, cols, *self.size_px)
-
-    def epoch_length(self) -> int:
-        """Number of patches in an epoch, of all ranks together."""
-        return self._length

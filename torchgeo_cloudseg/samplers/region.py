@@ -72,9 +72,7 @@ def corner_runs(region: BaseGeometry, size_px: tuple[int, int], step_px: int) ->
     moved = (edges[:, :, None] + reach).reshape(-1, 8, 2)
     crossing = shapely.union_all(shapely.convex_hull(shapely.multipoints(moved)))
     legal = shapely.difference(region, crossing)
-    if legal.is_empty:
-        return np.empty((0, 3), np.int64)
-    left, top, right, bottom = legal.bounds
+    left, top, right, bottom = region.bounds
     rows = np.arange(np.ceil(top / step_px), np.floor(bottom / step_px) + 1) * step_px
     lines = [shapely.LineString([(left - 1, row), (right + 1, row)]) for row in rows]
     pieces, line = shapely.get_parts(shapely.intersection(legal, lines), return_index=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Unpack
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from torchgeo.datasets import GeoDataset
 
-from .base import SceneSampler, Selection, grid_step, size_pair
-from .scene_frames import patch_table, require_fit
+from .base import SceneSampler, Size, grid_step, size_pair
+from .scene_frames import patch_table
 
 #: Starts and ends of patches along one axis.
 Pieces = list[tuple[int, int]]
@@ -21,11 +21,7 @@ class CenterSceneSampler(SceneSampler):
     """One patch of every scene: its center, or all of it. The same in every epoch."""
 
     def __init__(
-        self,
-        dataset: GeoDataset,
-        size: int | tuple[int, int] | None = None,
-        step: int | None = None,
-        **selection: Unpack[Selection],
+        self, dataset: GeoDataset, size: Size | None = None, step: int | None = None, **kwargs: Any
     ) -> None:
         """Initialize a new CenterSceneSampler instance.
 
@@ -34,23 +30,19 @@ class CenterSceneSampler(SceneSampler):
             size: height and width of each patch in pixels (defaults to the whole scene).
             step: corners lie on multiples of this many pixels (defaults to the grid that all
                 modalities of the dataset share, else 1).
-            **selection: ``roi``, ``roi_crs``, ``toi``, ``seed``, ``num_replicas``, ``rank`` and
+            **kwargs: ``roi``, ``roi_crs``, ``toi``, ``seed``, ``num_replicas``, ``rank`` and
                 ``shuffle``, see :class:`~.base.SceneSampler`.
 
         Raises:
             ValueError: if a patch does not fit into a scene.
         """
-        super().__init__(dataset, **selection)
-        step, scenes = grid_step(dataset, step), np.arange(len(self.scenes))
+        super().__init__(dataset, **kwargs)
+        step = grid_step(dataset, step)
         height, width = self.scenes[['height', 'width']].to_numpy().T
-        if size is None:
-            self._keep(patch_table(scenes, 0, 0, height, width))
-            return
-        size_px = size_pair('size', size)
-        require_fit(self.scenes, size_px, type(self).__name__)
+        size_px = (height, width) if size is None else self._fitting(size)
         rows = (height - size_px[0]) // step // 2 * step
         cols = (width - size_px[1]) // step // 2 * step
-        self._keep(patch_table(scenes, rows, cols, *size_px))
+        self._keep(patch_table(np.arange(len(self.scenes)), rows, cols, *size_px))
 
 
 class GridSceneSampler(SceneSampler):
@@ -61,11 +53,7 @@ class GridSceneSampler(SceneSampler):
     """
 
     def __init__(
-        self,
-        dataset: GeoDataset,
-        size: int | tuple[int, int],
-        stride: int | tuple[int, int] | None = None,
-        **selection: Unpack[Selection],
+        self, dataset: GeoDataset, size: Size, stride: Size | None = None, **kwargs: Any
     ) -> None:
         """Initialize a new GridSceneSampler instance.
 
@@ -73,16 +61,15 @@ class GridSceneSampler(SceneSampler):
             dataset: dataset to sample from.
             size: height and width of each patch in pixels.
             stride: distance between patches in pixels (defaults to *size*).
-            **selection: ``roi``, ``roi_crs``, ``toi``, ``seed``, ``num_replicas``, ``rank`` and
+            **kwargs: ``roi``, ``roi_crs``, ``toi``, ``seed``, ``num_replicas``, ``rank`` and
                 ``shuffle``, see :class:`~.base.SceneSampler`.
 
         Raises:
             ValueError: if a patch does not fit into a scene.
         """
-        super().__init__(dataset, **selection)
-        size_px = size_pair('size', size)
+        super().__init__(dataset, **kwargs)
+        size_px = self._fitting(size)
         stride_px = size_px if stride is None else size_pair('stride', stride)
-        require_fit(self.scenes, size_px, type(self).__name__)
         self._keep(_crossed(self.scenes, _overlapping, size_px, stride_px))
 
 
@@ -97,10 +84,10 @@ class TileSceneSampler(SceneSampler):
     def __init__(
         self,
         dataset: GeoDataset,
-        size: int | tuple[int, int],
+        size: Size,
         equal: bool = False,
         step: int | None = None,
-        **selection: Unpack[Selection],
+        **kwargs: Any,
     ) -> None:
         """Initialize a new TileSceneSampler instance.
 
@@ -110,18 +97,17 @@ class TileSceneSampler(SceneSampler):
             equal: make all tiles of this size, and leave out what does not fill one.
             step: corners lie on multiples of this many pixels (defaults to the grid that all
                 modalities of the dataset share, else 1).
-            **selection: ``roi``, ``roi_crs``, ``toi``, ``seed``, ``num_replicas``, ``rank`` and
+            **kwargs: ``roi``, ``roi_crs``, ``toi``, ``seed``, ``num_replicas``, ``rank`` and
                 ``shuffle``, see :class:`~.base.SceneSampler`.
 
         Raises:
             ValueError: if *size* is smaller than a step, or a scene smaller than an equal tile.
         """
-        super().__init__(dataset, **selection)
-        size_px, step = size_pair('size', size), grid_step(dataset, step)
+        super().__init__(dataset, **kwargs)
+        step = grid_step(dataset, step)
+        size_px = self._fitting(size) if equal else size_pair('size', size)
         if min(size_px) < step:
             raise ValueError(f'size={size} must be at least {step} pixels, the step of the grid.')
-        if equal:
-            require_fit(self.scenes, size_px, type(self).__name__)
         self._keep(_crossed(self.scenes, _equal if equal else _balanced, size_px, (step, step)))
 
 

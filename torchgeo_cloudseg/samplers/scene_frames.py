@@ -144,24 +144,3 @@ def within_roi(scenes: pd.DataFrame, patches: pd.DataFrame) -> NDArray[np.bool_]
     boxes = shapely.box(col, row, col + right, row + bottom)
     inside: NDArray[np.bool_] = shapely.is_missing(regions) | shapely.covers(regions, boxes)
     return inside
-
-
-def require_fit(scenes: pd.DataFrame, size_px: tuple[int, int], sampler: str) -> None:
-    """Refuse patches that do not fit into the scenes.
-
-    Args:
-        scenes: table of scenes.
-        size_px: height and width of a patch.
-        sampler: name of the sampler, for the message.
-
-    Raises:
-        ValueError: if a scene is smaller than a patch.
-    """
-    small = scenes[(scenes['height'] < size_px[0]) | (scenes['width'] < size_px[1])]
-    if len(small):
-        first = small.iloc[0]
-        raise ValueError(
-            f'{sampler}: a patch of {size_px[0]} x {size_px[1]} px does not fit into '
-            f'{len(small)} of {len(scenes)} scenes, such as {first["name"]} '
-            f'({first["height"]} x {first["width"]} px). Use smaller patches.'
-        )

@@ -1,13 +1,6 @@
 """Transforms of samples and batches."""
 
-from .clouds import (
-    PRESETS,
-    CloudField,
-    CloudRecipe,
-    CloudyImage,
-    SyntheticClouds,
-    add_clouds,
-)
+from .clouds import PRESETS, CloudField, CloudRecipe, CloudyImage, SyntheticClouds, add_clouds
 from .flips import RandomFlipRotate
 from .rescale import Rescale
 from .stack import StackModalities

@@ -48,8 +48,7 @@ class Rescale(nn.Module):
         for key in self.keys:
             if key in sample:
                 low, high = self._ends(key, sample[key])
-                clipped = torch.minimum(torch.maximum(sample[key], low), high)
-                scaled[key] = (clipped - low) / (high - low)
+                scaled[key] = (sample[key].clamp(low, high) - low) / (high - low)
         return scaled
 
     def inverse(

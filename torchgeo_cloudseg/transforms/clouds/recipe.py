@@ -154,7 +154,6 @@ PRESETS: Mapping[str, CloudRecipe] = MappingProxyType({
     'thin': CloudRecipe(
         cover=(0.3, 0.9),
         thickness=(8.0, 16.0),
-        thin=0.5,
         haze=0.06,
         feature_size=2500.0,
         spectral_exponent=(2.9, 3.4),
@@ -165,9 +164,7 @@ PRESETS: Mapping[str, CloudRecipe] = MappingProxyType({
     'thick': CloudRecipe(
         cover=(0.3, 0.7), thickness=(80.0, 160.0), thin=0.3, haze=0.1, shadow_strength=0.7
     ),
-    'broken': CloudRecipe(
-        cover=(0.2, 0.6), thickness=(50.0, 100.0), thin=0.45, haze=0.05, feature_size=500.0
-    ),
+    'broken': CloudRecipe(cover=(0.2, 0.6), thickness=(50.0, 100.0), thin=0.45, feature_size=500.0),
     'overcast': CloudRecipe(
         cover=(0.95, 1.0), thickness=(40.0, 80.0), thin=0.3, haze=0.1, feature_size=2500.0
     ),
