@@ -57,8 +57,8 @@ ONNX_LIBRARIES = ('onnx', 'onnxscript', 'onnxruntime')
 #: Pixels of the logits: those of the optical image, or of the training labels.
 Resolution = Literal['optical', 'label']
 
+#: What runs a file: images in, outputs by name out.
 Run = Callable[[Tensor, Tensor], dict[str, Tensor]]
-Write = Callable[[ExportedProgram, Path, dict[str, Any]], None]
 
 
 class PortableNetwork(nn.Module):
@@ -164,33 +164,11 @@ def export_network(
         )
     if not path.parent.is_dir():
         raise FileNotFoundError(f'{path.parent}: no such folder. Create it first.')
-    _check_arguments(network, spec, reconstruct)
-    if path.suffix == '.onnx':
-        _check_onnx(network, path)
-    write, read = FORMATS[path.suffix]
-    portable = PortableNetwork(
-        _lean(network, reconstruct), spec.label_scale if resolution == 'label' else Fraction(1)
-    )
-    facts = {
-        'package': f'torchgeo-cloudseg {__version__}',
-        'encoder': network.config.encoder,
-        'modalities': network.config.modalities,
-        'outputs': ['logits', 'reconstruction'] if reconstruct else ['logits'],
-        'resolution': resolution,
-        **spec_to_dict(spec),
-    }
-    with replacing(path) as draft, _quiet():
-        write(_record(portable), draft, facts)
-        _compare(read(draft), portable, path)
-    return facts
-
-
-def _check_arguments(network: CloudSegNet, spec: SceneSpec, reconstruct: bool) -> None:
     config = network.config
-    found = (len(spec.optical_bands), len(spec.sar_bands)), spec.num_classes
-    if found != (config.in_channels, config.num_classes):
+    known = (len(spec.optical_bands), len(spec.sar_bands)), spec.num_classes
+    if known != (config.in_channels, config.num_classes):
         raise ValueError(
-            f'spec: found (optical, SAR) bands and classes {found}, expected those of the '
+            f'spec: found (optical, SAR) bands and classes {known}, expected those of the '
             f'network, {(config.in_channels, config.num_classes)}.'
         )
     if reconstruct and not config.reconstruct:
@@ -198,6 +176,22 @@ def _check_arguments(network: CloudSegNet, spec: SceneSpec, reconstruct: bool) -
             'reconstruct: the network has no reconstruction branch. Only students have one that '
             'were trained with a reconstruction loss.'
         )
+    if path.suffix == '.onnx':
+        _check_onnx(network, path)
+    scale = spec.label_scale if resolution == 'label' else Fraction(1)
+    portable = PortableNetwork(_lean(network, reconstruct), scale)
+    facts = {
+        'package': f'torchgeo-cloudseg {__version__}',
+        'encoder': config.encoder,
+        'modalities': config.modalities,
+        'outputs': ['logits', 'reconstruction'] if reconstruct else ['logits'],
+        'resolution': resolution,
+        **spec_to_dict(spec),
+    }
+    with replacing(path) as draft, _quiet():
+        run = FORMATS[path.suffix](_record(portable), draft, facts)
+        _compare(run, portable, path)
+    return facts
 
 
 def _lean(network: CloudSegNet, reconstruct: bool) -> CloudSegNet:
@@ -272,26 +266,21 @@ def _first_line(error: Exception) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep to themselves what the exporters say about their own inside."""
-    loggers = [logging.getLogger(name) for name in ('onnxscript', 'onnx_ir', 'torch.onnx')]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(disabled)
 
 
-def _write_program(program: ExportedProgram, path: Path, facts: dict[str, Any]) -> None:
+def _program_file(program: ExportedProgram, path: Path, facts: dict[str, Any]) -> Run:
+    """Write a file of torch.export, and make it run."""
     torch.export.save(program, path, extra_files={FACTS: json.dumps(facts, indent=1)})
-
-
-def _read_program(path: Path) -> Run:
-    module: Run = torch.export.load(path).module()
-    return module
+    run: Run = torch.export.load(path).module()
+    return run
 
 
 def _check_onnx(network: CloudSegNet, path: Path) -> None:
@@ -310,35 +299,31 @@ def _check_onnx(network: CloudSegNet, path: Path) -> None:
         )
 
 
-def _write_onnx(program: ExportedProgram, path: Path, facts: dict[str, Any]) -> None:
+def _onnx_file(program: ExportedProgram, path: Path, facts: dict[str, Any]) -> Run:
+    """Write an ONNX file, and make it run."""
+    import onnxruntime
+
+    names = facts['outputs']
     converted: Any = torch.onnx.export(
         program,
         verbose=False,
         dynamo=True,
         input_names=INPUTS,
-        output_names=facts['outputs'],
+        output_names=names,
         dynamic_shapes=dict.fromkeys(INPUTS, AXES),
         external_data=False,
     )
     converted.model.metadata_props[FACTS] = json.dumps(facts)
     converted.save(path, external_data=False)
-
-
-def _read_onnx(path: Path) -> Run:
-    import onnxruntime
-
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
 
-    def run(optical: Tensor, sar: Tensor) -> dict[str, Tensor]:
-        names = [output.name for output in session.get_outputs()]
-        inputs = dict(zip(INPUTS, (optical.numpy(), sar.numpy()), strict=True))
-        return dict(zip(names, map(torch.from_numpy, session.run(names, inputs)), strict=True))
+    def run(*images: Tensor) -> dict[str, Tensor]:
+        arrays = (image.numpy() for image in images)
+        values = session.run(names, dict(zip(INPUTS, arrays, strict=True)))
+        return dict(zip(names, map(torch.from_numpy, values), strict=True))
 
     return run
 
 
 #: How the graph and its facts are written, and made to run, by the suffix of the file.
-FORMATS: dict[str, tuple[Write, Callable[[Path], Run]]] = {
-    '.pt2': (_write_program, _read_program),
-    '.onnx': (_write_onnx, _read_onnx),
-}
+FORMATS = {'.pt2': _program_file, '.onnx': _onnx_file}
