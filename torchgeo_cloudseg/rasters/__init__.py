@@ -5,13 +5,12 @@ from .errors import SceneError, ScenesError, unreadable_folder
 from .grid import Grid, Take, exact_scale, nearest, size_at
 from .header import Header, crs_string, read_array_header, read_header
 from .image import Image
-from .open import FileState, block_cache, file_state, open_raster
+from .open import block_cache, file_state, open_raster
 from .warp import Resampling, transform_bounds, warp, window_under
 from .window import read_window
 from .write import RasterWriter, write_array, write_geotiff
 
 __all__ = (
-    'FileState',
     'Grid',
     'Header',
     'Image',

@@ -34,8 +34,8 @@ def transform_bounds(source: CRS | str, target: CRS | str, bounds: Bounds) -> Bo
     Returns:
         left, bottom, right and top in units of *target*.
     """
-    left, bottom, right, top = rasterio.warp.transform_bounds(source, target, *bounds)
-    return left, bottom, right, top
+    moved: Bounds = rasterio.warp.transform_bounds(source, target, *bounds)
+    return moved
 
 
 def window_under(source: Grid, target: Grid) -> tuple[Span, Span]:
@@ -50,14 +50,17 @@ def window_under(source: Grid, target: Grid) -> tuple[Span, Span]:
     """
     if source.crs is None or target.crs is None:
         raise ValueError('Pixels without a coordinate reference system cannot be warped.')
-    box = transform_bounds(target.crs, source.crs, target.bounds)
-    left, bottom, right, top = box
+    left, bottom, right, top = transform_bounds(target.crs, source.crs, target.bounds)
     place = source.transform
-    first_row = max(0, math.floor((place.f - top) / -place.e) - MARGIN_PX)
-    last_row = min(source.height, math.ceil((place.f - bottom) / -place.e) + MARGIN_PX)
-    first_col = max(0, math.floor((left - place.c) / place.a) - MARGIN_PX)
-    last_col = min(source.width, math.ceil((right - place.c) / place.a) + MARGIN_PX)
-    return (first_row, last_row), (first_col, last_col)
+    rows = (place.f - top) / -place.e, (place.f - bottom) / -place.e
+    cols = (left - place.c) / place.a, (right - place.c) / place.a
+    return _around(rows, source.height), _around(cols, source.width)
+
+
+def _around(ends: tuple[float, float], size_px: int) -> Span:
+    """Whole pixels with a margin, as far as there are any."""
+    low, high = math.floor(ends[0]) - MARGIN_PX, math.ceil(ends[1]) + MARGIN_PX
+    return max(0, low), min(size_px, high)
 
 
 def warp(

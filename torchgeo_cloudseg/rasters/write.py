@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -106,16 +105,11 @@ class RasterWriter:
         """Use as a context manager, which closes the file."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file."""
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Close the file. GDAL writes the last blocks then, and keeps errors to itself."""
         # what went wrong before is told, not what follows from it
         with suppress(*(() if error is None else (RasterioError,))):
-            self.close()
+            self.raster.close()
 
     def write(
         self, values: Pixels, top: int, left: int = 0, has_data: NDArray[np.bool_] | None = None
@@ -140,10 +134,6 @@ class RasterWriter:
             raise OSError(str(error.__cause__ or error)) from error
         self._windows.append(window)
         self._checksums = _added(self._checksums, values)
-
-    def close(self) -> None:
-        """Close the file. GDAL writes the last blocks then, and keeps errors to itself."""
-        self.raster.close()
 
     def verify(self, path: Path | None = None, advance: Callable[[], object] = int) -> None:
         """Read the closed file and compare it with what was written.
