@@ -71,23 +71,23 @@ class MapJob:
         output = Path(output_path)
         if output.suffix.lower() not in ('.tif', '.tiff'):
             raise ValueError(f'{output}: a map is a GeoTIFF; give it a name that ends in .tif.')
-        for path in (scene.optical_path, scene.sar_path):
-            if Path(path).resolve() == output.resolve():
-                raise ValueError(f'{output}: the map would replace its own input.')
-        spec, size_px = scene.spec, (scene.grid.height, scene.grid.width)
-        scale = _scale(scene.grid, spec, options)
+        paths, grid = (scene.optical.path, scene.sar.path), scene.optical.grid
+        if output.resolve() in [Path(path).resolve() for path in paths]:
+            raise ValueError(f'{output}: the map would replace its own input.')
+        spec, size_px = scene.spec, (grid.height, grid.width)
+        scale = _scale(grid, spec, options)
         window, stride = _windows(spec, options, scale.denominator)
         plan = plan_windows(size_px, window, stride, scale)
         if 0 in plan.output_size_px:
             raise ValueError(
-                f'{scene.optical_path}: {size_px[0]} x {size_px[1]} pixels are less than a pixel '
+                f'{paths[0]}: {size_px[0]} x {size_px[1]} pixels are less than a pixel '
                 f'of the map, {scale} times as many. Give a larger scene, or another resolution.'
             )
         blend = options.blend or DEFAULT_BLEND
         options = replace(options, window=window, stride=stride, blend=blend)
-        layers = raster_layers(spec, options.products, scene.optical_dtype, scene.optical_nodata)
-        paths = scene.optical_path, scene.sar_path, output
-        return cls(*paths, spec, options, plan, _map_grid(scene, plan), scene.grid, layers)
+        dtype, nodata = scene.optical.header.dtype, scene.optical_nodata
+        layers = raster_layers(spec, options.products, dtype, nodata)
+        return cls(*paths, output, spec, options, plan, _map_grid(scene, plan), grid, layers)
 
     @property
     def store(self) -> RowBlockStore:
@@ -222,10 +222,10 @@ def _map_grid(scene: ScenePairReader, plan: WindowPlan) -> Grid:
     The 10 m layers of M3M-CR share a grid that lies up to 2 m beside the optical one; a map made
     from them belongs on it.
     """
-    height, width = plan.output_size_px
-    if scene.coextensive and (scene.sar_grid.height, scene.sar_grid.width) == (height, width):
-        return scene.sar_grid
-    return scene.grid.scaled(plan.scale, (height, width))
+    size, sar = plan.output_size_px, scene.sar.grid
+    if scene.coextensive and (sar.height, sar.width) == size:
+        return sar
+    return scene.optical.grid.scaled(plan.scale, size)
 
 
 def digest(manifest: dict[str, Any]) -> str:

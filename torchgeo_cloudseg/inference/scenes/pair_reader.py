@@ -59,17 +59,16 @@ class ScenePairReader:
                 not overlap.
         """
         self.spec = spec
-        self.optical_path, self.sar_path = str(optical_path), str(sar_path)
         with ExitStack() as files:
-            self._optical = files.enter_context(closing(Image(optical_path)))
-            self._sar = files.enter_context(closing(Image(sar_path)))
-            _check_bands(self._optical, spec.optical_bands, 'optical', 'optical' in spec.exact)
-            _check_bands(self._sar, spec.sar_bands, 'SAR', 'sar' in spec.exact)
-            self.grid, self.sar_grid = self._optical.grid, self._sar.grid
-            self.coextensive = self.grid.covers_like(self.sar_grid)
+            self.optical = files.enter_context(closing(Image(optical_path)))
+            self.sar = files.enter_context(closing(Image(sar_path)))
+            _check_bands(self.optical, spec.optical_bands, 'optical', 'optical' in spec.exact)
+            _check_bands(self.sar, spec.sar_bands, 'SAR', 'sar' in spec.exact)
+            #: Whether pixels of both images correspond by their position in the array.
+            self.coextensive = self.optical.grid.covers_like(self.sar.grid)
             if not self.coextensive:
                 self._check_overlap()
-                self._sar.warp_to(self.grid, sar_resampling)
+                self.sar.warp_to(self.optical.grid, sar_resampling)
             self._files = files.pop_all()
         self._rescale = Rescale({'image': spec.optical_range, 'image_sar': spec.sar_range})
 
@@ -78,20 +77,15 @@ class ScenePairReader:
         self._files.close()
 
     @property
-    def optical_dtype(self) -> str:
-        """Data type of the optical file."""
-        return self._optical.header.dtype
-
-    @property
     def optical_nodata(self) -> float | None:
         """Stored value of optical pixels without data: the file's own, or the network's."""
-        declared = self._optical.header.nodata
+        declared = self.optical.header.nodata
         return self.spec.optical_nodata if declared is None else declared
 
     @property
     def cache_bytes(self) -> int:
         """Block cache that holds two rows of blocks of both files, whatever their height."""
-        size = self._optical.two_rows_of_blocks + self._sar.two_rows_of_blocks
+        size = self.optical.two_rows_of_blocks + self.sar.two_rows_of_blocks
         return max(MIN_CACHE, size)
 
     def read(self, top: int, rows: int, width: int) -> Images:
@@ -108,7 +102,7 @@ class ScenePairReader:
         Raises:
             SceneError: if a file cannot be read.
         """
-        inside = min(rows, self.grid.height - top)
+        inside = min(rows, self.optical.grid.height - top)
         optical, has_optical = self._read_optical(top, inside)
         sar, has_sar = self._read_sar(top, inside)
         if np.isnan(sar).any():
@@ -119,7 +113,7 @@ class ScenePairReader:
         ground = scaled['image_sar'] * torch.from_numpy(has_sar)
         valid = torch.from_numpy(has_optical & has_sar).float()
         optical_rows, sar_rows, valid_rows = (
-            F.pad(x[None], (0, width - self.grid.width, 0, rows - inside), mode='replicate')
+            F.pad(x[None], (0, width - self.optical.grid.width, 0, rows - inside), mode='replicate')
             for x in (scaled['image'], ground, valid[None])
         )
         return Images(optical_rows, sar_rows, valid_rows[0] > 0)
@@ -138,9 +132,9 @@ class ScenePairReader:
 
     def _read_optical(self, top: int, rows: int) -> tuple[Pixels, NDArray[np.bool_]]:
         """Stored values, with the lower end of the range where there are none."""
-        stored, has_data = self._optical.read(self.spec.optical_bands, (top, top + rows))
+        stored, has_data = self.optical.read(self.spec.optical_bands, (top, top + rows))
         values = stored.astype(np.float32)
-        if self._optical.header.nodata is None and self.spec.optical_nodata is not None:
+        if self.optical.header.nodata is None and self.spec.optical_nodata is not None:
             has_data &= (stored != self.spec.optical_nodata).any(axis=0)
         known = ~np.isnan(values)
         has_data &= known.any(axis=0)
@@ -154,14 +148,16 @@ class ScenePairReader:
         by position in the array.
         """
         if not self.coextensive:
-            values, has_data = self._sar.read(self.spec.sar_bands, (top, top + rows))
+            values, has_data = self.sar.read(self.spec.sar_bands, (top, top + rows))
             return values.astype(np.float32), has_data
-        (height, width), one = self.sar_grid[2:], Fraction(1)
-        below = nearest(top, rows, height, Fraction(height, self.grid.height), one)
-        along = nearest(0, self.grid.width, width, Fraction(width, self.grid.width), one)
+        (height, width), one = self.sar.grid[2:], Fraction(1)
+        below = nearest(top, rows, height, Fraction(height, self.optical.grid.height), one)
+        along = nearest(
+            0, self.optical.grid.width, width, Fraction(width, self.optical.grid.width), one
+        )
         if below is None or along is None:
             raise ValueError(f'Rows {top} to {top + rows} lie outside the scene.')
-        values, has_data = self._sar.read(self.spec.sar_bands, (below.low, below.high))
+        values, has_data = self.sar.read(self.spec.sar_bands, (below.low, below.high))
         places = np.ix_(below.source, along.source)
         return values[:, places[0], places[1]].astype(np.float32), has_data[places]
 
@@ -169,34 +165,35 @@ class ScenePairReader:
     def _sar_mean(self) -> float:
         """Mean of the SAR image over all bands on the optical grid, as in the authors' code."""
         total, count = 0.0, 0
-        for top in range(0, self.grid.height, SWEEP_ROWS):
-            values, has_data = self._read_sar(top, min(SWEEP_ROWS, self.grid.height - top))
+        for top in range(0, self.optical.grid.height, SWEEP_ROWS):
+            values, has_data = self._read_sar(top, min(SWEEP_ROWS, self.optical.grid.height - top))
             known = has_data & ~np.isnan(values)
             total += float(values[known].sum(dtype=np.float64))
             count += int(known.sum())
         if not count:
-            raise SceneError(self.sar_path, 'no measurement at all', 'some under the optical image')
+            raise SceneError(self.sar.path, 'no measurement at all', 'some under the optical image')
         return total / count
 
     def _check_overlap(self) -> None:
         """Refuse images that lie elsewhere, or nowhere."""
-        for image in (self._optical, self._sar):
+        for image in (self.optical, self.sar):
             if image.grid.crs is None:
+                size = f'{image.grid.height} x {image.grid.width} pixels'
                 raise SceneError(
                     image.path,
-                    f'no coordinate reference system and {image.grid.height} x {image.grid.width} '
-                    'pixels',
+                    f'no coordinate reference system and {size}',
                     'one, to find its place beside the other image of the scene',
                     'Georeference the file, or bring both images to the same size.',
                 )
-        optical = self.grid.bounds
-        sar = transform_bounds(self.sar_grid.crs, self.grid.crs, self.sar_grid.bounds)
-        apart = sar[0] >= optical[2] or sar[2] <= optical[0]
-        if apart or sar[1] >= optical[3] or sar[3] <= optical[1]:
+        here, there = self.optical.grid, self.sar.grid
+        left, bottom, right, top = here.bounds
+        sar = transform_bounds(there.crs, here.crs, there.bounds)
+        if sar[0] >= right or sar[2] <= left or sar[1] >= top or sar[3] <= bottom:
+            place = f'{_text(here.bounds)} ({here.crs})'
             raise SceneError(
-                self.sar_path,
+                self.sar.path,
                 f'a SAR image over {_text(sar)}',
-                f'one that overlaps {self.optical_path} over {_text(optical)} ({self.grid.crs})',
+                f'one that overlaps {self.optical.path} over {place}',
                 'Give a SAR image of the same place.',
             )
 
