@@ -2,41 +2,25 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import matplotlib.pyplot as plt
-import numpy as np
-import torch
+import matplotlib
+from jsonargparse import auto_cli
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 
-from .._files import replacing
-from ..datamodules import M3MCRDataModule, SceneDataModule, WHUOPTSARDataModule
-from ..miniature import write_miniature_m3mcr, write_miniature_whuoptsar
+from ..datamodules import SceneDataModule
 from ..trainers import CloudSegStudentTask, CloudSegTask, CloudSegTeacherTask
-from ..trainers.report import REGION_TITLES, write_csv, write_json
-
-#: Makes a data module of a miniature.
-Loader = Callable[..., SceneDataModule]
-
-#: What writes a miniature, and what loads it, by the name given to ``--dataset``.
-MINIATURES: dict[str, tuple[Callable[..., Path], Loader]] = {
-    'm3mcr': (write_miniature_m3mcr, M3MCRDataModule),
-    'whuoptsar': (write_miniature_whuoptsar, WHUOPTSARDataModule),
-}
+from ..trainers.report import write_csv, write_json
+from .demo_data import DEMO_DATA, DemoData
+from .demo_report import draw, save_figure, summary
 
 #: A small encoder and a high learning rate: minutes on two cores, from random weights.
 BACKBONE = 'mit_b0'
 LEARNING_RATE = 1e-3
 BATCH_SIZE = 4
-PATCH_SIZE = 160
 
 #: Validations during each training.
 EPOCHS = 5
@@ -44,8 +28,17 @@ EPOCHS = 5
 #: Rows of the figure.
 SCENES_SHOWN = 3
 
-#: Lightning without what is of no use to who is watching.
-PLAIN: dict[str, Any] = {'devices': 1, 'logger': False, 'enable_model_summary': False}
+Scores = dict[str, float]
+
+
+def run(name: str, args: list[str]) -> None:
+    """Run the subcommand.
+
+    Args:
+        name: 'demo'.
+        args: its arguments.
+    """
+    auto_cli(demo, args=args, prog=f'cloudseg {name}')
 
 
 def demo(
@@ -66,22 +59,17 @@ def demo(
         teacher_steps: training steps of the teacher.
         student_steps: training steps of the student.
     """
-    # the progress bars stay readable: no hints about workers and devices in between
-    logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
-    for hint in ('does not have many workers', 'GPU available but not used', 'treespec'):
-        warnings.filterwarnings('ignore', message=f'.*{hint}.*')
     console = Console()
+    _quiet()
     seed_everything(seed, verbose=False)
-    write, data_module = MINIATURES[dataset]
-    load = partial(data_module, root=output / 'data', batch_size=BATCH_SIZE, seed=seed)
-    datamodule = load()
-    title = f'Miniature {datamodule.dataset_class.title}'
-    console.rule(title)
-    write(output / 'data', seed=seed)
-    datamodule.setup('test')
-    spec = datamodule.scene_spec
+    data, root = DEMO_DATA[dataset], output / 'data'
+    console.rule(data.title)
+    data.write(root, seed=seed)
 
     console.rule(f'Teacher: cloud-free optical and SAR images, {BACKBONE}')
+    datamodule = data.datamodule(root=root, batch_size=BATCH_SIZE)
+    datamodule.setup('test')
+    spec = datamodule.scene_spec
     options: dict[str, Any] = {
         'backbone': BACKBONE,
         'lr': LEARNING_RATE,
@@ -91,95 +79,107 @@ def demo(
         'label_scale': float(spec.label_scale),
         'labels': list(spec.class_names),
     }
-    teacher_task = CloudSegTeacherTask(**options)
-    teacher = train(teacher_task, load, teacher_steps, output / 'teacher')
+    teacher_file = train(
+        CloudSegTeacherTask(**options), data, root, teacher_steps, seed, output / 'teacher'
+    )
 
     console.rule('Student: cloudy optical and SAR images, taught by the teacher')
     # without ImageNet weights to start from, the teacher's save the student most of the way
-    student_task = CloudSegStudentTask(teacher=str(teacher), init_from_teacher=True, **options)
-    student = train(student_task, load, student_steps, output / 'student')
+    student = CloudSegStudentTask(teacher=str(teacher_file), init_from_teacher=True, **options)
+    student_file = train(student, data, root, student_steps, seed, output / 'student')
 
     console.rule('Test')
+    load_teacher, load_student = CloudSegTeacherTask, CloudSegStudentTask
     runs: dict[str, CloudSegTask] = {
-        'student, cloudy': CloudSegStudentTask.load_from_checkpoint(student),
-        'teacher, cloudy': CloudSegTeacherTask.load_from_checkpoint(teacher, image_key='image'),
-        'teacher, cloud-free': CloudSegTeacherTask.load_from_checkpoint(teacher),
+        'student, cloudy': load_student.load_from_checkpoint(student_file),
+        'teacher, cloudy': load_teacher.load_from_checkpoint(teacher_file, image_key='image'),
+        'teacher, cloud-free': load_teacher.load_from_checkpoint(teacher_file),
     }
-    scores = {}
-    for name, task in runs.items():
-        (found,) = Trainer(**PLAIN).test(task, datamodule=datamodule, verbose=False)
-        scores[name] = {key.removeprefix('test_'): value for key, value in found.items()}
+    scores = {name: test(task, datamodule) for name, task in runs.items()}
+    for name, values in scores.items():
         stem = name.replace(', ', '-')
-        write_json(output / f'{stem}.json', scores[name])
-        write_csv(output / f'{stem}.csv', scores[name])
-    console.print(score_table(f'{title}: test scenes, per cent', scores))
-    with replacing(output / 'demo.png') as draft:
-        plt.imsave(draft, draw(runs['student, cloudy'], datamodule))
+        write_json(output / f'{stem}.json', values)
+        write_csv(output / f'{stem}.csv', values)
+    console.print(summary(f'{data.title}: test scenes, per cent', scores))
+    figure = draw(runs['student, cloudy'], scenes_to_show(datamodule), spec)
+    save_figure(figure, output / 'demo.png')
     console.print(f'Figure: {output / "demo.png"}; tables, checkpoints and data: {output}.')
 
 
-def train(task: CloudSegTask, load: Loader, steps: int, folder: Path) -> Path:
+def train(
+    task: CloudSegTask, data: DemoData, root: Path, steps: int, seed: int, folder: Path
+) -> Path:
     """Train a task and keep its last checkpoint, when the learning rate has come to 0.
 
     Args:
         task: teacher or student.
-        load: makes a data module of the miniature data.
+        data: the miniature data.
+        root: their folder.
         steps: training steps.
+        seed: seed of the patches.
         folder: folder for the checkpoints.
 
     Returns:
         the checkpoint.
     """
     epochs = min(EPOCHS, steps)
-    length = steps // epochs * BATCH_SIZE
+    datamodule = data.datamodule(
+        root=root,
+        batch_size=BATCH_SIZE,
+        patch_size=data.patch_size,
+        length=steps // epochs * BATCH_SIZE,
+        augment=True,
+        seed=seed,
+    )
     last = ModelCheckpoint(folder, filename='last', enable_version_counter=False)
-    trainer = Trainer(max_epochs=epochs, callbacks=[last], num_sanity_val_steps=0, **PLAIN)
-    trainer.fit(task, datamodule=load(patch_size=PATCH_SIZE, length=length, augment=True))
+    trainer = Trainer(
+        max_epochs=epochs,
+        devices=1,
+        logger=False,
+        callbacks=[last],
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(task, datamodule=datamodule)
     return Path(last.best_model_path)
 
 
-def score_table(title: str, scores: Mapping[str, Mapping[str, float]]) -> Table:
-    """Mean IoU by region and overall accuracy, one row per network.
+def test(task: CloudSegTask, datamodule: SceneDataModule) -> Scores:
+    """Test a task on whole scenes.
 
     Args:
-        title: title of the table.
-        scores: metrics by region, by name of the network.
+        task: teacher or student.
+        datamodule: the miniature data.
 
     Returns:
-        the table, in per cent.
+        metrics by region, such as ``cloudy_mIoU``.
     """
-    table = Table('network and image', title=title)
-    columns = [*(f'{region}_mIoU' for region in REGION_TITLES), 'all_OA']
-    for column in columns:
-        region, _, score = column.partition('_')
-        table.add_column(f'{score}\n{REGION_TITLES[region]}', justify='right')
-    for name, values in scores.items():
-        table.add_row(name, *(f'{100 * values[column]:.1f}' for column in columns))
-    return table
+    trainer = Trainer(devices=1, logger=False, enable_model_summary=False)
+    (scores,) = trainer.test(task, datamodule=datamodule, verbose=False)
+    return {name.removeprefix('test_'): value for name, value in scores.items()}
 
 
-@torch.no_grad()
-def draw(task: CloudSegTask, datamodule: SceneDataModule) -> NDArray[np.uint8]:
-    """Draw the test scenes of which clouds cover about half, and what a student makes of them.
+def scenes_to_show(datamodule: SceneDataModule) -> list[dict[str, Any]]:
+    """Test scenes of which clouds cover about half.
 
     Args:
-        task: the student.
-        datamodule: the miniature data, set up for testing, one scene a batch.
+        datamodule: the miniature data, set up for testing.
 
     Returns:
-        the picture (H, W, 4), one row per scene.
+        batches of one scene, images in 0..1.
     """
-    task.eval()
-    scenes = [datamodule.on_after_batch_transfer(b, 0) for b in datamodule.test_dataloader()]
+    scenes = []
+    for stored in datamodule.test_dataloader():
+        batch = datamodule.on_after_batch_transfer(stored, 0)
+        for index in range(len(batch['mask'])):
+            scenes.append({key: value[index : index + 1] for key, value in batch.items()})
     scenes.sort(key=lambda scene: abs(float(scene['mask_cloud'].float().mean()) - 0.5))
-    rows = []
-    for scene in scenes[:SCENES_SHOWN]:
-        height, width = scene['mask'].shape[-2:]
-        logits, restored = task.slide_all(scene, (height, width), reconstruct=True)
-        found = {'prediction': logits.argmax(dim=1), 'reconstruction': restored}
-        sample = {key: value[0] for key, value in {**scene, **found}.items()}
-        canvas: Any = FigureCanvasAgg(datamodule.plot(sample))
-        canvas.draw()
-        rows.append(np.asarray(canvas.buffer_rgba()))
-    plt.close('all')
-    return np.concatenate(rows)
+    return scenes[:SCENES_SHOWN]
+
+
+def _quiet() -> None:
+    """Keep the progress bars readable: no hints about workers and devices in between."""
+    matplotlib.use('Agg')
+    logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
+    for hint in ('does not have many workers', 'GPU available but not used', 'treespec'):
+        warnings.filterwarnings('ignore', message=f'.*{hint}.*')

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from rich.console import Console
+
 from ..datasets.scene_spec import Range, SceneSpec
 from ..inference import MapOptions, find_scenes, predict_scene, predict_scenes
 from ..inference.scenes.options import DEFAULT_BLEND, Product
@@ -12,10 +14,43 @@ from ..inference.windows.sliding import BATCH_SIZE
 from ..inference.windows.weights import BlendName
 from ..rasters import Resampling
 from ..trainers import load_mapper
+from .arguments import call
+
+#: Exit status after Ctrl-C, as shells have it.
+INTERRUPTED = 130
+
+
+def run(name: str, args: list[str]) -> None:
+    """Run the subcommand.
+
+    Args:
+        name: 'map'.
+        args: its arguments.
+
+    Raises:
+        SystemExit: with 1 if a scene could not be mapped, 130 after Ctrl-C.
+    """
+    try:
+        call(
+            map_scenes,
+            f'cloudseg {name}',
+            args,
+            flags={'resume': 'carry on where an interrupted run stopped'},
+            as_positional=False,
+        )
+    except KeyboardInterrupt as stop:
+        sys.stderr.write(
+            f'cloudseg {name}: interrupted. Finished rows are kept; --resume goes on from there.\n'
+        )
+        raise SystemExit(INTERRUPTED) from stop
+    except ExceptionGroup as group:
+        sys.stderr.write(f'cloudseg {name}: {group.message}:\n')
+        for problem in group.exceptions:
+            sys.stderr.write(f'  {problem}\n')
+        raise SystemExit(1) from group
 
 
 def map_scenes(
-    *,
     optical: list[str] | str,
     checkpoint: Path,
     output: Path,
@@ -65,19 +100,17 @@ def map_scenes(
         resume: carry on where an interrupted run stopped.
     """
     network, spec = load_mapper(checkpoint)
-    changes = {
-        'optical_bands': optical_bands,
-        'sar_bands': sar_bands,
-        'optical_range': optical_range,
-        'sar_range': sar_range,
-        'optical_nodata': optical_nodata,
-    }
-    spec = _changed(spec, {name: value for name, value in changes.items() if value is not None})
+    spec = _changed(spec, optical_bands, sar_bands, optical_range, sar_range, optical_nodata)
     wanted = (products,) if isinstance(products, str) else products or ('classes',)
     options = MapOptions(stride, window, blend, resolution, wanted, sar_resampling)
     scenes = find_scenes(optical, sar, assets)
-    common: dict[str, Any] = {'batch_size': batch_size, 'device': device, 'resume': resume}
-    common |= {'spec': spec, 'options': options}
+    settings: dict[str, Any] = {
+        'spec': spec,
+        'options': options,
+        'batch_size': batch_size,
+        'device': device,
+        'resume': resume,
+    }
     # a name with an ending is a file, except for folders that are there
     if output.suffix and not output.is_dir():
         if len(scenes) > 1:
@@ -86,23 +119,43 @@ def map_scenes(
                 'there, or a name without an ending.'
             )
         (scene,) = scenes
-        files = predict_scene(network, scene.optical_path, scene.sar_path, output, **common)
+        files = predict_scene(network, scene.optical_path, scene.sar_path, output, **settings)
         written = {scene.name: files}
     else:
         output.mkdir(parents=True, exist_ok=True)
-        written = predict_scenes(network, scenes, output, **common)
+        written = predict_scenes(network, scenes, output, **settings)
+    console = Console()
     for name, files in written.items():
-        sys.stdout.write(f'{name}: {", ".join(map(str, files.values()))}\n')
+        # paths as they are: neither broken into lines nor read as markup
+        console.print(
+            f'{name}: {", ".join(str(path) for path in files.values())}',
+            soft_wrap=True, markup=False, highlight=False,
+        )  # fmt: skip
 
 
-def _changed(spec: SceneSpec, changes: dict[str, Any]) -> SceneSpec:
+def _changed(
+    spec: SceneSpec,
+    optical_bands: list[int] | None,
+    sar_bands: list[int] | None,
+    optical_range: tuple[float, float] | Range | None,
+    sar_range: tuple[float, float] | Range | None,
+    optical_nodata: float | None,
+) -> SceneSpec:
     """What the checkpoint says, except for what is said on the command line."""
-    for kind in ('optical', 'sar'):
-        known, bands = len(getattr(spec, f'{kind}_bands')), changes.get(f'{kind}_bands')
+    for kind, bands in (('optical', optical_bands), ('sar', sar_bands)):
+        known = len(getattr(spec, f'{kind}_bands'))
         if bands is not None and len(bands) != known:
             raise ValueError(
                 f'--{kind}_bands names {len(bands)} bands, but the checkpoint is for {known}. '
                 'Name as many, in the order of the training data.'
             )
-    exact = tuple(kind for kind in spec.exact if f'{kind}_bands' not in changes)
-    return replace(spec, exact=exact, **changes)
+    changes: dict[str, Any] = {
+        'optical_bands': optical_bands,
+        'sar_bands': sar_bands,
+        'optical_range': optical_range,
+        'sar_range': sar_range,
+        'optical_nodata': optical_nodata,
+    }
+    given = {name: value for name, value in changes.items() if value is not None}
+    exact = tuple(kind for kind in spec.exact if f'{kind}_bands' not in given)
+    return replace(spec, exact=exact, **given)

@@ -54,20 +54,9 @@ class M3MCRDataModule(SceneDataModule):
         """
         if 'file_list' in kwargs:
             raise ValueError('Give `train_list`, `val_list` or `test_list` instead of `file_list`.')
-        super().__init__(
-            M3MCR,
-            batch_size=batch_size,
-            patch_size=patch_size,
-            length=length,
-            num_workers=num_workers,
-            augment=augment,
-            seed=seed,
-            train_list=train_list,
-            val_list=val_list,
-            test_list=test_list,
-            test_batch_size=test_batch_size,
-            stack=stack,
-        )
+        common = (batch_size, patch_size, length, num_workers, augment, seed)
+        lists = (train_list, val_list, test_list)
+        super().__init__(M3MCR, *common, *lists, test_batch_size, stack=stack)
         # not through the base class: so the command line knows the arguments of the dataset
         self.kwargs = kwargs
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from matplotlib.figure import Figure
 from torch import Tensor, nn
@@ -105,11 +106,9 @@ class SceneDataModule(GeoDataModule):
         drawn, fixed = (sky(dataset, source, clouds, seed) for source in ('random', 'bounds'))
         #: What happens to a batch on the device after scaling, by split.
         self.augmentations: dict[str, nn.Module] = {}
-        training = [step for step in (drawn, RandomFlipRotate() if augment else None) if step]
-        if training:
-            self.augmentations['train'] = (
-                training[0] if len(training) == 1 else nn.Sequential(*training)
-            )
+        steps = [step for step in (drawn, RandomFlipRotate() if augment else None) if step]
+        if steps:
+            self.augmentations['train'] = steps[0] if len(steps) == 1 else nn.Sequential(*steps)
         if fixed is not None:
             self.augmentations |= dict.fromkeys(('val', 'test', 'predict'), fixed)
 
@@ -156,25 +155,18 @@ class SceneDataModule(GeoDataModule):
                     'goes on without; give `val_list`, or add areas.'
                 )
             else:
-                self.val_sampler = self._patches(self.val_dataset)
-        if stage == 'test':
-            self.test_dataset = self.make_dataset('test')
-            self.test_sampler = self._scenes(self.test_dataset)
-        if stage == 'predict':
-            self.predict_dataset = self.make_dataset('test')
-            self.predict_sampler = self._scenes(self.predict_dataset)
-
-    def _patches(self, dataset: GeoDataset) -> SceneSampler:
-        """Patches for validation."""
-        if self.test_size is None:
-            return CenterSceneSampler(dataset, self.patch_size)
-        return TileSceneSampler(dataset, self.patch_size, equal=True)
-
-    def _scenes(self, dataset: GeoDataset) -> SceneSampler:
-        """Whole scenes, or tiles of large ones, for testing."""
-        if self.test_size is None:
-            return CenterSceneSampler(dataset)
-        return TileSceneSampler(dataset, self.test_size)
+                if self.test_size is None:
+                    self.val_sampler = CenterSceneSampler(self.val_dataset, self.patch_size)
+                else:
+                    self.val_sampler = TileSceneSampler(
+                        self.val_dataset, self.patch_size, equal=True
+                    )
+        for split in ('test', 'predict'):
+            if stage == split:
+                dataset, size = self.make_dataset('test'), self.test_size
+                sampler = TileSceneSampler(dataset, size) if size else CenterSceneSampler(dataset)
+                setattr(self, f'{split}_dataset', dataset)
+                setattr(self, f'{split}_sampler', sampler)
 
     @property
     def scene_spec(self) -> SceneSpec:
@@ -258,10 +250,8 @@ class SceneDataModule(GeoDataModule):
             a new batch on the device.
         """
         # the base class of TorchGeo 0.8 deletes 'crs' and 'bounds', and fails without them
-        return {
-            key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-            for key, value in batch.items()
-        }
+        moved: Batch = move_data_to_device(batch, device)
+        return moved
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Scale and augment a batch on the device.
@@ -287,8 +277,7 @@ class SceneDataModule(GeoDataModule):
             return plain
         # the same in every run, another in every step
         seed = step_seed(self.seed, trainer.current_epoch, self._position(), trainer.global_rank)
-        tensors = [value for value in batch.values() if isinstance(value, Tensor)]
-        devices = {value.device for value in tensors if value.device.type == 'cuda'}
+        devices = {v.device for v in batch.values() if isinstance(v, Tensor) and v.is_cuda}
         with torch.random.fork_rng(list(devices)):
             torch.manual_seed(seed)
             augmented: Batch = augmentation(batch)

@@ -11,45 +11,33 @@ from ..transforms import SyntheticClouds
 Clouds = str | dict[str, Any] | None
 
 
-class ClearSky(nn.Module):
-    """The sample contract under a clear sky."""
+class Sky(nn.Module):
+    """What is seen of a place, and the place without clouds."""
 
-    def forward(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Name the image as cloud-free, too.
-
-        Args:
-            batch: a batch with ``image``.
-
-        Returns:
-            a new dict with the same image as ``image_clear``.
-        """
-        return {**batch, 'image_clear': batch['image']}
-
-
-class CloudedSky(nn.Module):
-    """Clouds in place of those that the data set has."""
-
-    def __init__(self, clouds: SyntheticClouds) -> None:
-        """Initialize a new CloudedSky instance.
+    def __init__(self, clouds: SyntheticClouds | None) -> None:
+        """Initialize a new Sky instance.
 
         Args:
-            clouds: what draws clouds on ``image``.
+            clouds: what draws clouds on ``image``, in place of those that the data set has; None
+                for a clear sky.
         """
         super().__init__()
         self.clouds = clouds
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Draw clouds on the cloud-free image.
+        """Show the place under this sky.
 
         Args:
             batch: a batch with ``image_clear``, or with ``image`` where there are no clouds.
 
         Returns:
-            a new dict with ``image``, ``image_clear`` and ``mask_cloud``.
+            a new dict with ``image`` and ``image_clear``, and ``mask_cloud`` where clouds were
+            drawn.
         """
-        clouded: dict[str, Any] = self.clouds(
-            {**batch, 'image': batch.get('image_clear', batch.get('image'))}
-        )
+        clear = batch.get('image_clear', batch.get('image'))
+        if self.clouds is None:
+            return {**batch, 'image_clear': clear}
+        clouded: dict[str, Any] = self.clouds({**batch, 'image': clear})
         return clouded
 
 
@@ -77,7 +65,7 @@ def sky(
         ValueError: if an argument of the clouds is outside its range.
     """
     if clouds is None:
-        return None if 'image_clear' in dataset.layers else ClearSky()
+        return None if 'image_clear' in dataset.layers else Sky(None)
     arguments = {'preset': clouds} if isinstance(clouds, str) else dict(clouds)
     low, high = (float(end[0]) for end in dataset.ranges['image'])
     nodata = dataset.layers['image'].nodata
@@ -90,4 +78,4 @@ def sky(
         # clipped by scaling, as all values are
         scaled = min(max((nodata - low) / (high - low), 0.0), 1.0)
         options['nodata'] = float(nodata) if stored else scaled
-    return CloudedSky(SyntheticClouds(seed_from=seed_from, **{**options, **arguments}))
+    return Sky(SyntheticClouds(seed_from=seed_from, **{**options, **arguments}))

@@ -54,18 +54,8 @@ class WHUOPTSARDataModule(SceneDataModule):
         Raises:
             ValueError: If an argument of the clouds is outside its range.
         """
-        super().__init__(
-            WHUOPTSAR,
-            batch_size=batch_size,
-            patch_size=patch_size,
-            length=length,
-            num_workers=num_workers,
-            augment=augment,
-            seed=seed,
-            test_size=test_size,
-            clouds=clouds,
-            stack=stack,
-        )
+        common = (batch_size, patch_size, length, num_workers, augment, seed)
+        super().__init__(WHUOPTSAR, *common, test_size=test_size, clouds=clouds, stack=stack)
         # not through the base class: so the command line knows the arguments of the dataset
         self.kwargs = kwargs
 

@@ -2,13 +2,12 @@
 
 from ..index import Layer, SceneFiles, by_key
 from ..rasters import SceneError, ScenesError
-from .errors import EmptySplitError
 from .legend import LandCoverClass
 from .m3mcr import M3MCR
 from .query import SceneSlice
 from .registry import DATASETS, recognize_dataset, register_dataset
 from .scene_dataset import SceneDataset
-from .scene_scan import pair_by_name
+from .scene_scan import EmptySplitError, pair_by_name
 from .scene_spec import SceneSpec
 from .validation import ValidationReport, validate_scenes
 from .whuoptsar import WHUOPTSAR, sheet_bounds, sheet_name

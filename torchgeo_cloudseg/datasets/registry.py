@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .scene_dataset import SceneDataset
-    from .scene_declaration import SceneDeclaration
-
-Kind = TypeVar('Kind', bound='type[SceneDeclaration]')
 
 #: Data sets by name. A subclass of :class:`~.scene_dataset.SceneDataset` with a ``name`` is added
 #: as soon as it is defined.
 DATASETS: dict[str, type[SceneDataset]] = {}
 
 
-def register_dataset(kind: Kind) -> Kind:
+def register_dataset(kind: type[SceneDataset]) -> None:
     """Add a data set to the table.
 
     Args:
         kind: the class, with a ``name``.
-
-    Returns:
-        the class.
 
     Raises:
         ValueError: if it has no name, or another class has the same.
@@ -35,8 +29,7 @@ def register_dataset(kind: Kind) -> Kind:
             f'{kind.__qualname__}.name={name!r}: expected a name that no other data set has; '
             f'taken are {list(DATASETS)}.'
         )
-    DATASETS[name] = cast('type[SceneDataset]', kind)
-    return kind
+    DATASETS[name] = kind
 
 
 def find_dataset(name: str) -> type[SceneDataset]:

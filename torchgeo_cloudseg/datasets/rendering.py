@@ -1,12 +1,15 @@
-"""Colors of images and labels, for every picture that the package makes."""
+"""Pictures of samples, and colors of images and labels for every picture that is made."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,6 +22,86 @@ UNKNOWN_COLOR: Color = (255, 255, 255)
 
 #: Share of the darkest and of the brightest values that a stretch saturates.
 STRETCH_PERCENT = (1.0, 99.0)
+
+
+#: Modalities with their titles, in the order of the panels.
+TITLES = {
+    'image': 'Cloudy',
+    'image_clear': 'Cloud-free',
+    'reconstruction': 'Reconstruction',
+    'image_sar': 'SAR',
+    'mask_cloud': 'Cloud mask',
+    'mask': 'Label',
+    'prediction': 'Prediction',
+}
+
+#: Width of a panel and of a class in the legend, in inches.
+PANEL_WIDTH = 3.2
+ENTRY_WIDTH = 1.9
+
+
+def plot_sample(
+    sample: dict[str, Any],
+    legend: Sequence[LandCoverClass],
+    rgb: tuple[int, int, int],
+    sar_range: tuple[float, float],
+    show_titles: bool = True,
+    suptitle: str | None = None,
+) -> Figure:
+    """Plot every modality of a sample side by side.
+
+    Args:
+        sample: any of ``image``, ``image_clear``, ``reconstruction`` (C, H, W), ``image_sar``
+            (S, H, W), ``mask_cloud`` (H, W), ``mask`` and ``prediction`` (h, w), in stored units.
+        legend: the classes, in order.
+        rgb: positions of the red, green and blue band.
+        sar_range: values of the first SAR band shown black and white.
+        show_titles: put a title above each panel.
+        suptitle: title of the figure.
+
+    Returns:
+        the figure.
+
+    Raises:
+        ValueError: if there is nothing to plot.
+    """
+    titles = {key: title for key, title in TITLES.items() if key in sample}
+    if not titles:
+        raise ValueError(f'nothing to plot: the sample has only {sorted(sample)}')
+    if 'image' in titles and not titles.keys() & {'image_clear', 'mask_cloud'}:
+        titles['image'] = 'Optical'  # nothing says that there are clouds
+    width = PANEL_WIDTH * len(titles)
+    figure, grid = plt.subplots(
+        1, len(titles), figsize=(width, 4.0), squeeze=False, layout='constrained'
+    )
+    for axes, (key, name) in zip(grid[0], titles.items(), strict=True):
+        title = name if show_titles else ''
+        if key in ('mask', 'prediction'):
+            draw_labels(axes, sample[key], legend, title)
+        elif key in ('image_sar', 'mask_cloud'):
+            low, high = sar_range if key == 'image_sar' else (0, 1)
+            values = to_numpy(sample[key])
+            first = values[0] if key == 'image_sar' else values
+            draw_image(axes, first, title, cmap='gray', vmin=low, vmax=high)
+        else:
+            # clouds are several times as bright as the ground: the cloudy image has a stretch of
+            # its own, while the reconstruction shares that of the truth, to be comparable
+            like = 'image_clear' if key == 'reconstruction' and 'image_clear' in sample else key
+            limits = value_range(sample[like][list(rgb)])
+            draw_image(axes, stretch(sample[key][list(rgb)], limits), title)
+    if titles.keys() & {'mask', 'prediction'}:
+        patches = legend_patches(legend)
+        rows = math.ceil(len(patches) * ENTRY_WIDTH / width)
+        figure.legend(
+            handles=patches,
+            loc='outside lower center',
+            ncols=math.ceil(len(patches) / rows),
+            columnspacing=1.2,
+            handlelength=1.2,
+        )
+    if suptitle is not None:
+        figure.suptitle(suptitle)
+    return figure
 
 
 def value_range(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import geopandas as gpd
 import numpy as np
@@ -19,32 +19,21 @@ from numpy.typing import NDArray
 from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 
 from .._compat import georeference
-from ..index import IndexDir, project, project_each
+from ..index import IndexDir, project_each
+from ..rasters import Grid, ScenesError
 from .legend import code_lookup
-from .plotting import plot_sample
 from .query import SceneSlice
+from .rendering import plot_sample
 from .scene_declaration import SceneDeclaration
-from .scene_list import SceneList
-from .scene_reader import SceneReader, Target
-from .scene_scan import load_split
-from .zoned import GLOBAL_CRS, ZonedDataset
+from .scene_reader import SceneList, SceneReader
+from .scene_scan import read_split
+from .zoned import GLOBAL_CRS, LookupCRS, ZonedDataset
 
 Sample = dict[str, Any]
 Index = tuple[slice, slice, slice] | tuple[slice, slice] | tuple[slice] | slice
 
 
-class _Derived(NamedTuple):
-    """What follows from the index, and from which one it does."""
-
-    index: gpd.GeoDataFrame
-    crs: pyproj.CRS
-    epsg: int
-    crs_text: str
-    #: Bounding box, and first and last time.
-    extent: tuple[tuple[float, ...], pd.Timestamp, pd.Timestamp]
-
-
-class SceneDataset(SceneDeclaration, RasterDataset):
+class SceneDataset(SceneDeclaration, LookupCRS, RasterDataset):
     """Abstract base of data sets made of scenes with several modalities on one grid.
 
     A data set is a declaration. A subclass states its facts as class attributes, at least
@@ -132,30 +121,18 @@ class SceneDataset(SceneDeclaration, RasterDataset):
         self.val_share = val_share
         self.index_dir = index_dir
         self.bands = self.all_bands
-        self.band_indexes = None
-        self.time_series = False
         self.transforms = transforms
         self.cache = cache
         # the grid of a scene is that of its reference, whether or not that is asked for
         keys = [key for key in self.layers if key in (*modalities, self.reference)]
         layers = {key: self.layers[key] for key in keys}
-        table = load_split(type(self), Path(root), split, layers, file_list, val_share, index_dir)
+        table, problems = read_split(
+            type(self), Path(root), split, layers, file_list, val_share, index_dir
+        )
+        if problems:
+            raise ScenesError(problems)
         if table.empty:
             raise DatasetNotFoundError(self)
-        self._init_scenes(table, crs, res, zone)
-
-    def _init_scenes(
-        self,
-        table: pd.DataFrame,
-        crs: pyproj.CRS | str | None,
-        res: float | tuple[float, float] | None,
-        zone: str | int | None,
-    ) -> None:
-        """Set up the index from a table of scenes.
-
-        Raises:
-            ValueError: if scenes lie in several zones and neither *crs* nor *zone* is given.
-        """
         if zone is not None:
             text = f'EPSG:{zone}' if str(zone).isdigit() else str(zone)
             check_choice('zone', text, sorted(table['crs'].unique()))
@@ -170,7 +147,8 @@ class SceneDataset(SceneDeclaration, RasterDataset):
                 f'{self.__class__.__name__}.zoned(...) to read every scene on its own grid.'
             )
         # zone by zone, as a container counts scenes
-        self._table = table.sort_values('crs', kind='stable', ignore_index=True)
+        table = table.sort_values('crs', kind='stable')
+        self._table = table.set_axis(pd.Index(table['scene'], name='name'))
         fills = {'mask': self.ignore_index, **self.fills}
         lookup = code_lookup(self.legend, self.unknown_codes, self.ignore_index)
         self._reader = SceneReader(self.layers, self.label_ratio, lookup, fills, self.cache)
@@ -181,7 +159,6 @@ class SceneDataset(SceneDeclaration, RasterDataset):
         self._res = res
         target = pyproj.CRS.from_user_input(crs if crs is not None else zones.index[0])
         self.index = self._outlined(np.arange(len(self._table)), target)
-        self._derived: _Derived | None = None
 
     def _outlined(self, ids: NDArray[np.intp], crs: pyproj.CRS | str) -> gpd.GeoDataFrame:
         """Index of some scenes of the table in one CRS."""
@@ -249,35 +226,6 @@ class SceneDataset(SceneDeclaration, RasterDataset):
             parts.append(part)
         return parts
 
-    @property
-    def crs(self) -> pyproj.CRS:
-        """:term:`coordinate reference system (CRS)` of the index and of all samples."""
-        crs: pyproj.CRS = self.index.crs
-        return crs
-
-    @crs.setter
-    def crs(self, new_crs: pyproj.CRS) -> None:
-        """Change the CRS of the index and of all samples; scenes in another one are warped."""
-        if new_crs != self.crs:
-            self.index = self.index.set_geometry(project(self.index.geometry, new_crs))
-
-    @property
-    def bounds(self) -> tuple[slice, slice, slice]:
-        """Bounding x, y and t slices of the index."""
-        (xmin, ymin, xmax, ymax), mint, maxt = self._current().extent
-        return slice(xmin, xmax, self.res[0]), slice(ymin, ymax, self.res[1]), slice(mint, maxt, 1)
-
-    def _current(self) -> _Derived:
-        """What follows from the index as it is now."""
-        # summing it up at every read costs more than the read itself
-        if self._derived is None or self._derived.index is not self.index:
-            crs, times = self.index.crs, self.index.index
-            epsg = crs.to_epsg() or 0
-            extent = (tuple(self.index.total_bounds.tolist()), times.left.min(), times.right.max())
-            text = f'EPSG:{epsg}' if epsg else crs.to_wkt()
-            self._derived = _Derived(self.index, crs, epsg, text, extent)
-        return self._derived
-
     @cached_property
     def scenes(self) -> SceneList:
         """All scenes, in the order of the column ``scene_id`` of the index."""
@@ -287,11 +235,6 @@ class SceneDataset(SceneDeclaration, RasterDataset):
     def scene_names(self) -> list[str]:
         """Names of all scenes, at the positions that samples state under ``scene``."""
         return self.scenes.names
-
-    @cached_property
-    def _scene_ids(self) -> dict[str, int]:
-        """Position of each scene by name."""
-        return {name: i for i, name in enumerate(self.scene_names)}
 
     @property
     def files(self) -> list[str]:
@@ -320,11 +263,11 @@ class SceneDataset(SceneDeclaration, RasterDataset):
         ids = self._find(index, x, y, t)
         scenes = [self.scenes[i] for i in ids]
         height, width = round((y.stop - y.start) / y.step), round((x.stop - x.start) / x.step)
-        derived = self._current()
-        target = Target(x, y, height, width, derived.crs_text)
-        sample: Sample = {**georeference(x, y, t, derived.crs)}
+        crs, epsg = _text_and_code(self.crs)
+        target = Grid.north_up(crs, (x.start, y.stop), (x.step, y.step), (height, width))
+        sample: Sample = {**georeference(x, y, t, self.crs)}
         sample['scene'] = torch.tensor([ids[0]])
-        sample['epsg'] = torch.tensor([derived.epsg])
+        sample['epsg'] = torch.tensor([epsg])
         if self.nominal_places:
             sample['nominal'] = torch.tensor([any(scene.nominal for scene in scenes)])
         for key in self.modalities:
@@ -333,15 +276,12 @@ class SceneDataset(SceneDeclaration, RasterDataset):
 
     def __getstate__(self) -> dict[str, Any]:
         """State for another process: lists of scenes are made anew from the compact table."""
-        state = dict(self.__dict__)
-        for derived in ('scenes', '_scene_ids'):
-            state.pop(derived, None)
-        return state
+        return {name: value for name, value in self.__dict__.items() if name != 'scenes'}
 
     def _find(self, index: Index, x: slice, y: slice, t: slice) -> list[int]:
         """Positions of the scenes that a query touches, in the order of the index."""
-        if isinstance(index, SceneSlice) and index.scene in self._scene_ids:
-            return [self._scene_ids[index.scene]]
+        if isinstance(index, SceneSlice) and index.scene in self._table.index:
+            return [int(self._table.index.get_loc(index.scene))]
         box = shapely.box(x.start, y.start, x.stop, y.stop)
         hits = np.sort(self.index.sindex.query(box, predicate='intersects'))
         times = self.index.index
@@ -377,6 +317,13 @@ class SceneDataset(SceneDeclaration, RasterDataset):
         """
         low, high = (side[0] for side in self.ranges.get('image_sar', ((0.0,), (1.0,))))
         return plot_sample(sample, self.legend, self.rgb, (low, high), show_titles, suptitle)
+
+
+@lru_cache
+def _text_and_code(crs: pyproj.CRS) -> tuple[str, int]:
+    """A coordinate reference system as text, and its EPSG code, or 0."""
+    epsg = crs.to_epsg() or 0
+    return (f'EPSG:{epsg}' if epsg else crs.to_wkt()), epsg
 
 
 def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:

@@ -86,7 +86,7 @@ class SceneDeclaration:
         if 'layers' in cls.__dict__ and 'mask' in layers:
             cls.label_ratio = layers['mask'].ratio
         if cls.__dict__.get('name'):
-            register_dataset(cls)
+            register_dataset(cls)  # type: ignore[arg-type]  # a declaration alone has no name
 
     @classmethod
     def scan(cls, root: Path, part: str, layers: Sequence[Layer]) -> Found:
@@ -106,19 +106,14 @@ class SceneDeclaration:
         return pair_by_name({layer.key: root / part / layer.folder for layer in layers}, layers)
 
     @classmethod
-    def scan_list(
-        cls,
-        file_list: Path,
-        root: Path,
-        part: str,  # noqa: ARG003 - a list of M3M-CR belongs to one
-        layers: Sequence[Layer],
-    ) -> Found:
+    def scan_list(cls, file_list: Path, root: Path, part: str, layers: Sequence[Layer]) -> Found:  # noqa: ARG003
         """Find the scenes of a list; to be replaced where lists have another format.
 
         Args:
             file_list: text file with the names of scenes, one a line.
             root: root directory of the data set.
-            part: part of the data set to which the list belongs.
+            part: part of the data set to which the list belongs, where its format needs it, as
+                that of M3M-CR does.
             layers: the modalities that every scene must have.
 
         Returns:
@@ -127,9 +122,21 @@ class SceneDeclaration:
         Raises:
             ValueError: if there is no scene of a name.
         """
+        return choose_by_name(file_list, root, list(cls.scan_all(root, layers)))
+
+    @classmethod
+    def scan_all(cls, root: Path, layers: Sequence[Layer]) -> Found:
+        """Find the scenes of all parts, of which a list may name some.
+
+        Args:
+            root: root directory of the data set.
+            layers: the modalities that every scene must have.
+
+        Returns:
+            as :meth:`scan`.
+        """
         parts = dict.fromkeys(cls.splits.values())
-        found = list(chain.from_iterable(cls.scan(root, part, layers) for part in parts))
-        return choose_by_name(file_list, root, found)
+        return chain.from_iterable(cls.scan(root, part, layers) for part in parts)
 
     @classmethod
     def divide(cls, areas: Iterable[str], split: str, val_share: float) -> set[str]:
@@ -155,9 +162,7 @@ class SceneDeclaration:
         Returns:
             by default, True where there is a scene in any of the parts.
         """
-        layers = list(cls.layers.values())
-        parts = dict.fromkeys(cls.splits.values())
-        found = chain.from_iterable(cls.scan(root, part, layers) for part in parts)
+        found = cls.scan_all(root, list(cls.layers.values()))
         return any(isinstance(entry, SceneFiles) for entry in found)
 
     @classmethod
@@ -180,7 +185,7 @@ class SceneDeclaration:
         Returns:
             bands, ranges, classes, colors and the grid of the labels.
         """
-        return self._spec(self.legend, self.all_bands, self.label_ratio, window)
+        return _spec(self, self.legend, window)
 
     @classmethod
     def published_spec(cls, num_classes: int, window: int = 160) -> SceneSpec:
@@ -198,7 +203,7 @@ class SceneDeclaration:
         """
         chosen = cls.arguments_for(num_classes).get('classes')
         legend = cls.legends[chosen] if chosen else cls.legend
-        return cls._spec(legend, cls.all_bands, cls.label_ratio, window)
+        return _spec(cls, legend, window)
 
     @classmethod
     def arguments_for(cls, num_classes: int) -> dict[str, Any]:
@@ -220,30 +225,26 @@ class SceneDeclaration:
         known = ' or '.join(str(len(legend)) for legend in legends.values())
         raise ValueError(f'{cls.__name__} has {known} classes, expected {num_classes}.')
 
-    @classmethod
-    def _spec(
-        cls,
-        legend: Sequence[LandCoverClass],
-        all_bands: tuple[str, ...],
-        label_ratio: Fraction,
-        window: int,
-    ) -> SceneSpec:
-        unit = ((0.0,), (1.0,))
-        optical = cls.layers.get('image') or cls.layers.get('image_clear')
-        radar = cls.layers.get('image_sar')
-        return SceneSpec(
-            class_names=tuple(entry.name for entry in legend),
-            class_colors=tuple(entry.color for entry in legend),
-            optical_bands=_numbers(optical),
-            sar_bands=_numbers(radar),
-            optical_range=cls.ranges.get(optical.key, unit) if optical else unit,
-            sar_range=cls.ranges.get('image_sar', unit),
-            optical_nodata=optical.nodata if optical else None,
-            label_scale=label_ratio,
-            window=window,
-            rgb=_rgb(all_bands, cls.rgb_bands),
-            exact=('optical', 'sar'),
-        )
+
+def _spec(
+    facts: SceneDeclaration | type[SceneDeclaration], legend: Sequence[LandCoverClass], window: int
+) -> SceneSpec:
+    """The facts for a network, as a data set or its class states them."""
+    unit = ((0.0,), (1.0,))
+    optical = facts.layers.get('image') or facts.layers.get('image_clear')
+    return SceneSpec(
+        class_names=tuple(entry.name for entry in legend),
+        class_colors=tuple(entry.color for entry in legend),
+        optical_bands=_numbers(optical),
+        sar_bands=_numbers(facts.layers.get('image_sar')),
+        optical_range=facts.ranges.get(optical.key, unit) if optical else unit,
+        sar_range=facts.ranges.get('image_sar', unit),
+        optical_nodata=optical.nodata if optical else None,
+        label_scale=facts.label_ratio,
+        window=window,
+        rgb=_rgb(facts.all_bands, facts.rgb_bands),
+        exact=('optical', 'sar'),
+    )
 
 
 def _numbers(layer: Layer | None) -> tuple[int, ...]:

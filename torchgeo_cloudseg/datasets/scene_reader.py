@@ -1,70 +1,109 @@
-"""Reading the pixels of scenes: copied as stored, or warped where another grid is asked for."""
+"""Scenes and their pixels: copied as stored, or warped where another grid is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyproj
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..index import Layer
-from ..rasters import (
-    Grid,
-    Resampling,
-    SceneError,
-    nearest,
-    read_window,
-    size_at,
-    warp,
-    window_under,
-)
+from ..index.scene_table import GRID
+from ..rasters import Grid, SceneError, nearest, read_window, size_at, warp, window_under
 from .legend import to_classes
 
-Shape = tuple[int, int]
 Pixels = NDArray[Any]
+
+#: Pixels, and where there are none (None: nowhere).
+Found = tuple[Pixels, NDArray[np.bool_] | None]
+
+#: First row or column, and the one after the last.
+Span = tuple[int, int]
 
 #: Largest error of position within a query that is read without resampling.
 MAX_DRIFT_PX = 0.5
+
+
+class SceneFile(NamedTuple):
+    """A file of a scene, and its size in pixels."""
+
+    path: str
+    height: int
+    width: int
 
 
 class Scene(NamedTuple):
     """Where a scene lies, and its files."""
 
     name: str
-    #: Native coordinate reference system, as text.
-    crs: str
-    #: Upper left corner and pixel size, in units of the CRS.
-    left: float
-    top: float
-    xres: float
-    yres: float
-    #: Size in pixels.
-    height: int
-    width: int
-    #: File of every modality, by key, and its height and width in pixels.
-    paths: Mapping[str, str]
-    sizes: Mapping[str, Shape]
+    #: Its native grid; the coordinate reference system is text.
+    grid: Grid
     #: True where the files do not say where they lie, and the name of the scene does.
     nominal: bool
+    #: File of every modality, by key.
+    files: Mapping[str, SceneFile]
 
 
-class Target(NamedTuple):
-    """The grid on which a sample is returned."""
+class SceneList:
+    """All scenes of a table, in its order.
 
-    x: slice
-    y: slice
-    #: Size in pixels.
-    height: int
-    width: int
-    #: Coordinate reference system, as text.
-    crs: str
+    Columns are kept as arrays and a scene is made when it is asked for: fifty thousand of them,
+    each with its five files, would cost every worker seconds and some hundred megabytes.
+    """
+
+    def __init__(self, table: pd.DataFrame, layers: Collection[str]) -> None:
+        """Initialize a new SceneList instance.
+
+        Args:
+            table: the scenes, see :func:`~torchgeo_cloudseg.index.read_scene_table`.
+            layers: the modalities by key; those that the table lacks are left out.
+        """
+        self._facts = [_array(table[name]) for name in GRID]
+        #: Names of the scenes, in order.
+        self.names: list[str] = table['scene'].to_list()
+        self._files = {
+            key: [_array(table[f'{key}{fact}']) for fact in ('', '_height', '_width')]
+            for key in layers
+            if key in table
+        }
+
+    def __len__(self) -> int:
+        """Number of scenes."""
+        return len(self.names)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        """Retrieve a scene.
+
+        Args:
+            index: its position, or a slice of positions.
+
+        Returns:
+            the :class:`Scene`, or a list of scenes.
+        """
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        files = {
+            key: SceneFile(*(column.item(index) for column in columns))
+            for key, columns in self._files.items()
+        }
+        facts = (column.item(index) for column in self._facts)
+        crs, left, top, xres, yres, height, width, nominal = facts
+        grid = Grid.north_up(crs, (left, top), (xres, yres), (height, width))
+        return Scene(self.names[index], grid, nominal, files)
+
+
+def _array(column: pd.Series) -> NDArray[Any]:
+    """A column whose elements are cheap to reach, unlike those of a pandas string array."""
+    values: NDArray[Any] = column.to_numpy(None if column.dtype.kind in 'biuf' else object)
+    return values
 
 
 @dataclass(frozen=True)
@@ -80,16 +119,14 @@ class SceneReader:
     fills: Mapping[str, float | tuple[float, ...]]
     #: Keep files open between reads.
     cache: bool
-    #: Files of which an empty window was read that are known to hold data elsewhere.
-    _with_data: set[str] = field(default_factory=set, repr=False)
 
-    def read(self, key: str, scenes: Sequence[Scene], target: Target) -> Tensor:
+    def read(self, key: str, scenes: Sequence[Scene], target: Grid) -> Tensor:
         """Read one modality and merge the scenes, the first one on top.
 
         Args:
             key: the modality.
             scenes: one or more scenes.
-            target: where to read.
+            target: where to read; its coordinate reference system is text.
 
         Returns:
             float32 (C, H, W), or int64 (H, W) for labels and masks.
@@ -112,9 +149,7 @@ class SceneReader:
             data[:, missing] = fill[:, None] if fill.ndim else fill
         return torch.from_numpy(data[0] if layer.categorical else data)
 
-    def _read_scene(
-        self, layer: Layer, scene: Scene, target: Target
-    ) -> tuple[Pixels, NDArray[np.bool_] | None]:
+    def _read_scene(self, layer: Layer, scene: Scene, target: Grid) -> Found:
         """Pixels of one scene on the target's grid, and where there are none."""
         return (self._copy if _is_native(scene, target) else self._warp)(layer, scene, target)
 
@@ -122,20 +157,18 @@ class SceneReader:
         """Pixels of the output per pixel of the target."""
         return self.label_ratio if layer.key == 'mask' else Fraction(1)
 
-    def _copy(
-        self, layer: Layer, scene: Scene, target: Target
-    ) -> tuple[Pixels, NDArray[np.bool_] | None]:
+    def _copy(self, layer: Layer, scene: Scene, target: Grid) -> Found:
         """Pixels as stored, and where there are none (None: nowhere)."""
         out = self._out_ratio(layer)
         shape = size_at(target.height, out), size_at(target.width, out)
-        row = round((scene.top - target.y.stop) / scene.yres)
-        col = round((target.x.start - scene.left) / scene.xres)
-        height, width = scene.sizes[layer.key]
-        rows = nearest(row, target.height, height, layer.ratio, out)
-        cols = nearest(col, target.width, width, layer.ratio, out)
+        wanted, own = target.transform, scene.grid.transform
+        row, col = round((wanted.f - own.f) / own.e), round((wanted.c - own.c) / own.a)
+        file = scene.files[layer.key]
+        rows = nearest(row, target.height, file.height, layer.ratio, out)
+        cols = nearest(col, target.width, file.width, layer.ratio, out)
         if rows is None or cols is None:
             return np.zeros((len(layer.bands), *shape), layer.dtypes[0]), np.ones(shape, bool)
-        values = self._load(layer, scene, (rows.low, rows.high), (cols.low, cols.high))
+        values = self.load(layer, scene, (rows.low, rows.high), (cols.low, cols.high))
         if not rows.contiguous or not cols.contiguous:
             if not layer.categorical:  # as it is returned: half the bytes of float64 to move
                 values = values.astype(np.float32)
@@ -148,93 +181,86 @@ class SceneReader:
         missing[rows.start : rows.stop, cols.start : cols.stop] = False
         return padded, missing
 
-    def _warp(
-        self, layer: Layer, scene: Scene, target: Target
-    ) -> tuple[Pixels, NDArray[np.bool_] | None]:
+    def _warp(self, layer: Layer, scene: Scene, target: Grid) -> Found:
         """Pixels resampled to the target's grid, and where there are none."""
-        out_ratio, x, y = self._out_ratio(layer), target.x, target.y
-        shape = size_at(target.height, out_ratio), size_at(target.width, out_ratio)
-        step, ratio = float(out_ratio), float(layer.ratio)
-        wanted = Grid.north_up(target.crs, (x.start, y.stop), (x.step / step, y.step / step), shape)
-        pixel, size_px = (scene.xres / ratio, scene.yres / ratio), scene.sizes[layer.key]
-        whole = Grid.north_up(scene.crs, (scene.left, scene.top), pixel, size_px)
+        out = self._out_ratio(layer)
+        shape = size_at(target.height, out), size_at(target.width, out)
+        wanted = target.scaled(out, shape)
+        whole = scene.grid.scaled(layer.ratio, scene.files[layer.key][1:])
         warped_type = np.int16 if layer.categorical else np.float64
         rows, cols = window_under(whole, wanted)
         if rows[0] >= rows[1] or cols[0] >= cols[1]:
             return np.zeros((len(layer.bands), *shape), warped_type), np.ones(shape, bool)
-        values = self._load(layer, scene, rows, cols).astype(warped_type)
-        resampling: Resampling = 'nearest' if layer.categorical else 'bilinear'
-        return warp(values, whole.part(rows, cols), wanted, resampling)
+        values = self.load(layer, scene, rows, cols).astype(warped_type)
+        how: Literal['nearest', 'bilinear'] = 'nearest' if layer.categorical else 'bilinear'
+        return warp(values, whole.part(rows, cols), wanted, how)
 
-    def _load(
-        self, layer: Layer, scene: Scene, rows: tuple[int, int], cols: tuple[int, int]
+    def load(
+        self, layer: Layer, scene: Scene, rows: Span | None = None, cols: Span | None = None
     ) -> Pixels:
-        """A window of a file, with classes for codes and without missing measurements."""
-        path = scene.paths[layer.key]
-        values = read_window(path, rows, cols, self.cache)
+        """Read pixels of a file, with classes for codes and without missing measurements.
+
+        Args:
+            layer: the modality.
+            scene: the scene.
+            rows: first row and the one after the last (defaults to all).
+            cols: first column and the one after the last (defaults to all).
+
+        Returns:
+            array (C, H, W) in the stored data type, or int64 classes.
+
+        Raises:
+            SceneError: if the file is missing or broken, holds an unknown label code, or has not
+                a single pixel of data.
+        """
+        file = scene.files[layer.key]
+        values = read_window(
+            file.path, rows or (0, file.height), cols or (0, file.width), self.cache
+        )
         if layer.key == 'mask':
-            return to_classes(path, values, self.label_lookup)
+            return to_classes(file.path, values, self.label_lookup)
         if layer.may_be_nan and np.isnan(values).any():
             return np.where(np.isnan(values), self._mean(layer, scene), values)
-        if layer.nodata is not None and (values[:, 0, 0] == layer.nodata).all():
-            self._require_data(layer, scene, values)
+        empty = layer.nodata is not None and (values[:, 0, 0] == layer.nodata).all()
+        if empty and (values == layer.nodata).all():
+            _require_data(file, layer.nodata)
         return values
-
-    def _whole(self, layer: Layer, scene: Scene) -> Pixels:
-        """All pixels of a file."""
-        height, width = scene.sizes[layer.key]
-        return read_window(scene.paths[layer.key], (0, height), (0, width), self.cache)
-
-    def _require_data(self, layer: Layer, scene: Scene, values: Pixels) -> None:
-        """Refuse a file without a single pixel of data, of which some pixels have been read.
-
-        A window without data is fine: scenes may have an empty border.
-        """
-        path = scene.paths[layer.key]
-        if path in self._with_data or (values != layer.nodata).any():
-            return
-        if (self._whole(layer, scene) == layer.nodata).all():
-            raise no_data(path, layer)
-        self._with_data.add(path)
 
     def _mean(self, layer: Layer, scene: Scene) -> float:
         """Mean of a layer over all its bands on the scene's grid, as in the authors' code."""
-        path = scene.paths[layer.key]
-        height, width = scene.sizes[layer.key]
-        values = self._whole(layer, scene)
+        path, height, width = scene.files[layer.key]
+        values = read_window(path, (0, height), (0, width), self.cache)
         if np.isnan(values).all():
             raise SceneError(path, 'NaN in every pixel', 'at least one measurement')
-        rows = nearest(0, scene.height, height, layer.ratio, Fraction(1))
-        cols = nearest(0, scene.width, width, layer.ratio, Fraction(1))
+        rows = nearest(0, scene.grid.height, height, layer.ratio, Fraction(1))
+        cols = nearest(0, scene.grid.width, width, layer.ratio, Fraction(1))
         if rows is not None and cols is not None:
             values = values[:, rows.source][:, :, cols.source]
         return float(np.nanmean(values))
 
 
-def no_data(path: str, layer: Layer) -> SceneError:
-    """The error for a file without a single pixel of data.
+@lru_cache(maxsize=4096)
+def _require_data(file: SceneFile, nodata: int | None) -> None:
+    """Refuse a file without a single pixel of data; that others have some is remembered.
 
-    Args:
-        path: the file.
-        layer: its modality.
-
-    Returns:
-        an error that names the file.
+    A window without data is fine: scenes may have an empty border.
     """
-    return SceneError(path, f'no data ({layer.nodata}) in every pixel', 'an image')
+    if (read_window(file.path, (0, file.height), (0, file.width)) == nodata).all():
+        raise SceneError(file.path, f'no data ({nodata}) in every pixel', 'an image')
 
 
-def _is_native(scene: Scene, target: Target) -> bool:
+def _is_native(scene: Scene, target: Grid) -> bool:
     """Whether a scene can be returned as stored."""
     # scenes of one data set may differ by a hair in resolution: it does not matter as long as the
     # last pixel of the query is still the nearest one
-    drift_x = abs(target.x.step / scene.xres - 1) * target.width
-    drift_y = abs(target.y.step / scene.yres - 1) * target.height
-    return max(drift_x, drift_y) < MAX_DRIFT_PX and _same_crs(scene.crs, target.crs)
+    wanted, own = target.transform, scene.grid.transform
+    drift_x, drift_y = abs(wanted.a / own.a - 1), abs(wanted.e / own.e - 1)
+    drift_px = max(drift_x * target.width, drift_y * target.height)
+    return drift_px < MAX_DRIFT_PX and _same_crs(scene.grid.crs, target.crs)
 
 
 @lru_cache(maxsize=1024)
-def _same_crs(first: str, second: str) -> bool:
+def _same_crs(first: Any, second: Any) -> bool:
     if first == second:
         return True
     same: bool = pyproj.CRS.from_user_input(first) == pyproj.CRS.from_user_input(second)

@@ -3,22 +3,103 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
+from torchgeo.datasets import DatasetNotFoundError
 
 from ..index import IndexDir, IndexStore, Layer, SceneFiles, read_scene_table
-from ..rasters import SceneError, ScenesError, unreadable_folder
-from .errors import EmptySplitError
+from ..rasters import SceneError, unreadable_folder
 
 if TYPE_CHECKING:
     from .scene_dataset import SceneDataset
 
 #: What a scan finds: scenes, and what is wrong with others.
 Found = Iterable[SceneFiles | SceneError]
+
+#: Paths in a folder, and why it could not be listed.
+Listing = tuple[list[str], list[SceneError]]
+
+
+class EmptySplitError(DatasetNotFoundError):
+    """A split without scenes, of a data set that is there."""
+
+    def __init__(self, message: str) -> None:
+        """Initialize a new EmptySplitError instance.
+
+        Args:
+            message: what was found, and what to do.
+        """
+        FileNotFoundError.__init__(self, message)
+
+
+def list_folder(folder: str | Path, start: str = '', end: str = '') -> Listing:
+    """List what is in a folder, in the order of names.
+
+    Args:
+        folder: the folder.
+        start: how names begin.
+        end: how they end.
+
+    Returns:
+        paths, without hidden files; nothing where there is no such folder.
+    """
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208 - for every one of many folders
+    except (FileNotFoundError, NotADirectoryError):
+        return [], []
+    except OSError as error:
+        return [], [unreadable_folder(folder, error)]
+    wanted = [name for name in names if name.startswith(start) and name.endswith(end)]
+    return [f'{folder}{os.sep}{name}' for name in wanted if not name.startswith('.')], []
+
+
+def pair_files(
+    layers: Sequence[Layer],
+    listings: Iterable[Listing],
+    name_of: Callable[[Layer, str], str],
+    path_of: Callable[[Layer, str], str],
+    rank: Callable[[str], Any] | None = None,
+) -> Iterator[SceneFiles | SceneError]:
+    """Put the files of each scene together.
+
+    Args:
+        layers: the modalities that every scene must have.
+        listings: the files of each of them, and what could not be listed.
+        name_of: scene to which a file of a modality belongs, by its path; raises a ValueError
+            that says what would be a name.
+        path_of: where the file of a modality is expected, by the name of its scene.
+        rank: what scenes are sorted by (defaults to their names).
+
+    Yields:
+        the scenes, and errors that name missing and misnamed files, and folders that are closed.
+    """
+    found: dict[str, dict[str, str]] = {}
+    closed: dict[str, SceneError] = {}
+    for layer, (paths, errors) in zip(layers, listings, strict=True):
+        closed |= {error.path: error for error in errors}
+        for path in paths:
+            try:
+                found.setdefault(name_of(layer, path), {})[layer.key] = path
+            except ValueError as error:
+                expected = f'the name of a scene ({error})'
+                yield SceneError(path, 'this name', expected, 'Rename or remove it.')
+    yield from closed.values()
+    for name in sorted(found, key=rank):
+        files = found[name]
+        if len(files) == len(layers):
+            yield SceneFiles(name, files)
+            continue
+        there = ', '.join(layer.folder for layer in layers if layer.key in files)
+        for layer in layers:
+            path = files.get(layer.key) or path_of(layer, name)
+            # nobody knows what a closed folder holds
+            if layer.key not in files and closed.keys().isdisjoint(map(str, Path(path).parents)):
+                yield SceneError(path, 'no such file', f'one: the scene has {there}')
 
 
 def pair_by_name(
@@ -33,110 +114,61 @@ def pair_by_name(
         layers: the modalities that every scene must have.
         check_name: raises a ValueError for a name that no scene can have.
 
-    Yields:
+    Returns:
         the scenes in the order of their names, and errors that name missing and misnamed files.
     """
-    found: dict[str, dict[str, str]] = {}
-    listed = []
-    for layer in layers:
-        folder = folders[layer.key]
-        try:
-            names = [path.name for path in folder.iterdir() if path.name.endswith(layer.suffix)]
-        except (FileNotFoundError, NotADirectoryError):
-            names = []
-        except OSError as error:
-            yield unreadable_folder(folder, error)
-            continue
-        listed.append(layer)
-        for name in names:
-            if not name.startswith('.'):
-                stem = name.removesuffix(layer.suffix)
-                found.setdefault(stem, {})[layer.key] = str(folder / name)
-    for name, files in sorted(found.items()):
-        try:
-            if check_name is not None:
-                check_name(name)
-        except ValueError as error:
-            expected = f'the name of a scene ({error})'
-            for path in files.values():
-                yield SceneError(path, 'this name', expected, 'Rename or remove it.')
-            continue
-        for layer in listed:
-            if layer.key not in files:
-                path = str(folders[layer.key] / f'{name}{layer.suffix}')
-                there = ', '.join(files)
-                yield SceneError(path, 'no such file', f'one: the scene has {there}')
-        if len(files) == len(layers):
-            yield SceneFiles(name, files)
+
+    def name_of(layer: Layer, path: str) -> str:
+        name = path.rpartition(os.sep)[2].removesuffix(layer.suffix)
+        if check_name is not None:
+            check_name(name)
+        return name
+
+    return pair_files(
+        layers,
+        [list_folder(folders[layer.key], end=layer.suffix) for layer in layers],
+        name_of,
+        path_of=lambda layer, name: str(folders[layer.key] / f'{name}{layer.suffix}'),
+    )
 
 
-def split_areas(areas: Iterable[str], split: str, val_share: float) -> set[str]:
+def split_areas(
+    areas: Iterable[str], split: str, val_share: float, free: Collection[str] | None = None
+) -> set[str]:
     """Divide areas into those for training and those for validation.
 
-    Areas are ranked by a hash of their name and the first share of them, at least one, is for
-    validation; an area is never in both. A single area is for training.
+    Areas are ranked by a hash of their name, the same on every machine, and the first share of
+    them, at least one, is for validation; an area is never in both. A single area is for training.
 
     Args:
         areas: names of the areas.
         split: ``train`` or ``val``.
         val_share: share of the areas that is for validation, 0 to 1.
+        free: areas that may be for validation (defaults to all).
 
     Returns:
         the areas of the split.
     """
-    ranked = sorted(set(areas), key=area_rank)
-    count = round(val_share * len(ranked))
-    count = min(max(count, 1 if val_share > 0 else 0), len(ranked) - 1) if ranked else 0
-    return set(ranked[:count] if split == 'val' else ranked[count:])
-
-
-def area_rank(area: str) -> str:
-    """What areas are ranked by: the same on every machine."""
-    return hashlib.sha256(area.encode()).hexdigest()
-
-
-def read_part(
-    kind: type[SceneDataset],
-    root: Path,
-    part: str,
-    index_dir: IndexDir = None,
-    progress: bool = True,
-) -> tuple[pd.DataFrame, list[SceneError]]:
-    """The sound scenes of a part of a data set, with all modalities.
-
-    Args:
-        kind: the data set.
-        root: its root directory.
-        part: the part.
-        index_dir: where the index is kept.
-        progress: show a progress bar where there is much to read.
-
-    Returns:
-        the table, see :func:`~torchgeo_cloudseg.index.read_scene_table`, and what is wrong with
-        other scenes.
-    """
-    scenes, problems = _sort_out(kind.scan(root, part, list(kind.layers.values())))
-    table, broken = read_scene_table(
-        scenes,
-        kind.layers,
-        kind.reference,
-        IndexStore(str(root), index_dir),
-        _table_name(kind, part),
-        progress=progress,
+    every = set(areas)
+    ranked = sorted(
+        every if free is None else free, key=lambda area: hashlib.sha256(area.encode()).hexdigest()
     )
-    return table, [*problems, *broken]
+    count = max(round(val_share * len(every)), 1 if val_share > 0 else 0)
+    chosen = set(ranked[: max(min(count, len(every) - 1), 0)])
+    return chosen if split == 'val' else every - chosen
 
 
-def load_split(
+def read_split(
     kind: type[SceneDataset],
     root: Path,
     split: str,
     layers: Mapping[str, Layer],
-    file_list: str | Path | None,
-    val_share: float,
-    index_dir: IndexDir,
-) -> pd.DataFrame:
-    """The scenes of a split, all of which must be sound.
+    file_list: str | Path | None = None,
+    val_share: float = 0.1,
+    index_dir: IndexDir = None,
+    progress: bool = True,
+) -> tuple[pd.DataFrame, list[SceneError]]:
+    """The sound scenes of a split.
 
     Args:
         kind: the data set.
@@ -146,110 +178,72 @@ def load_split(
         file_list: list of scenes to take instead of all of the split.
         val_share: share of the training areas that is for validation.
         index_dir: where the index is kept.
+        progress: show a progress bar where there is much to read.
 
     Returns:
-        the table, see :func:`~torchgeo_cloudseg.index.read_scene_table`.
+        the table, see :func:`~torchgeo_cloudseg.index.read_scene_table`, and what is wrong with
+        other scenes.
 
     Raises:
         EmptySplitError: if there is another split, but no scene in this one.
         FileNotFoundError: if there is no such list.
-        ScenesError: if any file of the split is missing, broken or does not fit.
+        ValueError: if two scenes have the same name.
     """
-    part, modalities = kind.splits[split], list(layers.values())
-    if file_list is not None and not Path(file_list).is_file():
+    part = kind.splits[split]
+    if file_list is None:
+        found = list(kind.scan(root, part, list(layers.values())))
+    elif Path(file_list).is_file():
+        found = list(kind.scan_list(Path(file_list), root, part, list(layers.values())))
+    else:
         raise FileNotFoundError(f'{file_list}: no such list of scenes. Check `file_list`.')
-    scenes, problems = _sort_out(
-        kind.scan(root, part, modalities)
-        if file_list is None
-        else kind.scan_list(Path(file_list), root, part, modalities)
-    )
-    if problems:
-        raise ScenesError(problems)
-    table, problems = read_scene_table(
+    scenes = [entry for entry in found if isinstance(entry, SceneFiles)]
+    problems = [entry for entry in found if isinstance(entry, SceneError)]
+    counts = Counter(scene.name for scene in scenes)
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise ValueError(f'{len(twice)} scene(s) were found twice: {", ".join(twice[:5])}.')
+    table, broken = read_scene_table(
         scenes,
         layers,
         kind.reference,
         IndexStore(str(root), index_dir),
-        _table_name(kind, part),
+        f'{kind.name or kind.__name__}-{part}',
         all_layers=kind.layers,
         partial=file_list is not None,
+        progress=progress,
     )
-    chosen = scenes
     if file_list is None:
-        if not scenes and kind.looks_like(root):
-            raise EmptySplitError(
-                f'{root}: split={split!r} has no scene: found no {kind.layout_of(part)}, though '
-                'there is another split. Unpack this one too, or give a `file_list` or another '
-                '`split`.'
-            )
-        areas = {scene.area or scene.name for scene in scenes}
-        wanted = _areas_of(kind, areas, split, val_share)
-        chosen = [scene for scene in scenes if (scene.area or scene.name) in wanted]
-        if scenes and not chosen:
-            raise EmptySplitError(
-                f'{root}: split={split!r} has no scene: of the {len(areas)} area(s) in the part '
-                f'{part!r}, val_share={val_share} leaves none. '
-                'Change `val_share`, add areas, or give a `file_list`.'
-            )
-    if problems:
-        files = {scene.paths[key] for scene in chosen for key in layers}
-        problems = [problem for problem in problems if problem.path in files]
-        if problems:
-            raise ScenesError(problems)
-    if len(chosen) < len(scenes):
-        names = {scene.name for scene in chosen}
-        table = table[table['scene'].isin(names)].reset_index(drop=True)
-    return table
+        areas = {scene.area for scene in scenes}
+        alone = list(kind.splits.values()).count(part) == 1
+        wanted = areas if alone else kind.divide(areas, split, val_share)
+        scenes = [scene for scene in scenes if scene.area in wanted]
+        if not (scenes or problems):
+            _require_scenes(kind, root, split, len(areas), val_share)
+        table = table[table['area'].isin(wanted)].reset_index(drop=True)
+    files = {path for scene in scenes for path in scene.paths.values()}
+    return table, [*problems, *(problem for problem in broken if problem.path in files)]
 
 
-def splits_of(
-    kind: type[SceneDataset], areas: Iterable[str], part: str, val_share: float
-) -> dict[str, str]:
-    """Split of each area of a part.
-
-    Args:
-        kind: the data set.
-        areas: names of the areas.
-        part: the part.
-        val_share: share of the training areas that is for validation.
-
-    Returns:
-        split by area.
-    """
-    every = set(areas)
-    splits = [split for split, source in kind.splits.items() if source == part]
-    return {area: split for split in splits for area in _areas_of(kind, every, split, val_share)}
-
-
-def _areas_of(kind: type[SceneDataset], areas: set[str], split: str, val_share: float) -> set[str]:
-    """The areas of a split, of those in its part."""
-    parts = list(kind.splits.values())
-    alone = parts.count(kind.splits[split]) == 1
-    return areas if alone else kind.divide(areas, split, val_share)
-
-
-def _table_name(kind: type[SceneDataset], part: str) -> str:
-    return f'{kind.name or kind.__name__}-{part}'
-
-
-def _sort_out(found: Found) -> tuple[list[SceneFiles], list[SceneError]]:
-    """Scenes and problems, apart.
+def _require_scenes(
+    kind: type[SceneDataset], root: Path, split: str, areas: int, val_share: float
+) -> None:
+    """Say why a split has no scene, unless there is no data set at all.
 
     Raises:
-        ValueError: if two scenes have the same name.
+        EmptySplitError: if there is another split.
     """
-    scenes: list[SceneFiles] = []
-    problems: list[SceneError] = []
-    for entry in found:
-        if isinstance(entry, SceneError):
-            problems.append(entry)
-        else:
-            scenes.append(entry)
-    names = pd.Series([scene.name for scene in scenes], dtype=object)
-    twice = np.unique(names[names.duplicated()].to_numpy())
-    if len(twice):
-        raise ValueError(f'{len(twice)} scene(s) were found twice: {", ".join(twice[:5])}.')
-    return scenes, problems
+    part = kind.splits[split]
+    if areas:
+        raise EmptySplitError(
+            f'{root}: split={split!r} has no scene: of the {areas} area(s) in the part {part!r}, '
+            f'val_share={val_share} leaves none. Change `val_share`, add areas, or give a '
+            '`file_list`.'
+        )
+    if kind.looks_like(root):
+        raise EmptySplitError(
+            f'{root}: split={split!r} has no scene: found no {kind.layout_of(part)}, though there '
+            'is another split. Unpack this one too, or give a `file_list` or another `split`.'
+        )
 
 
 def choose_by_name(file_list: Path, root: Path, found: Sequence[SceneFiles | SceneError]) -> Found:

@@ -5,27 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from ..index import IndexDir, Layer
-from ..rasters import SceneError, read_window
-from .legend import code_lookup, to_classes
+from ..index import IndexDir
+from ..rasters import SceneError
+from ..rasters.errors import unreadable
+from .legend import code_lookup
 from .registry import recognize_dataset
 from .scene_dataset import SceneDataset
-from .scene_list import SceneList
-from .scene_reader import Scene, no_data
-from .scene_scan import read_part, splits_of
-
-#: Share of the training areas that counts as validation, as by default in the data sets.
-VAL_SHARE = 0.1
+from .scene_reader import SceneList, SceneReader
+from .scene_scan import EmptySplitError, read_split
 
 #: Files read at the same time, for each processor.
 THREADS_PER_CPU = 2
@@ -63,11 +59,7 @@ class ValidationReport:
             for p in self.problems
         ]
         return {
-            'root': self.root,
-            'dataset': self.dataset,
-            'quick': self.quick,
-            'ok': self.ok,
-            'scenes': self.scenes,
+            **{name: getattr(self, name) for name in ('root', 'dataset', 'quick', 'ok', 'scenes')},
             **{f'scenes_by_{name}': dict(count) for name, count in self.counts.items()},
             'problems': problems,
         }
@@ -97,23 +89,26 @@ def validate_scenes(
     """
     root = Path(root)
     kind = recognize_dataset(root, dataset)
-    tables, problems = [], []
-    for part in dict.fromkeys(kind.splits.values()):
-        table, broken = read_part(kind, root, part, index_dir, progress)
-        problems += broken
-        if len(table):
-            splits = splits_of(kind, table['area'], part, VAL_SHARE)
-            tables.append(table.assign(split=table['area'].map(splits)))
-    if not tables and not problems:
+    tables: list[pd.DataFrame] = []
+    found: dict[tuple[str, str], SceneError] = {}
+    for split in kind.splits:
+        with suppress(EmptySplitError):
+            table, wrong = read_split(
+                kind, root, split, kind.layers, index_dir=index_dir, progress=progress
+            )
+            tables.append(table.assign(split=split))
+            # splits of one part have a part of the problems in common
+            found |= {(problem.path, problem.found): problem for problem in wrong}
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    problems = list(found.values())
+    if table.empty and not problems:
         raise ValueError(
             f'{root}: found no scene of {kind.name}, expected its folders. Check the root.'
         )
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     if len(table):
         table['season'] = [_season(time) for time in table['mint']]
-        scenes = SceneList(table, kind.layers)
-        broken_scenes = _check_access(scenes) if quick else _check_all(scenes, kind, progress)
-        table = table[[not found for found in broken_scenes]]
+        broken_scenes = _check_files(kind, SceneList(table, kind.layers), quick, progress)
+        table = table[[not broken for broken in broken_scenes]]
         problems += chain.from_iterable(broken_scenes)
     counts = {
         name: {} if table.empty else table[column].value_counts().sort_index().to_dict()
@@ -127,69 +122,40 @@ def _season(time: pd.Timestamp) -> str:
     return 'any' if time == pd.Timestamp.min else SEASONS.get(time.month, 'other')
 
 
-def check_pixels(
-    scene: Scene, layers: Mapping[str, Layer], lookup: NDArray[np.int64]
-) -> list[SceneError]:
-    """Read all pixels of a scene.
+def _check_files(
+    kind: type[SceneDataset], scenes: SceneList, quick: bool, progress: bool
+) -> list[list[SceneError]]:
+    """What is wrong with the files of each scene, of which the headers are sound."""
+    lookup = code_lookup(kind.legend, kind.unknown_codes, kind.ignore_index)
+    reader = SceneReader(kind.layers, kind.label_ratio, lookup, kind.fills, cache=False)
 
-    Args:
-        scene: the scene.
-        layers: its modalities, by key.
-        lookup: class of each label code, negative for an unknown one.
+    def check(position: int) -> list[SceneError]:
+        scene, problems = scenes[position], []
+        for key, file in scene.files.items():
+            try:
+                if quick:
+                    _check_rights(file.path)
+                    continue
+                values = reader.load(kind.layers[key], scene)
+                if values.dtype.kind == 'f' and np.isinf(values).any():
+                    expected = 'measurements, or NaN where there is none'
+                    raise SceneError(file.path, 'infinite values', expected)
+            except SceneError as error:
+                problems.append(error)
+        return problems
 
-    Returns:
-        one problem for each file that cannot be read to its end, holds unknown label codes,
-        nothing but missing measurements, infinite ones, or nothing but no-data.
-    """
-    problems = []
-    for key, path in scene.paths.items():
-        height, width = scene.sizes[key]
-        try:
-            values = read_window(path, (0, height), (0, width), cache=False)
-            _check_values(path, layers[key], values, lookup)
-        except SceneError as error:
-            problems.append(error)
-    return problems
+    with ThreadPoolExecutor(THREADS_PER_CPU * (os.cpu_count() or 1)) as pool:
+        found = pool.map(check, range(len(scenes)))
+        return list(tqdm(found, 'Reading scenes', len(scenes), disable=not progress, delay=1))
 
 
-def _check_values(path: str, layer: Layer, values: NDArray[Any], lookup: NDArray[np.int64]) -> None:
-    """Refuse pixels that are no labels or measurements.
+def _check_rights(path: str) -> None:
+    """Refuse a file that may not be read: a change of rights leaves no trace in an index.
 
     Raises:
-        SceneError: that says what is wrong.
+        SceneError: if it may not.
     """
-    if layer.key == 'mask':
-        to_classes(path, values, lookup)
-    elif values.dtype.kind == 'f':
-        if np.isnan(values).all():
-            raise SceneError(path, 'NaN in every pixel', 'at least one measurement')
-        if np.isinf(values).any():
-            raise SceneError(path, 'infinite values', 'measurements, or NaN where there is none')
-    elif layer.nodata is not None and (values == layer.nodata).all():
-        raise no_data(path, layer)
-
-
-def _check_access(scenes: SceneList) -> list[list[SceneError]]:
-    """Files of each scene that may not be read, which no header in the index tells.
-
-    Rights can be taken away without a trace in a file's size and time of change.
-    """
-    effective = os.access in os.supports_effective_ids
-    return [
-        [
-            SceneError(path, 'an unreadable file (Permission denied)', 'a readable file')
-            for path in scene.paths.values()
-            if not os.access(path, os.R_OK, effective_ids=effective)
-        ]
-        for scene in scenes
-    ]
-
-
-def _check_all(
-    scenes: SceneList, kind: type[SceneDataset], progress: bool
-) -> list[list[SceneError]]:
-    """Problems in the pixels of each scene."""
-    lookup = code_lookup(kind.legend, kind.unknown_codes, kind.ignore_index)
-    with ThreadPoolExecutor(THREADS_PER_CPU * (os.cpu_count() or 1)) as pool:
-        found = pool.map(lambda scene: check_pixels(scene, kind.layers, lookup), scenes)
-        return list(tqdm(found, 'Reading scenes', len(scenes), disable=not progress, delay=1))
+    try:
+        Path(path).open('rb').close()
+    except OSError as error:
+        raise unreadable(path, error) from error

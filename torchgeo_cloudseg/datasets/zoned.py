@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import geopandas as gpd
 import numpy as np
@@ -31,18 +31,23 @@ GLOBAL_CRS = 'EPSG:6933'
 ZONE, NATIVE = 'zone', 'native'
 
 
-class _Views(NamedTuple):
-    """What follows from the index, and from which one it does."""
+class LookupCRS(GeoDataset):
+    """A data set whose index is projected across the antimeridian, too."""
 
-    index: gpd.GeoDataFrame
-    res: tuple[float, float]
-    #: One data set per CRS, with the rows of the index that are its own.
-    zones: list[GeoDataset]
-    #: One data set over all zones, which answers plain queries; None until it is asked for.
-    whole: list[GeoDataset]
+    @property
+    def crs(self) -> pyproj.CRS:
+        """:term:`coordinate reference system (CRS)` of the index and of what plain queries get."""
+        crs: pyproj.CRS = self.index.crs
+        return crs
+
+    @crs.setter
+    def crs(self, new_crs: pyproj.CRS) -> None:
+        """Change the CRS of the index; what lies in another one is warped for plain queries."""
+        if new_crs != self.crs:
+            self.index = self.index.set_geometry(project(self.index.geometry, new_crs))
 
 
-class ZonedDataset(GeoDataset):
+class ZonedDataset(LookupCRS):
     """Several data sets, one per CRS, indexed together and read apart.
 
     There is one index, :attr:`index`, in one CRS for looking up; each row also has its outline in
@@ -82,7 +87,7 @@ class ZonedDataset(GeoDataset):
         """
         if not datasets:
             raise ValueError('ZonedDataset needs at least one data set.')
-        self._parts = list(datasets)
+        self._parts: list[Any] = list(datasets)
         self._whole = whole
         self._res = datasets[0].res if whole is None else whole.res
         tables = []
@@ -94,7 +99,9 @@ class ZonedDataset(GeoDataset):
         # parts of one data set count scenes as that does, others each from 0
         counts = [0 if whole is not None else len(part.index) for part in datasets]
         self._first_scene = np.concatenate([[0], np.cumsum(counts)])
-        self._views: _Views | None = None
+        #: What follows from the index, with the one that it was made of.
+        self._zones: tuple[gpd.GeoDataFrame, list[GeoDataset]] | None = None
+        self._warped: tuple[gpd.GeoDataFrame, tuple[float, float], GeoDataset] | None = None
 
     @classmethod
     def from_files(
@@ -138,49 +145,31 @@ class ZonedDataset(GeoDataset):
         Raises:
             AttributeError: if a zone's data set does not name its scenes.
         """
-        parts: Sequence[Any] = self._parts if self._whole is None else [self._whole]
+        parts: list[Any] = self._parts if self._whole is None else [self._whole]
         return [name for part in parts for name in part.scene_names]
-
-    @property
-    def crs(self) -> pyproj.CRS:
-        """:term:`coordinate reference system (CRS)` of the index and of plain queries."""
-        crs: pyproj.CRS = self.index.crs
-        return crs
-
-    @crs.setter
-    def crs(self, new_crs: pyproj.CRS) -> None:
-        """Change the CRS of the index; nothing is warped to it but plain queries."""
-        if new_crs != self.crs:
-            self.index = self.index.set_geometry(project(self.index.geometry, new_crs))
 
     @property
     def zone_datasets(self) -> list[GeoDataset]:
         """One data set per CRS, with the rows of :attr:`index` that lie in it."""
-        return self._current().zones
+        if self._zones is None or self._zones[0] is not self.index:
+            self._zones = self.index, [self._part(zone) for zone in range(len(self._parts))]
+        return self._zones[1]
 
     @property
     def whole(self) -> GeoDataset:
         """One data set over all zones, in the CRS of the container."""
-        views = self._current()
-        if not views.whole:
-            views.whole.append(self._warped(views))
-        return views.whole[0]
+        known = self._warped
+        if known is None or known[0] is not self.index or known[1] != self.res:
+            known = self._warped = self.index, self.res, self._warp()
+        return known[2]
 
     def __getstate__(self) -> dict[str, Any]:
         """State for another process: what follows from the index is made anew."""
-        return self.__dict__ | {'_views': None}
-
-    def _current(self) -> _Views:
-        """What follows from the index as it is now."""
-        views = self._views
-        if views is None or views.index is not self.index or views.res != self.res:
-            zones = [self._part(zone) for zone in range(len(self._parts))]
-            views = self._views = _Views(self.index, self.res, zones, [])
-        return views
+        return self.__dict__ | {'_zones': None, '_warped': None}
 
     def _part(self, zone: int) -> GeoDataset:
         """The data set of a zone, with those rows that the index has."""
-        part = self._parts[zone]
+        part: GeoDataset = self._parts[zone]
         rows = self.index[(self.index[ZONE] == zone).to_numpy()]
         native = gpd.GeoSeries(rows[NATIVE].to_numpy(), index=rows.index, crs=part.crs)
         projected = project(native, self.crs).to_numpy()
@@ -194,7 +183,7 @@ class ZonedDataset(GeoDataset):
         view.index = rows.drop(columns=[ZONE, NATIVE]).set_geometry(native)
         return view
 
-    def _warped(self, views: _Views) -> GeoDataset:
+    def _warp(self) -> GeoDataset:
         """The data set that answers plain queries."""
         if self._whole is not None:
             whole = copy.copy(self._whole)
@@ -202,7 +191,7 @@ class ZonedDataset(GeoDataset):
             whole.res = self.res
             return whole
         # with all within them: joined data sets pass their CRS on
-        warped = [copy.deepcopy(part) for part in views.zones if len(part.index)]
+        warped = [copy.deepcopy(part) for part in self.zone_datasets if len(part.index)]
         for part in warped:
             outlines = project(part.index.geometry, self.crs)
             part.crs = self.crs
@@ -240,8 +229,7 @@ class ZonedDataset(GeoDataset):
         Raises:
             AttributeError: if the data sets do not state any.
         """
-        first: Any = self._parts[0]
-        spec: SceneSpec = first.scene_spec(window)
+        spec: SceneSpec = self._parts[0].scene_spec(window)
         return spec
 
     def __getitem__(self, index: Any) -> dict[str, Any]:
@@ -277,6 +265,5 @@ class ZonedDataset(GeoDataset):
             a matplotlib Figure.
         """
         zone = int(sample['zone']) if 'zone' in sample else 0
-        dataset: Any = self._parts[zone]
-        figure: Figure = dataset.plot(sample, *args, **kwargs)
+        figure: Figure = self._parts[zone].plot(sample, *args, **kwargs)
         return figure

@@ -1,21 +1,18 @@
 """Tables of scenes and files: made in parallel, kept between runs, brought up to date."""
 
-from .cached_table import CachedTable, list_files
+from .cached_table import IndexDir, IndexStore
 from .footprints import project, project_each
-from .index_store import IndexDir, IndexStore
 from .layer import Layer, by_key
 from .raster_table import datasets_by_crs
 from .scene_table import SceneFiles, read_scene_table
 
 __all__ = (
-    'CachedTable',
     'IndexDir',
     'IndexStore',
     'Layer',
     'SceneFiles',
     'by_key',
     'datasets_by_crs',
-    'list_files',
     'project',
     'project_each',
     'read_scene_table',

@@ -1,4 +1,4 @@
-"""A table of files, one row per scene or file, kept as GeoParquet and refreshed.
+"""Tables of files, one row per scene or file, kept as GeoParquet between runs and refreshed.
 
 Opening files is what costs time. The facts that were read from a file are kept beside its size and
 its time of change, and hold until one of these changes.
@@ -6,21 +6,40 @@ its time of change, and hold until one of these changes.
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from .._files import replacing
 from ..rasters import SceneError
 from .footprints import project_each
-from .index_store import IndexStore, relative_path, size_and_time
+
+logger = logging.getLogger(__name__)
+
+#: Where an index is kept: a folder, False for nowhere, None for the default places.
+IndexDir = str | Path | Literal[False] | None
+
+#: Environment variable that names a folder for the indices of all data sets.
+FOLDER_VARIABLE = 'CLOUDSEG_CACHE'
+
+#: Version of the columns; tables of another version are made anew.
+VERSION = 2
+
+#: Folder below the root of a data set that holds its index.
+FOLDER = '.cloudseg'
 
 #: Rows read at the same time, to hide the latency of network disks. GDAL opens one file after
 #: another all the same: more threads only wait for each other.
@@ -29,12 +48,112 @@ THREADS = 4
 #: Files of which the state is asked in one go.
 CHUNK = 256
 
-#: Below this number of rows a progress bar would only flicker.
-MIN_ROWS_FOR_PROGRESS = 200
-
 #: Reads the facts of a row of the listing, given by its position: values by column, with the
 #: row's ``crs`` (text) and, under ``outline``, its shape in that CRS; or what is wrong.
 ReadRow = Callable[[int], dict[str, Any] | list[SceneError]]
+
+
+@dataclass(frozen=True)
+class IndexStore:
+    """Where the tables of a data set are kept between runs.
+
+    Tables are looked for in *index_dir* if it is given, else in the folder that the environment
+    variable ``CLOUDSEG_CACHE`` names, in ``<root>/.cloudseg``, and in the user's cache folder.
+    They are written to the first of these that can be written to. Several processes may do so at
+    once: a table appears as a whole or not at all, and the last one wins.
+    """
+
+    #: Root of the data set.
+    root: str
+    #: Where to keep tables.
+    index_dir: IndexDir = None
+
+    def places(self, name: str) -> list[Path]:
+        """Files in which a table may be, the preferred one first.
+
+        Args:
+            name: name of the table.
+
+        Returns:
+            the files. Outside the root, they are apart from those of data sets elsewhere.
+        """
+        if self.index_dir is False:
+            return []
+        absolute = str(Path(self.root).absolute())
+        mark = hashlib.sha256(absolute.encode()).hexdigest()[:16]
+        if self.index_dir is not None:
+            return [Path(self.index_dir) / f'{Path(name).stem}-{mark}.parquet']
+        user = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'cloudseg'
+        named = os.environ.get(FOLDER_VARIABLE)
+        folders = [Path(named) / mark] if named else []
+        folders += [Path(self.root) / FOLDER, user / mark]
+        return [folder / name for folder in folders]
+
+    def read(
+        self, names: Sequence[str], columns: Sequence[str], key: str
+    ) -> gpd.GeoDataFrame | None:
+        """Read a table.
+
+        Args:
+            names: names of files that serve, the preferred one first.
+            columns: columns that the table must have.
+            key: the one of them whose values are all different.
+
+        Returns:
+            the table; None where there is no sound one.
+        """
+        for path in chain.from_iterable(self.places(name) for name in names):
+            try:
+                if not path.exists():
+                    continue
+                table = gpd.read_parquet(path, columns=list(columns))
+                if table[key].duplicated().any():
+                    raise ValueError(f'with a {key} in two rows')
+            except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+                logger.warning('%s: unusable index (%s); it is made anew.', path, error)
+            else:
+                return table
+        return None
+
+    def write(self, name: str, table: gpd.GeoDataFrame) -> None:
+        """Write a table to the first folder that takes it; say so where none does.
+
+        Args:
+            name: name of the file.
+            table: the table.
+        """
+        places = self.places(name)
+        for path in places:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with replacing(path) as draft:
+                    table.to_parquet(draft)
+            except OSError as error:
+                logger.info('%s cannot be written: %s', path, error)
+            else:
+                return
+        if places:
+            logger.warning(
+                'The index of %s is not kept, and made anew each time: none of %s can be written '
+                'to. Set %s to a folder.',
+                self.root,
+                ', '.join(str(path.parent) for path in places),
+                FOLDER_VARIABLE,
+            )
+
+
+def table_name(stem: str, *facts: object) -> str:
+    """Name of the file for a table; another one when what the table depends on changes.
+
+    Args:
+        stem: beginning of the name.
+        facts: what the table depends on; their text is compared.
+
+    Returns:
+        the name.
+    """
+    digest = hashlib.sha256(repr((VERSION, *facts)).encode()).hexdigest()[:12]
+    return f'{stem}-{digest}.parquet'
 
 
 @dataclass(frozen=True)
@@ -72,55 +191,32 @@ class CachedTable:
         """
         if listing.empty:
             return listing, []
-        kept_form = listing.assign(
-            **{key: [relative_path(f, self.store.root) for f in listing[key]] for key in self.files}
-        )
-        known = self._known(list(listing.columns))
-        position = self._find(kept_form, known)
-        fresh = position >= 0
-        parts = []
-        if known is not None and fresh.any():
-            parts.append(known[[*self.facts, 'geometry']].iloc[position[fresh]])
-            parts[0].index = np.flatnonzero(fresh)
-        stale = np.flatnonzero(~fresh)
-        rows, problems = self._read_rows(stale, read, progress)
+        below = f'{self.store.root}{os.sep}'
+        paths = {key: [path.removeprefix(below) for path in listing[key]] for key in self.files}
+        listed = listing.assign(**paths)
+        state = [f'{key}{fact}' for key in self.files for fact in ('', '_size', '_mtime_ns')]
+        same = list(dict.fromkeys([self.key, *state]))
+        known = self.store.read(self.names, [*listed, *self.facts, 'geometry'], self.key)
+        stale, parts = listing.index, []
+        if known is not None:
+            fresh = known[[*same, *self.facts, 'geometry']].merge(
+                listed[same].reset_index(), on=same
+            )
+            parts = [fresh.set_index('index')[[*self.facts, 'geometry']]] if len(fresh) else []
+            stale = stale.difference(fresh['index'])
+        rows, problems = self._read_rows(stale.to_numpy(), read, progress)
         if rows is not None:
             parts.append(rows)
         if not parts:
             return listing.iloc[:0], problems
-        facts = pd.concat(parts).sort_index() if len(parts) > 1 else parts[0]
-        table = facts.join(kept_form, how='left')
+        facts = pd.concat(parts).sort_index()
+        table = facts.join(listed)
         if known is not None and partial:
-            others = known[~known[self.key].isin(kept_form[self.key])]
-            table = pd.concat([others, table]) if len(others) else table
+            table = pd.concat([known[~known[self.key].isin(listed[self.key])], table])
         if rows is not None or known is None or len(known) > len(table):
             self.store.write(self.names[0], table.reset_index(drop=True))
-        sound = listing if len(facts) == len(listing) else listing.iloc[facts.index]
         columns = pd.DataFrame(facts.drop(columns='geometry'))
-        return pd.concat([sound, columns], axis=1).reset_index(drop=True), problems
-
-    def _known(self, listed: list[str]) -> gpd.GeoDataFrame | None:
-        """The table as it was kept; None where there is no sound one."""
-        columns = [*listed, *self.facts, 'geometry']
-        for name in self.names:
-            table = self.store.read(name, columns, self.key)
-            if table is not None:
-                return table[columns]
-        return None
-
-    def _find(self, listing: pd.DataFrame, known: gpd.GeoDataFrame | None) -> NDArray[np.intp]:
-        """Row of the table for each row of a listing; -1 where none has the same files."""
-        if known is None:
-            return np.full(len(listing), -1)
-        if len(known) == len(listing) and np.array_equal(known[self.key], listing[self.key]):
-            position = np.arange(len(listing))
-        else:
-            position = pd.Index(known[self.key]).get_indexer(listing[self.key])
-        same = position >= 0
-        for file in self.files:
-            for column in (file, f'{file}_size', f'{file}_mtime_ns'):
-                same &= known[column].to_numpy()[position] == listing[column].to_numpy()
-        return np.where(same, position, -1)
+        return listing.iloc[facts.index].join(columns).reset_index(drop=True), problems
 
     def _read_rows(
         self, rows: NDArray[np.intp], read: ReadRow, progress: bool
@@ -128,9 +224,9 @@ class CachedTable:
         """Facts of rows of a listing, by their position, with outlines in degrees."""
         found: dict[int, dict[str, Any]] = {}
         problems: list[SceneError] = []
-        hidden = not progress or len(rows) < MIN_ROWS_FOR_PROGRESS
         with ThreadPoolExecutor(THREADS) as pool:
-            results = tqdm(pool.map(read, rows.tolist()), self.title, len(rows), disable=hidden)
+            results = pool.map(read, rows.tolist())
+            results = tqdm(results, self.title, len(rows), disable=not progress, delay=1)
             for row, result in zip(rows.tolist(), results, strict=True):
                 if isinstance(result, list):
                     problems += result
@@ -163,11 +259,20 @@ def list_files(
             listing[name] = paths
             # many at a time: handing one to a thread takes longer than asking for its state
             chunks = (paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK))
-            states = chain.from_iterable(pool.map(_states, chunks))
+            states = chain.from_iterable(pool.map(sizes_and_times, chunks))
             sizes = np.array(list(states), np.int64).reshape(-1, 2)
             listing[f'{name}_size'], listing[f'{name}_mtime_ns'] = sizes.T
     return pd.DataFrame(listing)
 
 
-def _states(paths: Sequence[str]) -> list[tuple[int, int]]:
-    return [size_and_time(path) for path in paths]
+def sizes_and_times(paths: Sequence[str]) -> list[tuple[int, int]]:
+    """Bytes and nanoseconds of the last change of files; -1 where there is no such file."""
+    states = []
+    for path in paths:
+        try:
+            state = os.stat(path)  # noqa: PTH116 - faster, for every one of many files
+        except OSError:
+            states.append((-1, -1))
+        else:
+            states.append((state.st_size, state.st_mtime_ns))
+    return states

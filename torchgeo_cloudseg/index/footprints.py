@@ -34,19 +34,16 @@ def project(outlines: gpd.GeoSeries, crs: pyproj.CRS | str) -> gpd.GeoSeries:
     target = pyproj.CRS.from_user_input(crs)
     if outlines.crs == target or outlines.empty:
         return outlines
-    west, south, east, north = shapely.bounds(outlines.to_numpy()).T
     # each by itself, so that an outline is projected alike whatever it is projected with
+    west, south, east, north = shapely.bounds(outlines.to_numpy()).T
     side = np.maximum(east - west, north - south)
     straight = STRAIGHT_SIDE_DEGREES if outlines.crs.is_geographic else STRAIGHT_SIDE_M
     step = np.maximum(side / POINTS_PER_SIDE, straight)
-    long = bool((side > step).any())
-    dense = shapely.segmentize(outlines.to_numpy(), step) if long else outlines.to_numpy()
-    degrees = _transform(dense, outlines.crs, pyproj.CRS('EPSG:4326'))
-    west, _, east, _ = shapely.bounds(degrees).T
+    degrees = outlines.segmentize(step).to_crs('EPSG:4326')
+    west, _, east, _ = shapely.bounds(degrees.to_numpy()).T
     for i in np.flatnonzero(east - west >= 180):
-        degrees[i] = cut_at_antimeridian(degrees[i])
-    projected = _transform(degrees, pyproj.CRS('EPSG:4326'), target)
-    return gpd.GeoSeries(projected, index=outlines.index, crs=target)
+        degrees.iloc[i] = cut_at_antimeridian(degrees.iloc[i])
+    return degrees.to_crs(target)
 
 
 def project_each(
@@ -69,40 +66,17 @@ def project_each(
     return projected
 
 
-def _transform(
-    outlines: NDArray[np.object_], source: pyproj.CRS, target: pyproj.CRS
-) -> NDArray[np.object_]:
-    """Transform the corners of outlines."""
-    if source == target:
-        return outlines
-    coordinates, owners = shapely.get_coordinates(outlines, return_index=True)
-    transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
-    moved = np.column_stack(transformer.transform(coordinates[:, 0], coordinates[:, 1]))
-    corners = len(coordinates) // len(outlines)
-    alike = (
-        (shapely.get_type_id(outlines) == shapely.GeometryType.POLYGON).all()
-        and not shapely.get_num_interior_rings(outlines).any()
-        and (np.bincount(owners, minlength=len(outlines)) == corners).all()
-    )
-    if alike:  # five times as fast as putting coordinates into copies one by one
-        rings: NDArray[np.object_] = shapely.polygons(moved.reshape(len(outlines), corners, 2))
-        return rings
-    placed: NDArray[np.object_] = shapely.set_coordinates(outlines.copy(), moved)
-    return placed
-
-
 def cut_at_antimeridian(outline: BaseGeometry) -> BaseGeometry:
     """Cut a small outline that lies across the antimeridian in two.
 
     Args:
-        outline: polygon in degrees of longitude and latitude, narrower than 180 degrees.
+        outline: polygon in degrees of longitude and latitude, narrower than 180 degrees, whose
+            corners lie on both sides.
 
     Returns:
-        the outline, or its parts east and west of the antimeridian.
+        its parts east and west of the antimeridian.
     """
-    west, south, east, north = outline.bounds
-    if east - west < 180:
-        return outline
+    _, south, _, north = outline.bounds
     # longitudes from 0 to 360, in which the outline is in one piece
     turned = shapely.transform(outline, lambda xy: np.column_stack([xy[:, 0] % 360, xy[:, 1]]))
     before = shapely.intersection(turned, shapely.box(0, south, 180, north))

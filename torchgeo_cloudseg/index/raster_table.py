@@ -14,8 +14,7 @@ import shapely
 from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 
 from ..rasters import SceneError, ScenesError, crs_string, read_header
-from .cached_table import CachedTable, list_files
-from .index_store import IndexDir, IndexStore, table_name
+from .cached_table import CachedTable, IndexDir, IndexStore, list_files, table_name
 
 #: What TorchGeo's own index says of a file: its CRS, its outline in that CRS (well-known binary),
 #: and the time it was taken.
@@ -29,14 +28,6 @@ NOT_OF_THE_INDEX = ('transforms', 'cache', 'res')
 
 #: Makes a data set of some files; what else it takes is settled already.
 Make = Callable[[Sequence[str]], RasterDataset]
-
-
-class _Listed(Exception):
-    """The files that a data set would open."""
-
-    def __init__(self, files: list[str]) -> None:
-        super().__init__()
-        self.files = files
 
 
 def datasets_by_crs(
@@ -100,7 +91,7 @@ def datasets_by_crs(
 def _list_files(
     kind: type[RasterDataset], places: Sequence[str | Path], kwargs: dict[str, Any]
 ) -> list[str]:
-    """Files that the data set would open: it is stopped when it asks for them.
+    """Files that the data set would open: it is asked for them, and told that there are none.
 
     Many classes work out their ``filename_glob`` from their arguments, so that only an instance
     knows it.
@@ -108,23 +99,21 @@ def _list_files(
     Raises:
         DatasetNotFoundError: if there is no file.
     """
+    found: list[str] = []
 
-    def stop(self: RasterDataset) -> list[str]:
+    def note(self: RasterDataset) -> list[str]:
         every: list[str] = kind.files.fget(self)  # type: ignore[attr-defined]
         fits = re.compile(self.filename_regex, re.VERBOSE).match
-        found = [file for file in every if fits(Path(file).name) and not file.endswith(SIDECARS)]
-        raise _Listed([file for file in found if not Path(file).is_dir()])
+        named = [file for file in every if fits(Path(file).name) and not file.endswith(SIDECARS)]
+        found.extend(file for file in named if not Path(file).is_dir())
+        return []
 
-    listing = type(kind.__name__, (kind,), {'files': property(stop)})
     try:
-        dataset = listing(places, **kwargs)
-    except _Listed as listed:
-        if listed.files:
-            return listed.files
-        missing: Any = kind.__new__(kind)
-        missing.paths = places
-        raise DatasetNotFoundError(missing) from None
-    raise TypeError(f'{type(dataset).__name__} does not index `files`: it is no RasterDataset.')
+        type(kind.__name__, (kind,), {'files': property(note)})(places, **kwargs)
+    except DatasetNotFoundError:
+        if not found:
+            raise
+    return found
 
 
 def _table_name(kind: type[RasterDataset], kwargs: dict[str, Any]) -> str:

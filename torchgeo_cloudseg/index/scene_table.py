@@ -9,17 +9,8 @@ from typing import Any
 import pandas as pd
 import shapely
 
-from ..rasters import (
-    Grid,
-    Header,
-    SceneError,
-    file_state,
-    read_array_header,
-    read_header,
-    size_at,
-)
-from .cached_table import CachedTable, list_files
-from .index_store import IndexStore, table_name
+from ..rasters import Grid, Header, SceneError, file_state, read_array_header, read_header, size_at
+from .cached_table import CachedTable, IndexStore, list_files, table_name
 from .layer import Layer
 
 #: Files of a scene may differ by so many pixels at its lower and right edge.
@@ -47,6 +38,11 @@ class SceneFiles:
     #: default, such files are an error.
     bounds: tuple[float, float, float, float] | None = None
     crs: str = 'EPSG:4326'
+
+    def __post_init__(self) -> None:
+        """Make a scene of which no area is known one by itself."""
+        if not self.area:
+            object.__setattr__(self, 'area', self.name)
 
 
 def read_scene_table(
@@ -81,36 +77,27 @@ def read_scene_table(
         every modality its path under its key, ``<key>_size`` (bytes), ``<key>_mtime_ns``,
         ``<key>_height`` and ``<key>_width``; and everything that is wrong with other scenes.
     """
-    columns = {
-        'scene': [scene.name for scene in scenes],
-        'area': [scene.area or scene.name for scene in scenes],
-        'mint': [scene.mint for scene in scenes],
-        'maxt': [scene.maxt for scene in scenes],
-    }
+    columns: dict[str, Any] = {'scene': [scene.name for scene in scenes]}
+    columns |= {key: [getattr(scene, key) for scene in scenes] for key in ('area', 'mint', 'maxt')}
     files = {key: [str(scene.paths[key]) for scene in scenes] for key in layers}
+    serving = (layers, all_layers or layers)
     table = CachedTable(
         store,
-        names=[
-            table_name(name, reference, sorted(some.items()))
-            for some in (layers, all_layers or layers)
-        ],
+        names=[table_name(name, reference, sorted(some.items())) for some in serving],
         key='scene',
         files=list(layers),
         facts=[*GRID, *(f'{key}_{side}' for key in layers for side in ('height', 'width'))],
         title='Indexing scenes',
     )
-    listing = list_files(columns, files)
-    missing = {key: (listing[f'{key}_size'] < 0).to_numpy() for key in layers}
 
     def read(row: int) -> dict[str, Any] | list[SceneError]:
-        absent = {key for key in layers if missing[key][row]}
-        return _facts(scenes[row], layers, reference, absent)
+        return _facts(scenes[row], layers, reference)
 
-    return table.refresh(listing, read, partial, progress)
+    return table.refresh(list_files(columns, files), read, partial, progress)
 
 
 def _facts(
-    scene: SceneFiles, layers: Mapping[str, Layer], reference: str, absent: Iterable[str]
+    scene: SceneFiles, layers: Mapping[str, Layer], reference: str
 ) -> dict[str, Any] | list[SceneError]:
     """Facts of a scene by column, or what is wrong with it.
 
@@ -118,7 +105,6 @@ def _facts(
         scene: the scene.
         layers: the modalities that it must have, by key.
         reference: the modality on whose grid it lies.
-        absent: modalities whose file was not there when the scene was listed.
     """
     problems: list[SceneError] = []
     headers: dict[str, Header] = {}
@@ -126,11 +112,14 @@ def _facts(
     for key, layer in layers.items():
         path = scene.paths[key]
         try:
-            if key in absent:
-                file_state(path)  # says why it is not there
+            file_state(path)  # says why a file is not there
             header = read_layer_header(path, layer)
             if layer.georeferenced and not header.crs:
-                header, nominal = _placed(path, header, scene), True
+                if scene.bounds is None:
+                    raise SceneError(path, 'no CRS', 'a georeferenced file')
+                size = header.height, header.width
+                header = replace(header, grid=Grid.from_bounds(scene.crs, scene.bounds, size))
+                nominal = True
             headers[key] = header
         except SceneError as error:
             problems.append(error)
@@ -149,20 +138,6 @@ def _facts(
     return {**values, **sizes, 'outline': shapely.box(*grid.bounds)}
 
 
-def _placed(path: str, header: Header, scene: SceneFiles) -> Header:
-    """The header of a file that states no place, within the bounds of its scene.
-
-    Raises:
-        SceneError: if the scene has none.
-    """
-    if scene.bounds is None:
-        raise SceneError(path, 'no CRS', 'a georeferenced file')
-    left, bottom, right, top = scene.bounds
-    size = header.height, header.width
-    pixel = (right - left) / header.width, (top - bottom) / header.height
-    return replace(header, grid=Grid.north_up(scene.crs, (left, top), pixel, size))
-
-
 def read_layer_header(path: str, layer: Layer) -> Header:
     """Read a header and hold it against the facts declared for its layer.
 
@@ -176,24 +151,19 @@ def read_layer_header(path: str, layer: Layer) -> Header:
     Raises:
         SceneError: if the file is missing, broken, or holds something else.
     """
-    if not layer.georeferenced:
-        header = read_array_header(path)
-        shape: tuple[int, ...] = (header.height, header.width)
-        expected_shape: tuple[int, ...] | None = layer.size_px
-        if header.count != 1:
+    header = read_header(path) if layer.georeferenced else read_array_header(path)
+    if header.count != len(layer.bands):
+        if not layer.georeferenced:
             raise SceneError(path, f'an array of {header.count + 1} axes', 'two: rows and columns')
-    else:
-        header = read_header(path)
-        shape = (header.count, header.height, header.width)
-        expected_shape = (len(layer.bands), *layer.size_px) if layer.size_px else None
-        if header.count != len(layer.bands):
-            expected = f'{len(layer.bands)} ({", ".join(layer.bands)})'
-            raise SceneError(path, f'{header.count} band(s)', expected)
-        _, b, _, d, e, _ = header.transform
-        if header.crs and (b or d or e >= 0):
-            raise SceneError(path, f'transform {header.transform}', 'a north-up grid')
-    if expected_shape is not None and shape != expected_shape:
-        raise SceneError(path, f'shape {shape}', f'{expected_shape}')
+        expected = f'{len(layer.bands)} ({", ".join(layer.bands)})'
+        raise SceneError(path, f'{header.count} band(s)', expected)
+    _, b, _, d, e, _ = header.transform
+    if header.crs and (b or d or e >= 0):
+        raise SceneError(path, f'transform {header.transform}', 'a north-up grid')
+    size = header.height, header.width
+    if layer.size_px is not None and layer.size_px != size:
+        bands = (header.count,) if layer.georeferenced else ()
+        raise SceneError(path, f'shape {(*bands, *size)}', f'{(*bands, *layer.size_px)}')
     if header.dtype not in layer.dtypes:
         raise SceneError(path, f'data type {header.dtype}', ' or '.join(layer.dtypes))
     return header
@@ -204,28 +174,20 @@ def _misfits(
 ) -> Iterable[SceneError]:
     """Files that do not cover the same ground as the reference."""
     grid, crs = headers[reference].grid, headers[reference].crs
+    like = f'as {scene.paths[reference]}'
     for key, header in headers.items():
-        layer = layers[key]
-        if key == reference:
-            continue
-        size = size_at(grid.height, layer.ratio), size_at(grid.width, layer.ratio)
+        path, placed, ratio = scene.paths[key], layers[key].georeferenced, layers[key].ratio
+        size = size_at(grid.height, ratio), size_at(grid.width, ratio)
         apart_px = max(abs(header.height - size[0]), abs(header.width - size[1]))
-        if apart_px > SIZE_TOLERANCE_PX:
-            expected = f'{size} (within {SIZE_TOLERANCE_PX} px), as {scene.paths[reference]}'
-            yield SceneError(scene.paths[key], f'size {(header.height, header.width)}', expected)
-            continue
-        if not layer.georeferenced:
-            continue
-        if header.crs != crs:
-            yield SceneError(scene.paths[key], header.crs, f'{crs}, as {scene.paths[reference]}')
-            continue
+        bounds = header.grid.bounds
+        apart = max(abs(bounds[0] - grid.bounds[0]), abs(bounds[3] - grid.bounds[3]))
         # Layers of different resolution snap to different grids: up to one coarse pixel apart.
         tolerance = max(header.grid.transform.a, grid.transform.a)
-        left, bottom, right, top = header.grid.bounds
-        apart = max(abs(left - grid.bounds[0]), abs(top - grid.bounds[3]))
-        if apart >= tolerance:
-            yield SceneError(
-                scene.paths[key],
-                f'left, bottom, right, top {(left, bottom, right, top)}',
-                f'{grid.bounds} (within {tolerance:g}), as {scene.paths[reference]}',
-            )
+        if apart_px > SIZE_TOLERANCE_PX:
+            expected = f'{size} (within {SIZE_TOLERANCE_PX} px), {like}'
+            yield SceneError(path, f'size {(header.height, header.width)}', expected)
+        elif placed and header.crs != crs:
+            yield SceneError(path, header.crs, f'{crs}, {like}')
+        elif placed and apart >= tolerance:
+            expected = f'{grid.bounds} (within {tolerance:g}), {like}'
+            yield SceneError(path, f'left, bottom, right, top {bounds}', expected)

@@ -173,6 +173,7 @@ def exact_scale(scale: float | Fraction) -> Fraction:
     return exact
 
 
+@lru_cache(maxsize=4096)
 def size_at(size_px: int, ratio: Fraction) -> int:
     """Number of pixels of a layer that cover *size_px* pixels of the scene's grid.
 

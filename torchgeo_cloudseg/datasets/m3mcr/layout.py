@@ -9,45 +9,22 @@ from typing import Any
 from ...index import Layer, by_key
 from ..legend import LandCoverClass
 
-_TEN_METERS = Fraction(3, 10)
 _PLANET: Mapping[str, Any] = {
     'bands': ('Blue', 'Green', 'Red', 'NIR'),
     'dtypes': ('uint16',),
     'size_px': (300, 300),
     'nodata': 0,
 }
+_TEN_METERS: Mapping[str, Any] = {'ratio': Fraction(3, 10), 'size_px': (90, 90)}
+_CLOUDS: Mapping[str, Any] = {'size_px': (300, 300), 'suffix': '.npy', 'categorical': True}
 
 #: The five modalities by sample key. Sizes, types and units were read off real patches.
 LAYERS: Mapping[str, Layer] = by_key(
     Layer('image', 'planet_cloudy', **_PLANET),
     Layer('image_clear', 'planet_cloudfree', **_PLANET),
-    Layer(
-        'image_sar',
-        'S1',
-        ('VV', 'VH'),
-        ('float64', 'float32'),
-        ratio=_TEN_METERS,
-        size_px=(90, 90),
-        may_be_nan=True,
-    ),
-    Layer(
-        'mask_cloud',
-        'cloudmask',
-        ('cloud',),
-        ('bool',),
-        size_px=(300, 300),
-        suffix='.npy',
-        categorical=True,
-    ),
-    Layer(
-        'mask',
-        'landcover',
-        ('class',),
-        ('uint8',),
-        ratio=_TEN_METERS,
-        size_px=(90, 90),
-        categorical=True,
-    ),
+    Layer('image_sar', 'S1', ('VV', 'VH'), ('float64', 'float32'), may_be_nan=True, **_TEN_METERS),
+    Layer('mask_cloud', 'cloudmask', ('cloud',), ('bool',), **_CLOUDS),
+    Layer('mask', 'landcover', ('class',), ('uint8',), categorical=True, **_TEN_METERS),
 )
 
 #: Columns of the authors' lists, by sample key.

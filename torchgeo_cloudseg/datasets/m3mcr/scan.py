@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
 from ...index import Layer, SceneFiles
-from ...rasters import SceneError, unreadable_folder
-from ..scene_scan import Found
+from ...rasters import SceneError
+from ..scene_scan import Found, Listing, list_folder, pair_files
 from .layout import LAYERS, LIST_COLUMNS, SEASONS
 
 #: From the beginning of a day to its end.
@@ -27,14 +28,9 @@ _TIMES = {
     for season, (start, stop) in SEASONS.items()
 }
 
-
-class _LayerFiles(NamedTuple):
-    """Files of a modality."""
-
-    #: Names of the files of each area.
-    areas: dict[str, list[str]]
-    #: Folders that cannot be read, of which it is not known what they hold.
-    closed: list[SceneError]
+#: Names of areas and of scenes.
+_AREA = re.compile(rf'({"|".join(SEASONS)})_[^_]+')
+_SCENE = re.compile(rf'{_AREA.pattern}_p_\d+')
 
 
 def scan_folders(root: Path, part: str, layers: Sequence[Layer]) -> Found:
@@ -51,91 +47,58 @@ def scan_folders(root: Path, part: str, layers: Sequence[Layer]) -> Found:
     """
     # together, which hides the latency of network disks
     with ThreadPoolExecutor(len(layers)) as pool:
-        listed = list(pool.map(partial(_list_layer, root / part), layers))
-    problems = {error.path: error for files in listed for error in files.closed}
-    yield from problems.values()
-    for area in sorted(set(chain.from_iterable(files.areas for files in listed))):
-        folders = [_area_folder(root / part, layer, area) for layer in layers]
-        above = {str(root / part), *folders, *(str(Path(folder).parent) for folder in folders)}
-        if above.isdisjoint(problems):
-            names = [files.areas.get(area, []) for files in listed]
-            yield from _area_scenes(area, layers, folders, names)
+        listings = list(pool.map(partial(_list_layer, root / part), layers))
+    place = partial(_place, root / part)
+    for entry in pair_files(layers, listings, _scene_name, place, _area_and_number):
+        yield _placed(entry) if isinstance(entry, SceneFiles) else entry
 
 
-def _area_folder(folder: Path, layer: Layer, area: str) -> str:
-    """Where the layout puts the files of a modality in an area."""
-    season = area.partition('_')[0]
-    return str(folder / f'{layer.folder}_{season}' / f'{layer.folder}_{area}')
-
-
-def _list_layer(folder: Path, layer: Layer) -> _LayerFiles:
+def _list_layer(folder: Path, layer: Layer) -> Listing:
     """Files of a modality in the folders ``<kind>_<season>/<kind>_<season>_<aoi>``."""
-    areas: dict[str, list[str]] = {}
+    paths = [str(folder)]
     closed: list[SceneError] = []
-    start = f'{layer.folder}_'
-    for season in _subfolders(str(folder), start, closed):
-        for area in _subfolders(season, start, closed):
-            try:
-                names = [name for name in os.listdir(area) if name.endswith(layer.suffix)]  # noqa: PTH208
-            except OSError as error:
-                closed.append(unreadable_folder(area, error))
-            else:
-                areas[Path(area).name.removeprefix(start)] = names
-    return _LayerFiles(areas, closed)
+    for start, end in ((f'{layer.folder}_', ''), (f'{layer.folder}_', ''), ('', layer.suffix)):
+        listings = [list_folder(path, start, end) for path in paths]
+        paths = list(chain.from_iterable(found for found, _ in listings))
+        closed += chain.from_iterable(errors for _, errors in listings)
+    return paths, closed
 
 
-def _subfolders(folder: str, start: str, closed: list[SceneError]) -> list[str]:
-    """The folders in a folder, of those that begin as they should."""
-    found = []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                try:
-                    if entry.name.startswith(start) and entry.is_dir():
-                        found.append(entry.path)
-                except OSError as error:  # a link to itself
-                    closed.append(unreadable_folder(entry.path, error))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        closed.append(unreadable_folder(folder, error))
-    return sorted(found)
+def _scene_name(layer: Layer, path: str) -> str:
+    """Name of the scene of a file.
 
-
-def _area_scenes(
-    area: str, layers: Sequence[Layer], folders: Sequence[str], listed: Sequence[list[str]]
-) -> Iterator[SceneFiles | SceneError]:
-    """The scenes of an area, and what is missing or misnamed.
-
-    Args:
-        area: its name.
-        layers: the modalities.
-        folders: folder of each modality.
-        listed: names of the files in each folder.
+    Raises:
+        ValueError: if it is not named after its folder.
     """
-    known = _is_area(area)
-    paths: dict[str, dict[str, str]] = {layer.key: {} for layer in layers}
-    for layer, folder, names in zip(layers, folders, listed, strict=True):
-        start = f'{layer.folder}_{area}_p_'
-        low, high = len(start), -len(layer.suffix)
-        for name in names:
-            if known and name.startswith(start) and name[low:high].isdecimal():
-                paths[layer.key][name[low:high]] = f'{folder}{os.sep}{name}'
-            elif not name.startswith('.'):
-                like = area if known else '<season>_<aoi>'
-                expected = f'{layer.folder}_{like}_p_<n>{layer.suffix}, after the folder'
-                file = Path(folder, name)
-                yield SceneError(file, 'this name', expected, 'Rename or remove it.')
-    for patch in sorted(set(chain.from_iterable(paths.values())), key=int):
-        files = {key: found[patch] for key, found in paths.items() if patch in found}
-        if len(files) == len(layers):
-            yield _scene(area, f'{area}_p_{patch}', files)
-            continue
-        there = ', '.join(layer.folder for layer in layers if layer.key in files)
-        for layer, folder in zip(layers, folders, strict=True):
-            if layer.key not in files:
-                file = Path(folder, f'{layer.folder}_{area}_p_{patch}{layer.suffix}')
-                yield SceneError(file, 'no such file', f'one: the scene has {there}')
+    # as text: paths of some ten thousand files would take as long as all the rest
+    _, folder, file = path.removesuffix(layer.suffix).rsplit(os.sep, 2)
+    start = f'{layer.folder}_'
+    area, name = folder.removeprefix(start), file.removeprefix(start)
+    if file == name or not (_SCENE.fullmatch(name) and name.startswith(f'{area}_p_')):
+        like = area if _AREA.fullmatch(area) else '<season>_<aoi>'
+        raise ValueError(f'{layer.folder}_{like}_p_<n>{layer.suffix}, after the folder')
+    return name
+
+
+def _place(folder: Path, layer: Layer, name: str) -> str:
+    """Where the layout puts the file of a scene."""
+    area, _ = _area_and_number(name)
+    season = area.partition('_')[0]
+    above = folder / f'{layer.folder}_{season}' / f'{layer.folder}_{area}'
+    return str(above / f'{layer.folder}_{name}{layer.suffix}')
+
+
+def _area_and_number(name: str) -> tuple[str, int]:
+    """The parts of a scene's name, by which scenes are sorted."""
+    area, _, number = name.rpartition('_p_')
+    return area, int(number)
+
+
+def _placed(scene: SceneFiles) -> SceneFiles:
+    """A scene with its area and season."""
+    area, _ = _area_and_number(scene.name)
+    mint, maxt = _TIMES[area.partition('_')[0]]
+    return replace(scene, area=area, mint=mint, maxt=maxt)
 
 
 def read_file_list(file_list: Path, folder: Path, layers: Sequence[Layer]) -> Found:
@@ -158,7 +121,7 @@ def read_file_list(file_list: Path, folder: Path, layers: Sequence[Layer]) -> Fo
             if not any(columns):
                 continue
             name = Path(columns[0]).stem.removeprefix(f'{LAYERS["image_clear"].folder}_')
-            if len(columns) != len(LIST_COLUMNS) or not _is_scene(name):
+            if len(columns) != len(LIST_COLUMNS) or not _SCENE.fullmatch(name):
                 kinds = ', '.join(LAYERS[key].folder for key in LIST_COLUMNS)
                 found, remedy = f'{row} in line {number}', 'Correct the line, or remove it.'
                 yield SceneError(file_list, found, f'five paths: {kinds}', remedy)
@@ -169,20 +132,4 @@ def read_file_list(file_list: Path, folder: Path, layers: Sequence[Layer]) -> Fo
                 seen.add(name)
                 paths = dict(zip(LIST_COLUMNS, columns, strict=True))
                 files = {layer.key: str(folder / paths[layer.key]) for layer in layers}
-                yield _scene(name.rpartition('_p_')[0], name, files)
-
-
-def _is_area(name: str) -> bool:
-    """Whether a name is ``<season>_<aoi>``."""
-    season, _, aoi = name.partition('_')
-    return season in SEASONS and bool(aoi) and '_' not in aoi
-
-
-def _is_scene(name: str) -> bool:
-    """Whether a name is ``<season>_<aoi>_p_<n>``."""
-    area, mark, patch = name.rpartition('_p_')
-    return bool(mark) and _is_area(area) and patch.isdecimal()
-
-
-def _scene(area: str, name: str, paths: Mapping[str, str]) -> SceneFiles:
-    return SceneFiles(name, paths, area, *_TIMES[area.partition('_')[0]])
+                yield _placed(SceneFiles(name, files))

@@ -13,7 +13,7 @@ import pyproj
 from ...index import Layer, SceneFiles
 from ...rasters import SceneError
 from ..scene_dataset import SceneDataset, check_choice
-from ..scene_scan import Found, area_rank, choose_by_name, pair_by_name
+from ..scene_scan import Found, pair_by_name, split_areas
 from ..scene_spec import Range
 from .layout import (
     BAND_ORDERS,
@@ -130,41 +130,38 @@ class WHUOPTSAR(SceneDataset):
         """
         division = official_division()
         every = set(chain.from_iterable(division.values()))
-        for found in scan_sheets(root, layers):
-            if isinstance(found, SceneError):
-                name = Path(found.path).stem
-                if name in division[part] or name not in every:
-                    yield found
-            elif found.name in division[part]:
+        for found in cls.scan_all(root, layers):
+            name = Path(found.path).stem if isinstance(found, SceneError) else found.name
+            if name in division[part] or (name not in every and isinstance(found, SceneError)):
                 yield found
-            elif found.name not in every:
+            elif name not in every and isinstance(found, SceneFiles):
                 yield SceneError(
                     found.paths[layers[0].key],
-                    f'sheet {found.name}',
+                    f'sheet {name}',
                     'a sheet of the official division, and it is in neither part of it',
                     'Remove it, or give the names of the scenes to use as `file_list`.',
                 )
 
     @classmethod
-    def scan_list(
-        cls,
-        file_list: Path,
-        root: Path,
-        part: str,  # noqa: ARG003 - a list of M3M-CR belongs to one
-        layers: Sequence[Layer],
-    ) -> Found:
-        """Find the sheets of a list, whether or not they are in the official division.
+    def scan_all(cls, root: Path, layers: Sequence[Layer]) -> Found:
+        """Find all sheets, whether or not they are in the official division.
 
         Args:
-            file_list: text file with the names of sheets, one a line.
             root: folder of the data set.
-            part: part of the data set to which the list belongs.
             layers: the modalities that every sheet must have.
 
-        Returns:
-            the sheets in the order of the list, and all that is wrong.
+        Yields:
+            the sheets by name, each within the neat line of its map sheet, and an error for each
+            file that is missing or has not the name of a sheet.
         """
-        return choose_by_name(file_list, root, list(scan_sheets(root, layers)))
+        folders = {}
+        for layer in layers:
+            places = [root / name for name in FOLDERS[layer.key]]
+            folders[layer.key] = next((place for place in places if place.is_dir()), places[0])
+        for found in pair_by_name(folders, layers, check_name=sheet_bounds):
+            if isinstance(found, SceneFiles):
+                found = replace(found, bounds=sheet_bounds(found.name), crs=NOMINAL_CRS)
+            yield found
 
     @classmethod
     def divide(cls, areas: Iterable[str], split: str, val_share: float) -> set[str]:
@@ -181,13 +178,9 @@ class WHUOPTSAR(SceneDataset):
         Returns:
             the sheets of the split.
         """
-        training = sorted(areas)
-        tests = official_division()['test']
+        training, tests = set(areas), official_division()['test']
         free = [name for name in training if not any(sheets_touch(name, test) for test in tests)]
-        count = round(val_share * len(training))
-        count = min(max(count, 1 if val_share > 0 else 0), len(free), max(len(training) - 1, 0))
-        chosen = set(sorted(free, key=area_rank)[:count])
-        return {name for name in training if (name in chosen) == (split == 'val')}
+        return split_areas(training, split, val_share, free)
 
     @classmethod
     def looks_like(cls, root: Path) -> bool:
@@ -200,27 +193,3 @@ class WHUOPTSAR(SceneDataset):
             True where there is one of them.
         """
         return any((root / name).is_dir() for name in chain.from_iterable(FOLDERS.values()))
-
-
-def scan_sheets(root: Path, layers: Sequence[Layer]) -> Found:
-    """Find all sheets with their files, each within the neat line of its map sheet.
-
-    Args:
-        root: folder of the data set.
-        layers: the modalities that every sheet must have.
-
-    Yields:
-        the sheets by name, sorted, and an error for each file that is missing or has not the name
-        of a sheet.
-    """
-    folders = {
-        layer.key: next(
-            (root / name for name in FOLDERS[layer.key] if (root / name).is_dir()),
-            root / layer.folder,
-        )
-        for layer in layers
-    }
-    for found in pair_by_name(folders, layers, check_name=sheet_bounds):
-        if isinstance(found, SceneFiles):
-            found = replace(found, bounds=sheet_bounds(found.name), crs=NOMINAL_CRS)
-        yield found

@@ -7,6 +7,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+import shapely
+
 from ...index import Layer, by_key
 from ..legend import LandCoverClass
 from .sheets import sheet_bounds
@@ -79,8 +81,5 @@ def sheets_touch(first: str, second: str) -> bool:
     Returns:
         True where they do.
     """
-    west, south, east, north = sheet_bounds(first)
-    other_west, other_south, other_east, other_north = sheet_bounds(second)
-    gap_x = max(west, other_west) - min(east, other_east)
-    gap_y = max(south, other_south) - min(north, other_north)
-    return max(gap_x, gap_y) < _TOUCHING_DEGREES
+    sheets = [shapely.box(*sheet_bounds(name)) for name in (first, second)]
+    return bool(shapely.dwithin(*sheets, _TOUCHING_DEGREES))
