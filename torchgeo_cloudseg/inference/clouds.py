@@ -17,12 +17,15 @@ from tqdm import tqdm
 from .._files import replacing
 from .._random import combined_seed
 from ..rasters import Image, RasterWriter, SceneError, block_cache
-from ..rasters.window import Block, blocks
+from ..rasters.window import Span, blocks
 from ..rasters.write import TILED
 from ..transforms.clouds import CloudField, CloudRecipe, Grid
 from ..transforms.clouds.blending import blend, check_data_range
 from ..transforms.clouds.opacity import shares_above
 from .errors import cannot_write
+
+#: Rows and columns.
+Block = tuple[Span, Span]
 
 #: Image value of reflectance 1, by dtype; that of reflectance 0 is 0.
 WHITE = {'uint8': 255.0, 'uint16': 10000.0, 'int16': 10000.0, 'float32': 1.0, 'float64': 1.0}
@@ -313,4 +316,4 @@ def _write_block(
     opacity = np.where(valid, layers.alpha.numpy(), np.nan).astype(np.float32)
     products: list[NDArray[Any]] = [pixels, cover, opacity]
     for writer, values in zip(writers, products, strict=True):
-        writer.write(values, window.rows[0], window.cols[0], declared)
+        writer.write(values, window[0][0], window[1][0], declared)

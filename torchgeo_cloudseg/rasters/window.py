@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,7 @@ Pixels = NDArray[Any]
 Span = tuple[int, int]
 
 
-class Block(NamedTuple):
-    """A window, as rasterio takes it."""
-
-    rows: Span
-    cols: Span
-
-
-def blocks(height: int, width: int, size: int) -> Iterator[Block]:
+def blocks(height: int, width: int, size: int) -> Iterator[tuple[Span, Span]]:
     """Square windows that cover an image.
 
     Args:
@@ -36,11 +29,11 @@ def blocks(height: int, width: int, size: int) -> Iterator[Block]:
         size: rows and columns of a window; less at the right and lower edge.
 
     Yields:
-        windows from left to right and from top to bottom.
+        rows and columns of windows from left to right and from top to bottom.
     """
     for top in range(0, height, size):
         for left in range(0, width, size):
-            yield Block((top, min(top + size, height)), (left, min(left + size, width)))
+            yield (top, min(top + size, height)), (left, min(left + size, width))
 
 
 def read_window(path: str, rows: Span, cols: Span, cache: bool = True) -> Pixels:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -24,16 +24,6 @@ from .pairing import ScenePair, find_scenes, map_path
 
 #: Row blocks per sample. Each sample is read with the windows above that reach into it.
 BLOCKS_PER_SAMPLE = 8
-
-
-class Place(NamedTuple):
-    """Consecutive row blocks of a scene."""
-
-    #: Index of the job.
-    job: int
-    #: First row block and the one after the last.
-    start: int
-    stop: int
 
 
 class RowBlockDataset(Dataset[dict[str, Tensor]]):
@@ -68,8 +58,9 @@ class RowBlockDataset(Dataset[dict[str, Tensor]]):
         self.jobs = list(jobs)
         self.resume = resume
         finished = [job.store.finished() if resume else set() for job in self.jobs]
+        #: Index of the job, first row block and the one after the last, by sample.
         self.places = [
-            Place(index, start, stop)
+            (index, start, stop)
             for index, job in enumerate(self.jobs)
             for start in range(0, len(job.plan.rows), blocks_per_sample)
             for stop in [min(start + blocks_per_sample, len(job.plan.rows))]
@@ -93,14 +84,14 @@ class RowBlockDataset(Dataset[dict[str, Tensor]]):
         Raises:
             SceneError: if a file cannot be read.
         """
-        place = self.places[index]
-        plan = self.jobs[place.job].plan
+        job, start, stop = self.places[index]
+        plan = self.jobs[job].plan
         starts = plan.rows.starts_px
-        top = starts[plan.first_row_reaching(place.start)]
-        rows = starts[place.stop - 1] + plan.rows.window_px - top
-        optical, sar, valid = self._reader(place.job).read(top, rows, plan.columns.padded_px)
+        top = starts[plan.first_row_reaching(start)]
+        rows = starts[stop - 1] + plan.rows.window_px - top
+        optical, sar, valid = self._reader(job).read(top, rows, plan.columns.padded_px)
         images = {'image': optical[0], 'image_sar': sar[0], 'mask_valid': valid[0]}
-        return {**images, 'place': torch.tensor(place)}
+        return {**images, 'place': torch.tensor(self.places[index])}
 
     def _reader(self, index: int) -> ScenePairReader:
         """The open scene; opened anew in every process, since files cannot be shared."""
