@@ -7,20 +7,9 @@ from rich.console import Console
 
 from ..inference.clouds import add_clouds_to_raster
 from ..transforms import CloudRecipe
-from .arguments import call
 
 #: One number, or a range from which one is drawn.
 Span = float | tuple[float, float]
-
-
-def run(name: str, args: list[str]) -> None:
-    """Run the subcommand.
-
-    Args:
-        name: 'clouds'.
-        args: its arguments.
-    """
-    call(clouds, f'cloudseg {name}', args, flags={'overwrite': 'replace files that exist'})
 
 
 def clouds(

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import auto_cli
 from rich.console import Console
 
 from .._files import replacing
@@ -16,16 +15,6 @@ from ..models.reference import NETWORK
 from ..models.state_files import read_weights
 from ..trainers import CloudSegStudentTask, CloudSegTeacherTask
 from ..trainers.checkpoint import SCENE_SPEC, read_checkpoint, scene_facts
-
-
-def run(name: str, args: list[str]) -> None:
-    """Run the subcommand.
-
-    Args:
-        name: 'convert'.
-        args: its arguments.
-    """
-    auto_cli(convert, args=args, prog=f'cloudseg {name}')
 
 
 def convert(

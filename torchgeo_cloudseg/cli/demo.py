@@ -2,43 +2,50 @@
 
 import logging
 import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import matplotlib
-from jsonargparse import auto_cli
+import torch
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
+from matplotlib.figure import Figure
 from rich.console import Console
+from rich.table import Table
 
-from ..datamodules import SceneDataModule
+from ..datamodules import M3MCRDataModule, SceneDataModule, WHUOPTSARDataModule
+from ..datasets import LandCoverClass
+from ..datasets.rendering import draw_image, draw_labels, legend_patches, stretch, value_range
+from ..miniature import write_miniature_m3mcr, write_miniature_whuoptsar
 from ..trainers import CloudSegStudentTask, CloudSegTask, CloudSegTeacherTask
-from ..trainers.report import write_csv, write_json
-from .demo_data import DEMO_DATA, DemoData
-from .demo_report import draw, save_figure, summary
+from ..trainers.report import REGION_TITLES, write_csv, write_json
+from .plot import save_figure
+
+#: Makes a data module of a miniature.
+Loader = Callable[..., SceneDataModule]
+
+#: What writes a miniature, and what loads it, by the name given to ``--dataset``.
+MINIATURES: dict[str, tuple[Callable[..., Path], Loader]] = {
+    'm3mcr': (write_miniature_m3mcr, M3MCRDataModule),
+    'whuoptsar': (write_miniature_whuoptsar, WHUOPTSARDataModule),
+}
 
 #: A small encoder and a high learning rate: minutes on two cores, from random weights.
 BACKBONE = 'mit_b0'
 LEARNING_RATE = 1e-3
 BATCH_SIZE = 4
+PATCH_SIZE = 160
 
 #: Validations during each training.
 EPOCHS = 5
 
-#: Rows of the figure.
+#: Rows of the figure, and its columns.
 SCENES_SHOWN = 3
+TITLES = ('cloudy', 'cloud-free', 'reconstruction', 'prediction', 'truth')
 
-Scores = dict[str, float]
-
-
-def run(name: str, args: list[str]) -> None:
-    """Run the subcommand.
-
-    Args:
-        name: 'demo'.
-        args: its arguments.
-    """
-    auto_cli(demo, args=args, prog=f'cloudseg {name}')
+#: Lightning without what is of no use to who is watching.
+PLAIN: dict[str, Any] = {'devices': 1, 'logger': False, 'enable_model_summary': False}
 
 
 def demo(
@@ -59,17 +66,22 @@ def demo(
         teacher_steps: training steps of the teacher.
         student_steps: training steps of the student.
     """
+    # the progress bars stay readable: no hints about workers and devices in between
+    logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
+    for hint in ('does not have many workers', 'GPU available but not used', 'treespec'):
+        warnings.filterwarnings('ignore', message=f'.*{hint}.*')
     console = Console()
-    _quiet()
     seed_everything(seed, verbose=False)
-    data, root = DEMO_DATA[dataset], output / 'data'
-    console.rule(data.title)
-    data.write(root, seed=seed)
-
-    console.rule(f'Teacher: cloud-free optical and SAR images, {BACKBONE}')
-    datamodule = data.datamodule(root=root, batch_size=BATCH_SIZE)
+    write, data_module = MINIATURES[dataset]
+    load = partial(data_module, root=output / 'data', batch_size=BATCH_SIZE, seed=seed)
+    datamodule = load()
+    title = f'Miniature {datamodule.dataset_class.title}'
+    console.rule(title)
+    write(output / 'data', seed=seed)
     datamodule.setup('test')
     spec = datamodule.scene_spec
+
+    console.rule(f'Teacher: cloud-free optical and SAR images, {BACKBONE}')
     options: dict[str, Any] = {
         'backbone': BACKBONE,
         'lr': LEARNING_RATE,
@@ -79,107 +91,103 @@ def demo(
         'label_scale': float(spec.label_scale),
         'labels': list(spec.class_names),
     }
-    teacher_file = train(
-        CloudSegTeacherTask(**options), data, root, teacher_steps, seed, output / 'teacher'
-    )
+    teacher_task = CloudSegTeacherTask(**options)
+    teacher = train(teacher_task, load, teacher_steps, output / 'teacher')
 
     console.rule('Student: cloudy optical and SAR images, taught by the teacher')
     # without ImageNet weights to start from, the teacher's save the student most of the way
-    student = CloudSegStudentTask(teacher=str(teacher_file), init_from_teacher=True, **options)
-    student_file = train(student, data, root, student_steps, seed, output / 'student')
+    student_task = CloudSegStudentTask(teacher=str(teacher), init_from_teacher=True, **options)
+    student = train(student_task, load, student_steps, output / 'student')
 
     console.rule('Test')
-    load_teacher, load_student = CloudSegTeacherTask, CloudSegStudentTask
     runs: dict[str, CloudSegTask] = {
-        'student, cloudy': load_student.load_from_checkpoint(student_file),
-        'teacher, cloudy': load_teacher.load_from_checkpoint(teacher_file, image_key='image'),
-        'teacher, cloud-free': load_teacher.load_from_checkpoint(teacher_file),
+        'student, cloudy': CloudSegStudentTask.load_from_checkpoint(student),
+        'teacher, cloudy': CloudSegTeacherTask.load_from_checkpoint(teacher, image_key='image'),
+        'teacher, cloud-free': CloudSegTeacherTask.load_from_checkpoint(teacher),
     }
-    scores = {name: test(task, datamodule) for name, task in runs.items()}
-    for name, values in scores.items():
+    scores = {}
+    for name, task in runs.items():
+        (found,) = Trainer(**PLAIN).test(task, datamodule=datamodule, verbose=False)
+        scores[name] = {key.removeprefix('test_'): value for key, value in found.items()}
         stem = name.replace(', ', '-')
-        write_json(output / f'{stem}.json', values)
-        write_csv(output / f'{stem}.csv', values)
-    console.print(summary(f'{data.title}: test scenes, per cent', scores))
-    figure = draw(runs['student, cloudy'], scenes_to_show(datamodule), spec)
-    save_figure(figure, output / 'demo.png')
+        write_json(output / f'{stem}.json', scores[name])
+        write_csv(output / f'{stem}.csv', scores[name])
+    console.print(score_table(f'{title}: test scenes, per cent', scores))
+    save_figure(draw(runs['student, cloudy'], datamodule), output / 'demo.png')
     console.print(f'Figure: {output / "demo.png"}; tables, checkpoints and data: {output}.')
 
 
-def train(
-    task: CloudSegTask, data: DemoData, root: Path, steps: int, seed: int, folder: Path
-) -> Path:
+def train(task: CloudSegTask, load: Loader, steps: int, folder: Path) -> Path:
     """Train a task and keep its last checkpoint, when the learning rate has come to 0.
 
     Args:
         task: teacher or student.
-        data: the miniature data.
-        root: their folder.
+        load: makes a data module of the miniature data.
         steps: training steps.
-        seed: seed of the patches.
         folder: folder for the checkpoints.
 
     Returns:
         the checkpoint.
     """
     epochs = min(EPOCHS, steps)
-    datamodule = data.datamodule(
-        root=root,
-        batch_size=BATCH_SIZE,
-        patch_size=data.patch_size,
-        length=steps // epochs * BATCH_SIZE,
-        augment=True,
-        seed=seed,
-    )
+    length = steps // epochs * BATCH_SIZE
     last = ModelCheckpoint(folder, filename='last', enable_version_counter=False)
-    trainer = Trainer(
-        max_epochs=epochs,
-        devices=1,
-        logger=False,
-        callbacks=[last],
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(task, datamodule=datamodule)
+    trainer = Trainer(max_epochs=epochs, callbacks=[last], num_sanity_val_steps=0, **PLAIN)
+    trainer.fit(task, datamodule=load(patch_size=PATCH_SIZE, length=length, augment=True))
     return Path(last.best_model_path)
 
 
-def test(task: CloudSegTask, datamodule: SceneDataModule) -> Scores:
-    """Test a task on whole scenes.
+def score_table(title: str, scores: Mapping[str, Mapping[str, float]]) -> Table:
+    """Mean IoU by region and overall accuracy, one row per network.
 
     Args:
-        task: teacher or student.
-        datamodule: the miniature data.
+        title: title of the table.
+        scores: metrics by region, by name of the network.
 
     Returns:
-        metrics by region, such as ``cloudy_mIoU``.
+        the table, in per cent.
     """
-    trainer = Trainer(devices=1, logger=False, enable_model_summary=False)
-    (scores,) = trainer.test(task, datamodule=datamodule, verbose=False)
-    return {name.removeprefix('test_'): value for name, value in scores.items()}
+    table = Table('network and image', title=title)
+    columns = [*(f'{region}_mIoU' for region in REGION_TITLES), 'all_OA']
+    for column in columns:
+        region, _, score = column.partition('_')
+        table.add_column(f'{score}\n{REGION_TITLES[region]}', justify='right')
+    for name, values in scores.items():
+        table.add_row(name, *(f'{100 * values[column]:.1f}' for column in columns))
+    return table
 
 
-def scenes_to_show(datamodule: SceneDataModule) -> list[dict[str, Any]]:
-    """Test scenes of which clouds cover about half.
+@torch.no_grad()
+def draw(task: CloudSegTask, datamodule: SceneDataModule) -> Figure:
+    """Draw the test scenes of which clouds cover about half, and what a student makes of them.
 
     Args:
-        datamodule: the miniature data, set up for testing.
+        task: the student.
+        datamodule: the miniature data, set up for testing, one scene a batch.
 
     Returns:
-        batches of one scene, images in 0..1.
+        the figure, one row per scene.
     """
-    scenes = []
-    for stored in datamodule.test_dataloader():
-        batch = datamodule.on_after_batch_transfer(stored, 0)
-        for index in range(len(batch['mask'])):
-            scenes.append({key: value[index : index + 1] for key, value in batch.items()})
+    spec = datamodule.scene_spec
+    bands = list(spec.rgb)
+    classes = zip(spec.class_names, spec.class_colors, strict=True)
+    legend = [LandCoverClass(name, (), color) for name, color in classes]
+    scenes = [datamodule.on_after_batch_transfer(b, 0) for b in datamodule.test_dataloader()]
     scenes.sort(key=lambda scene: abs(float(scene['mask_cloud'].float().mean()) - 0.5))
-    return scenes[:SCENES_SHOWN]
-
-
-def _quiet() -> None:
-    """Keep the progress bars readable: no hints about workers and devices in between."""
-    matplotlib.use('Agg')
-    logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
-    for hint in ('does not have many workers', 'GPU available but not used', 'treespec'):
-        warnings.filterwarnings('ignore', message=f'.*{hint}.*')
+    scenes = scenes[:SCENES_SHOWN]
+    figure = Figure(figsize=(11, 2.25 * len(scenes)), layout='constrained')
+    grid = figure.subplots(len(scenes), len(TITLES), squeeze=False)
+    task.eval()
+    for axes, scene in zip(grid, scenes, strict=True):
+        height, width = scene['mask'].shape[-2:]
+        logits, restored = task.slide_all(scene, (height, width), reconstruct=True)
+        images = scene['image'], scene['image_clear'], restored
+        limits = value_range(scene['image_clear'][0, bands], (1, 97))
+        for panel, image in zip(axes[:3], images, strict=True):
+            draw_image(panel, stretch(image[0, bands], limits))
+        draw_labels(axes[3], logits[0].argmax(dim=0), legend)
+        draw_labels(axes[4], scene['mask'][0], legend)
+    for panel, name in zip(grid[0], TITLES, strict=True):
+        panel.set_title(name)
+    figure.legend(handles=legend_patches(legend), loc='outside lower center', ncols=len(legend) + 1)
+    return figure

@@ -6,22 +6,6 @@ from rich.console import Console
 
 from ..inference.export import Resolution, export_network
 from ..trainers import load_mapper
-from .arguments import call
-
-
-def run(name: str, args: list[str]) -> None:
-    """Run the subcommand.
-
-    Args:
-        name: 'export'.
-        args: its arguments.
-    """
-    call(
-        export,
-        f'cloudseg {name}',
-        args,
-        flags={'reconstruct': 'also give the cloud-free image (students)'},
-    )
 
 
 def export(

@@ -6,34 +6,14 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from .._files import replacing
 from ..datasets import ValidationReport, validate_scenes
-from .arguments import DatasetName, call
+from .arguments import DatasetName
 
 #: Problems shown on the terminal; all of them are in the JSON file.
 SHOWN = 100
-
-
-def run(name: str, args: list[str]) -> None:
-    """Run the subcommand.
-
-    Args:
-        name: 'index'.
-        args: its arguments.
-
-    Raises:
-        SystemExit: with 1 if anything is wrong with the data set.
-    """
-    report = call(
-        index,
-        f'cloudseg {name}',
-        args,
-        flags={'quick': 'trust the headers of the files; by default all pixels are read'},
-    )
-    if not report.ok:
-        raise SystemExit(1)
 
 
 def index(
@@ -42,7 +22,7 @@ def index(
     json: Path | None = None,
     dataset: DatasetName | None = None,
     index_dir: Path | None = None,
-) -> ValidationReport:
+) -> None:
     """Build the index of a data set, check every file of all splits, and report.
 
     Args:
@@ -53,8 +33,8 @@ def index(
         index_dir: folder for the index (defaults to <root>/.cloudseg, or the user's cache folder
             where that cannot be written to).
 
-    Returns:
-        the report.
+    Raises:
+        SystemExit: with 1 if anything is wrong with the data set.
     """
     report = validate_scenes(root, dataset, quick, index_dir)
     console = Console()
@@ -69,19 +49,17 @@ def index(
     read = 'headers' if quick else 'all pixels'
     verdict = f'{count} file(s) are missing, broken or odd' if count else 'nothing is wrong'
     console.print(f'{report.scenes} sound scenes, {read} read: {verdict}.')
-    return report
+    if not report.ok:
+        raise SystemExit(1)
 
 
 def _summary(report: ValidationReport) -> Table:
     """Numbers of scenes by split, zone and season."""
-    table = Table(title=f'Scenes of {report.root}')
-    table.add_column('')
-    table.add_column('')
-    table.add_column('scenes', justify='right')
+    table = Table('', '', Column('scenes', justify='right'), title=f'Scenes of {report.root}')
     for name, counts in report.counts.items():
         for i, (value, count) in enumerate(counts.items()):
-            last = i == len(counts) - 1
-            table.add_row(name if i == 0 else '', value, str(count), end_section=last)
+            table.add_row('' if i else name, value, str(count))
+        table.add_section()
     return table
 
 
@@ -89,9 +67,11 @@ def _problem_table(report: ValidationReport) -> Table:
     """What is wrong, file by file. Names are never broken, so that they can be searched for."""
     more = len(report.problems) - SHOWN
     caption = f'... and {more} more; --json FILE lists all of them' if more > 0 else None
-    table = Table(title='Files that cannot be used', caption=caption, show_lines=True)
-    table.add_column('file', no_wrap=True)
-    table.add_column('what is wrong, and what to do', overflow='fold')
+    columns = (
+        Column('file', no_wrap=True),
+        Column('what is wrong, and what to do', overflow='fold'),
+    )
+    table = Table(*columns, title='Files that cannot be used', caption=caption, show_lines=True)
     for problem in report.problems[:SHOWN]:
         parts = Path(problem.path.removeprefix(f'{report.root}{os.sep}')).parts
         name = f'{parts[0]}/.../{parts[-1]}' if len(parts) > 2 else '/'.join(parts)

@@ -1,6 +1,5 @@
 """``cloudseg map``: land-cover maps of scenes of any size."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,43 +13,10 @@ from ..inference.windows.sliding import BATCH_SIZE
 from ..inference.windows.weights import BlendName
 from ..rasters import Resampling
 from ..trainers import load_mapper
-from .arguments import call
-
-#: Exit status after Ctrl-C, as shells have it.
-INTERRUPTED = 130
-
-
-def run(name: str, args: list[str]) -> None:
-    """Run the subcommand.
-
-    Args:
-        name: 'map'.
-        args: its arguments.
-
-    Raises:
-        SystemExit: with 1 if a scene could not be mapped, 130 after Ctrl-C.
-    """
-    try:
-        call(
-            map_scenes,
-            f'cloudseg {name}',
-            args,
-            flags={'resume': 'carry on where an interrupted run stopped'},
-            as_positional=False,
-        )
-    except KeyboardInterrupt as stop:
-        sys.stderr.write(
-            f'cloudseg {name}: interrupted. Finished rows are kept; --resume goes on from there.\n'
-        )
-        raise SystemExit(INTERRUPTED) from stop
-    except ExceptionGroup as group:
-        sys.stderr.write(f'cloudseg {name}: {group.message}:\n')
-        for problem in group.exceptions:
-            sys.stderr.write(f'  {problem}\n')
-        raise SystemExit(1) from group
 
 
 def map_scenes(
+    *,
     optical: list[str] | str,
     checkpoint: Path,
     output: Path,

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
+import matplotlib.pyplot as plt
 import torch
-from jsonargparse import auto_cli
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from .._files import replacing
 from ..datamodules.collate import collate
 from ..datamodules.sky import sky
 from ..datasets import SceneDataset, SceneSpec, recognize_dataset
@@ -19,7 +20,6 @@ from ..samplers import CenterSceneSampler
 from ..trainers import load_mapper
 from ..transforms import Rescale
 from .arguments import DatasetName
-from .demo_report import save_figure
 
 #: A network and what it expects of a scene.
 Mapper = tuple[CloudSegNet, SceneSpec]
@@ -29,16 +29,6 @@ LARGEST_PX = 1024
 
 #: Clouds on data sets that have none, for a student.
 CLOUDS = 'm3mcr'
-
-
-def run(name: str, args: list[str]) -> None:
-    """Run the subcommand.
-
-    Args:
-        name: 'plot'.
-        args: its arguments.
-    """
-    auto_cli(plot, args=args, prog=f'cloudseg {name}')
 
 
 def plot(
@@ -53,46 +43,33 @@ def plot(
 
     Args:
         source: map written by `cloudseg map`, or root directory of a data set.
-        output: PNG file to write.
+        output: picture to write, such as look.png.
         split: split of the data set.
         index: which of its scenes, from 0.
         checkpoint: also show what this teacher or student makes of the scene.
         dataset: which data set it is (defaults to what the folders look like).
     """
     matplotlib.use('Agg')
-    if not source.exists():
-        raise FileNotFoundError(f'{source}: no such file or folder. Check the path.')
-    if output.suffix.lower() != '.png':
-        raise ValueError(f'{output}: a picture is a PNG file; give it a name that ends in .png.')
     if source.is_dir():
         mapper = None if checkpoint is None else load_mapper(checkpoint)
         figure = _sample_figure(recognize_dataset(source, dataset), source, split, index, mapper)
     else:
         figure = map_figure(source)
-    output.parent.mkdir(parents=True, exist_ok=True)
     save_figure(figure, output)
     Console().print(f'Written to {output}.', soft_wrap=True, markup=False, highlight=False)
 
 
-def _arguments(kind: type[SceneDataset], root: Path, spec: SceneSpec) -> dict[str, Any]:
-    """Arguments with which a data set has the classes that a network knows.
+def save_figure(figure: Figure, path: Path) -> None:
+    """Save a figure; the file is complete or absent, never half written.
 
-    Raises:
-        ValueError: if the network was trained on other data.
+    Args:
+        figure: the figure.
+        path: the file; its ending says what kind of picture it is.
     """
-    known = len(spec.optical_bands), len(spec.sar_bands)
-    bands = len(kind.all_bands), len(kind.layers['image_sar'].bands)
-    try:
-        if known == bands:
-            return kind.arguments_for(spec.num_classes)
-        found = f'{bands[0]} optical and {bands[1]} SAR bands'
-    except ValueError as error:
-        found = str(error)
-    raise ValueError(
-        f'{root}: found {kind.__name__} with {found}; the checkpoint knows {known[0]} optical and '
-        f'{known[1]} SAR bands and {spec.num_classes} classes. Give one that was trained on this '
-        'data set.'
-    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as draft:
+        figure.savefig(draft, dpi=90)
+    plt.close(figure)
 
 
 def _sample_figure(
@@ -116,6 +93,25 @@ def _sample_figure(
         sample |= _predicted(sample, *mapper, Rescale(kind.ranges))
     figure: Figure = dataset.plot(sample, suptitle=queries[index].scene)
     return figure
+
+
+def _arguments(kind: type[SceneDataset], root: Path, spec: SceneSpec) -> dict[str, Any]:
+    """Arguments with which a data set has the classes that a network knows.
+
+    Raises:
+        ValueError: if the network was trained on other data.
+    """
+    known = f'{len(spec.optical_bands)} optical and {len(spec.sar_bands)} SAR bands'
+    found = f'{len(kind.all_bands)} optical and {len(kind.layers["image_sar"].bands)} SAR bands'
+    try:
+        if known == found:
+            return kind.arguments_for(spec.num_classes)
+    except ValueError as error:
+        found = str(error)
+    raise ValueError(
+        f'{root}: found {kind.__name__} with {found}; the checkpoint knows {known} and '
+        f'{spec.num_classes} classes. Give one that was trained on this data set.'
+    )
 
 
 @torch.no_grad()
