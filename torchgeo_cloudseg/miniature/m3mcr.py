@@ -35,9 +35,6 @@ NORTHERN_ZONES, NORTHERN_TOP_M = range(32601, 32661), 5_400_000
 SOUTHERN_ZONES, SOUTHERN_TOP_M = range(32701, 32761), 9_000_000
 LEFT_M = 300_000
 
-#: Reflectance of 1 as a stored number.
-SCALE = 10_000
-
 #: Land cover: its share (cropland fills the rest), and its code in ESA WorldCover. Roads are
 #: narrower than what that maps: they bear their surroundings.
 LAND: Mapping[str, tuple[float, int]] = {
@@ -93,9 +90,8 @@ def write_miniature_m3mcr(
     """
     if min(seed, train_areas, test_areas) < 0 or patches_per_area < 1:
         raise ValueError(
-            f'seed={seed}, train_areas={train_areas}, test_areas={test_areas}, '
-            f'patches_per_area={patches_per_area}: expected at least one patch, and no number '
-            'below 0.'
+            f'{seed=}, {train_areas=}, {test_areas=}, {patches_per_area=}: expected at least one '
+            'patch, and no number below 0.'
         )
     if not zones or set(zones) - {*NORTHERN_ZONES, *SOUTHERN_ZONES}:
         raise ValueError(
@@ -108,10 +104,9 @@ def write_miniature_m3mcr(
     areas = [('train', i) for i in range(train_areas)] + [('test', i) for i in range(test_areas)]
     for split, i in tqdm(areas, 'Miniature M3M-CR', unit='area', disable=not progress):
         area = f'{seasons[i % len(seasons)]}_{i + 1}'
-        zone = zones[i % len(zones)]
         place = 2 * i + (split == 'test')
         rng = np.random.default_rng((seed, place))
-        _write_area(root / split, rng, area, place, zone, patches_per_area)
+        _write_area(root / split, rng, area, place, zones[i % len(zones)], patches_per_area)
     return root
 
 
@@ -182,5 +177,5 @@ def _write_area(
 
 
 def _stored(image: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Reflectance as the stored number, which is never the nodata value 0."""
-    return np.maximum(np.rint(image * SCALE), 1).astype(np.uint16)
+    """Reflectance in ten-thousandths, as it is stored; never the nodata value 0."""
+    return np.maximum(np.rint(image * 10_000), 1).astype(np.uint16)

@@ -7,16 +7,7 @@ import torch
 from kornia.filters import gaussian_blur2d
 from numpy.typing import NDArray
 
-from .covers import (
-    BACKSCATTER_DB,
-    GARDEN,
-    INDEX,
-    REFLECTANCE,
-    ROUGHNESS_DB,
-    STREET,
-    STUBBLE,
-    TEXTURE,
-)
+from . import covers
 from .fields import Array, draw_field
 from .landscape import STREET_M, Landscape, cells
 
@@ -40,24 +31,25 @@ def reflectance(rng: np.random.Generator, land: Landscape, pixel_m: float) -> Ar
         blue, green, red and near infrared, (4, H, W), 0 to 1.
     """
     shape = land.cover.shape
-    image = REFLECTANCE[:, land.cover]
+    image = covers.REFLECTANCE[:, land.cover]
     # parcels differ in how green they are: most are, a few are as good as harvested
-    crops = land.cover == INDEX['cropland']
+    crops = land.cover == covers.INDEX['cropland']
     stage = land.parcel[crops]
-    image[:, crops] += (STUBBLE - image[:, crops]) * 0.85 * stage**3
+    image[:, crops] += (covers.STUBBLE - image[:, crops]) * 0.85 * stage**3
     image[:, crops] *= 0.86 + 0.28 * (7 * stage % 1)
     for name, (plot_m, green) in PLOTS.items():
-        built = land.cover == INDEX[name]
+        built = land.cover == covers.INDEX[name]
         along, across = land.along_m[built], land.across_m[built]
         if built.any():
             plot = cells(along / plot_m, across / plot_m)
             brightness, kind = rng.random((2, plot.max() + 1))[:, plot]
-            houses = np.where(kind < green, GARDEN, image[:, built] * (0.78 + 0.44 * brightness))
+            houses = image[:, built] * (0.78 + 0.44 * brightness)
+            houses = np.where(kind < green, covers.GARDEN, houses)
             street = np.minimum(along % STREET_M, across % (1.4 * STREET_M)) < STREET_WIDTH_M
-            image[:, built] = np.where(street, STREET, houses)
-    image[:, land.road] = REFLECTANCE[:, [INDEX['road']]]
+            image[:, built] = np.where(street, covers.STREET, houses)
+    image[:, land.road] = covers.REFLECTANCE[:, [covers.INDEX['road']]]
 
-    grain = TEXTURE[land.cover] * draw_field(rng, shape, max(7 / pixel_m, 2))
+    grain = covers.TEXTURE[land.cover] * draw_field(rng, shape, max(7 / pixel_m, 2))
     image *= (1 + grain + 0.05 * draw_field(rng, shape, 110 / pixel_m)) * land.shade
     # through optics that blur edges over a pixel
     sharp = torch.from_numpy(image.astype(np.float32))[None]
@@ -79,11 +71,12 @@ def backscatter_db(
     Returns:
         VV and VH in dB, (2, H, W).
     """
-    db: NDArray[np.float64] = BACKSCATTER_DB[:, land.cover]
-    db += ROUGHNESS_DB[land.cover] * draw_field(rng, land.cover.shape, max(18 / pixel_m, 2))
+    db: NDArray[np.float64] = covers.BACKSCATTER_DB[:, land.cover]
+    db += covers.ROUGHNESS_DB[land.cover] * draw_field(rng, land.cover.shape, max(18 / pixel_m, 2))
     # crops differ from parcel to parcel, and slopes that face the sensor are brighter
-    db += 2.4 * (land.parcel - 0.5) * (land.cover == INDEX['cropland']) + 6 * (land.shade - 1)
-    db[:, land.road] = BACKSCATTER_DB[:, [INDEX['road']]]
+    crops = land.cover == covers.INDEX['cropland']
+    db += 2.4 * (land.parcel - 0.5) * crops + 6 * (land.shade - 1)
+    db[:, land.road] = covers.BACKSCATTER_DB[:, [covers.INDEX['road']]]
     speckle = rng.gamma(LOOKS, 1 / LOOKS, db.shape)
     db += 10 * np.log10(np.maximum(speckle, 1e-3))
     return db

@@ -94,8 +94,7 @@ def write_miniature_whuoptsar(
     root = Path(root)
     if seed < 0 or min(height_px, width_px) < 2:
         raise ValueError(
-            f'seed={seed}, height_px={height_px}, width_px={width_px}: expected a seed of 0 or '
-            'greater and at least 2 pixels a side.'
+            f'{seed=}, {height_px=}, {width_px=}: expected no seed below 0, and 2 pixels or more.'
         )
     for part, sheets in (('train', train_sheets), ('test', test_sheets)):
         strangers = sorted(set(sheets) - set(official_division()[part]))
