@@ -7,20 +7,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
-from matplotlib.figure import Figure
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from .._files import replacing
 from ..datamodules import M3MCRDataModule, SceneDataModule, WHUOPTSARDataModule
-from ..datasets import LandCoverClass
-from ..datasets.rendering import draw_image, draw_labels, legend_patches, stretch, value_range
 from ..miniature import write_miniature_m3mcr, write_miniature_whuoptsar
 from ..trainers import CloudSegStudentTask, CloudSegTask, CloudSegTeacherTask
 from ..trainers.report import REGION_TITLES, write_csv, write_json
-from .plot import save_figure
 
 #: Makes a data module of a miniature.
 Loader = Callable[..., SceneDataModule]
@@ -40,9 +41,8 @@ PATCH_SIZE = 160
 #: Validations during each training.
 EPOCHS = 5
 
-#: Rows of the figure, and its columns.
+#: Rows of the figure.
 SCENES_SHOWN = 3
-TITLES = ('cloudy', 'cloud-free', 'reconstruction', 'prediction', 'truth')
 
 #: Lightning without what is of no use to who is watching.
 PLAIN: dict[str, Any] = {'devices': 1, 'logger': False, 'enable_model_summary': False}
@@ -113,7 +113,8 @@ def demo(
         write_json(output / f'{stem}.json', scores[name])
         write_csv(output / f'{stem}.csv', scores[name])
     console.print(score_table(f'{title}: test scenes, per cent', scores))
-    save_figure(draw(runs['student, cloudy'], datamodule), output / 'demo.png')
+    with replacing(output / 'demo.png') as draft:
+        plt.imsave(draft, draw(runs['student, cloudy'], datamodule))
     console.print(f'Figure: {output / "demo.png"}; tables, checkpoints and data: {output}.')
 
 
@@ -158,7 +159,7 @@ def score_table(title: str, scores: Mapping[str, Mapping[str, float]]) -> Table:
 
 
 @torch.no_grad()
-def draw(task: CloudSegTask, datamodule: SceneDataModule) -> Figure:
+def draw(task: CloudSegTask, datamodule: SceneDataModule) -> NDArray[np.uint8]:
     """Draw the test scenes of which clouds cover about half, and what a student makes of them.
 
     Args:
@@ -166,28 +167,19 @@ def draw(task: CloudSegTask, datamodule: SceneDataModule) -> Figure:
         datamodule: the miniature data, set up for testing, one scene a batch.
 
     Returns:
-        the figure, one row per scene.
+        the picture (H, W, 4), one row per scene.
     """
-    spec = datamodule.scene_spec
-    bands = list(spec.rgb)
-    classes = zip(spec.class_names, spec.class_colors, strict=True)
-    legend = [LandCoverClass(name, (), color) for name, color in classes]
+    task.eval()
     scenes = [datamodule.on_after_batch_transfer(b, 0) for b in datamodule.test_dataloader()]
     scenes.sort(key=lambda scene: abs(float(scene['mask_cloud'].float().mean()) - 0.5))
-    scenes = scenes[:SCENES_SHOWN]
-    figure = Figure(figsize=(11, 2.25 * len(scenes)), layout='constrained')
-    grid = figure.subplots(len(scenes), len(TITLES), squeeze=False)
-    task.eval()
-    for axes, scene in zip(grid, scenes, strict=True):
+    rows = []
+    for scene in scenes[:SCENES_SHOWN]:
         height, width = scene['mask'].shape[-2:]
         logits, restored = task.slide_all(scene, (height, width), reconstruct=True)
-        images = scene['image'], scene['image_clear'], restored
-        limits = value_range(scene['image_clear'][0, bands], (1, 97))
-        for panel, image in zip(axes[:3], images, strict=True):
-            draw_image(panel, stretch(image[0, bands], limits))
-        draw_labels(axes[3], logits[0].argmax(dim=0), legend)
-        draw_labels(axes[4], scene['mask'][0], legend)
-    for panel, name in zip(grid[0], TITLES, strict=True):
-        panel.set_title(name)
-    figure.legend(handles=legend_patches(legend), loc='outside lower center', ncols=len(legend) + 1)
-    return figure
+        found = {'prediction': logits.argmax(dim=1), 'reconstruction': restored}
+        sample = {key: value[0] for key, value in {**scene, **found}.items()}
+        canvas: Any = FigureCanvasAgg(datamodule.plot(sample))
+        canvas.draw()
+        rows.append(np.asarray(canvas.buffer_rgba()))
+    plt.close('all')
+    return np.concatenate(rows)

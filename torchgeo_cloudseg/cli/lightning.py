@@ -14,22 +14,13 @@ from .._compat import BaseTask
 #: Listing a folder of thousands of files at every open costs more than the read itself.
 RASTERIO_DEFAULTS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR'}
 
-
 #: What a configuration without callbacks gets: the best checkpoint, and one to carry on from.
 CHECKPOINTS = 'lightning.pytorch.callbacks.ModelCheckpoint'
+BEST = {'filename': 'best', 'monitor': 'val_mIoU', 'mode': 'max'}
+LAST = {'filename': 'last', 'enable_version_counter': False, 'save_on_exception': True}
 TRAINING_CALLBACKS: list[dict[str, Any]] = [
-    {
-        'class_path': CHECKPOINTS,
-        'init_args': {'filename': 'best', 'monitor': 'val_mIoU', 'mode': 'max'},
-    },
-    {
-        'class_path': CHECKPOINTS,
-        'init_args': {
-            'filename': 'last',
-            'enable_version_counter': False,
-            'save_on_exception': True,
-        },
-    },
+    {'class_path': CHECKPOINTS, 'init_args': BEST},
+    {'class_path': CHECKPOINTS, 'init_args': LAST},
     {'class_path': 'torchgeo_cloudseg.trainers.InterruptAfterStep'},
 ]
 

@@ -1,10 +1,9 @@
 """``cloudseg map``: land-cover maps of scenes of any size."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
-
-from rich.console import Console
 
 from ..datasets.scene_spec import Range, SceneSpec
 from ..inference import MapOptions, find_scenes, predict_scene, predict_scenes
@@ -66,17 +65,19 @@ def map_scenes(
         resume: carry on where an interrupted run stopped.
     """
     network, spec = load_mapper(checkpoint)
-    spec = _changed(spec, optical_bands, sar_bands, optical_range, sar_range, optical_nodata)
+    changes = {
+        'optical_bands': optical_bands,
+        'sar_bands': sar_bands,
+        'optical_range': optical_range,
+        'sar_range': sar_range,
+        'optical_nodata': optical_nodata,
+    }
+    spec = _changed(spec, {name: value for name, value in changes.items() if value is not None})
     wanted = (products,) if isinstance(products, str) else products or ('classes',)
     options = MapOptions(stride, window, blend, resolution, wanted, sar_resampling)
     scenes = find_scenes(optical, sar, assets)
-    settings: dict[str, Any] = {
-        'spec': spec,
-        'options': options,
-        'batch_size': batch_size,
-        'device': device,
-        'resume': resume,
-    }
+    common: dict[str, Any] = {'batch_size': batch_size, 'device': device, 'resume': resume}
+    common |= {'spec': spec, 'options': options}
     # a name with an ending is a file, except for folders that are there
     if output.suffix and not output.is_dir():
         if len(scenes) > 1:
@@ -85,43 +86,23 @@ def map_scenes(
                 'there, or a name without an ending.'
             )
         (scene,) = scenes
-        files = predict_scene(network, scene.optical_path, scene.sar_path, output, **settings)
+        files = predict_scene(network, scene.optical_path, scene.sar_path, output, **common)
         written = {scene.name: files}
     else:
         output.mkdir(parents=True, exist_ok=True)
-        written = predict_scenes(network, scenes, output, **settings)
-    console = Console()
+        written = predict_scenes(network, scenes, output, **common)
     for name, files in written.items():
-        # paths as they are: neither broken into lines nor read as markup
-        console.print(
-            f'{name}: {", ".join(str(path) for path in files.values())}',
-            soft_wrap=True, markup=False, highlight=False,
-        )  # fmt: skip
+        sys.stdout.write(f'{name}: {", ".join(map(str, files.values()))}\n')
 
 
-def _changed(
-    spec: SceneSpec,
-    optical_bands: list[int] | None,
-    sar_bands: list[int] | None,
-    optical_range: tuple[float, float] | Range | None,
-    sar_range: tuple[float, float] | Range | None,
-    optical_nodata: float | None,
-) -> SceneSpec:
+def _changed(spec: SceneSpec, changes: dict[str, Any]) -> SceneSpec:
     """What the checkpoint says, except for what is said on the command line."""
-    for kind, bands in (('optical', optical_bands), ('sar', sar_bands)):
-        known = len(getattr(spec, f'{kind}_bands'))
+    for kind in ('optical', 'sar'):
+        known, bands = len(getattr(spec, f'{kind}_bands')), changes.get(f'{kind}_bands')
         if bands is not None and len(bands) != known:
             raise ValueError(
                 f'--{kind}_bands names {len(bands)} bands, but the checkpoint is for {known}. '
                 'Name as many, in the order of the training data.'
             )
-    changes: dict[str, Any] = {
-        'optical_bands': optical_bands,
-        'sar_bands': sar_bands,
-        'optical_range': optical_range,
-        'sar_range': sar_range,
-        'optical_nodata': optical_nodata,
-    }
-    given = {name: value for name, value in changes.items() if value is not None}
-    exact = tuple(kind for kind in spec.exact if f'{kind}_bands' not in given)
-    return replace(spec, exact=exact, **given)
+    exact = tuple(kind for kind in spec.exact if f'{kind}_bands' not in changes)
+    return replace(spec, exact=exact, **changes)

@@ -1,5 +1,6 @@
 """``cloudseg plot``: a quick look at a map or a sample."""
 
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -7,7 +8,6 @@ import matplotlib
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
-from rich.console import Console
 
 from .._files import replacing
 from ..datamodules.collate import collate
@@ -55,21 +55,11 @@ def plot(
         figure = _sample_figure(recognize_dataset(source, dataset), source, split, index, mapper)
     else:
         figure = map_figure(source)
-    save_figure(figure, output)
-    Console().print(f'Written to {output}.', soft_wrap=True, markup=False, highlight=False)
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Save a figure; the file is complete or absent, never half written.
-
-    Args:
-        figure: the figure.
-        path: the file; its ending says what kind of picture it is.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as draft:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(output) as draft:
         figure.savefig(draft, dpi=90)
     plt.close(figure)
+    sys.stdout.write(f'Written to {output}.\n')
 
 
 def _sample_figure(
