@@ -81,12 +81,9 @@ def write_cog(
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN='FALSE'):
             overviews = layer.overviews.upper()
             rasterio.shutil.copy(raw, path, driver='COG', OVERVIEW_RESAMPLING=overviews, **options)
+        writer.verify(path)
     except Exception as error:
         # rasterio hands on GDAL's errors here, whose classes are not public
-        raise OSError(f'{name}: {error}') from error
-    try:
-        writer.verify(path)
-    except OSError as error:
         raise OSError(f'{name} is incomplete: {error}') from error
     for leftover in (raw, _sidecar(raw)):
         leftover.unlink(missing_ok=True)
