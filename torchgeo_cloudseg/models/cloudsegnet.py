@@ -25,6 +25,9 @@ STRIDE = 32
 #: both stacked (``early`` fusion).
 Modalities = Literal['both', 'optical', 'sar', 'early']
 
+#: Which of the optical and the SAR image a single encoder sees.
+SEEN = {'optical': (0,), 'sar': (1,), 'early': (0, 1)}
+
 
 class CloudSegOutput(NamedTuple):
     """What the network says about a batch.
@@ -161,7 +164,10 @@ class CloudSegNet(nn.Module):
             encoder, in_channels, num_classes, spatial_gate, reconstruct, modalities, fusion
         )
         optical_channels, sar_channels = self.config.in_channels
-        optical_weights, sar_weights = _pair(weights)
+        single = isinstance(weights, str) or not isinstance(weights, Sequence)
+        pair = (weights, weights) if single else tuple(weights)
+        if len(pair) != 2:
+            raise ValueError(f'weights={weights}: expected one, or two, for optical and for SAR')
         create = partial(
             create_encoder,
             encoder,
@@ -170,20 +176,25 @@ class CloudSegNet(nn.Module):
         )
         self.encoder: Encoder | None = None
         if modalities == 'both':
-            self.optical_encoder = create(optical_channels, optical_weights)
-            self.sar_encoder = create(sar_channels, sar_weights)
+            self.optical_encoder = create(optical_channels, pair[0])
+            self.sar_encoder = create(sar_channels, pair[1])
             # the cross-modal map is born in the first fusion block
-            self.cross_encoder = create(optical_channels, optical_weights).without_first_stage()
+            self.cross_encoder = create(optical_channels, pair[0]).without_first_stage()
             channels = self.optical_encoder.out_channels
-            self.fusions = _fusion_blocks(channels, self.config)
+            make: Any = find_fusion(self.config.fusion)
+            self.fusions = nn.ModuleList(
+                make(
+                    width,
+                    cross=stage > 0,
+                    # after the last stage only the reconstruction looks at the optical map
+                    update_optical=stage < len(channels) - 1 or reconstruct,
+                    update_sar=stage < len(channels) - 1,
+                )
+                for stage, width in enumerate(channels)
+            )
         else:
-            seen = {
-                'optical': optical_channels,
-                'sar': sar_channels,
-                'early': optical_channels + sar_channels,
-            }
-            own_weights = sar_weights if modalities == 'sar' else optical_weights
-            self.encoder = create(seen[modalities], own_weights)
+            seen = SEEN[modalities]
+            self.encoder = create(sum(self.config.in_channels[i] for i in seen), pair[seen[0]])
             channels = self.encoder.out_channels
         self.decoder = Decoder(channels)
         self.head = nn.Conv2d(self.decoder.out_channels, num_classes, 3, padding=1)
@@ -250,12 +261,8 @@ class CloudSegNet(nn.Module):
             the same maps twice.
         """
         if self.encoder is not None:
-            images = {'optical': (optical,), 'sar': (sar,), 'early': (optical, sar)}
-            x = torch.cat(images[self.config.modalities], dim=1)
-            maps: list[Tensor] = []
-            for stage in self.encoder.stages:
-                x = stage(x)
-                maps.append(x)
+            images = [(optical, sar)[i] for i in SEEN[self.config.modalities]]
+            maps: list[Tensor] = self.encoder(torch.cat(images, dim=1))
             return maps, maps
         optical_maps: list[Tensor] = []
         cross_maps: list[Tensor] = []
@@ -288,33 +295,6 @@ class CloudSegNet(nn.Module):
                 f'optical and sar: found shapes {tuple(optical.shape)} and {tuple(sar.shape)}, '
                 'expected one batch on one grid'
             )
-
-
-def _fusion_blocks(channels: Sequence[int], config: CloudSegConfig) -> nn.ModuleList:
-    """A fusion block after each stage."""
-    last = len(channels) - 1
-    make: Any = find_fusion(config.fusion)
-    return nn.ModuleList(
-        make(
-            width,
-            cross=stage > 0,
-            # after the last stage only the reconstruction looks at the optical map
-            update_optical=stage < last or config.reconstruct,
-            update_sar=stage < last,
-        )
-        for stage, width in enumerate(channels)
-    )
-
-
-def _pair(weights: Weights | Sequence[Weights]) -> tuple[Weights, Weights]:
-    """Weights for the optical and for the SAR encoder."""
-    if isinstance(weights, Sequence) and not isinstance(weights, str):
-        if len(weights) != 2:
-            raise ValueError(
-                f'weights: found {len(weights)} of them, expected two, for optical and for SAR'
-            )
-        return weights[0], weights[1]
-    return weights, weights
 
 
 def pad(x: Tensor) -> Tensor:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from . import mix_transformer, timm_encoder
-from .mix_transformer import MIX_TRANSFORMERS
-from .weights import Weights, download, load_encoder_weights, read
+from .weights import Weights, find_weights, load_encoder_weights
 
 #: What TorchGeo and smp put before timm's names.
 TIMM_PREFIX = 'tu-'
@@ -90,17 +89,11 @@ def create_encoder(
         ValueError: if there is no encoder of this name, or it cannot be taken apart.
         PretrainedWeightsError: if the weights cannot be had or do not fit.
     """
-    if name in MIX_TRANSFORMERS:
-        mit = mix_transformer.build(name, in_channels)
-        if weights is True:
-            load_encoder_weights(mit, download(mix_transformer.imagenet_weights, name))
-        elif weights:
-            load_encoder_weights(mit, read(weights).rename(mix_transformer.own_names))
-        return Encoder(*mix_transformer.stages(mit, drop_path, activation_checkpointing))
+    kind = mix_transformer if name in mix_transformer.MIX_TRANSFORMERS else timm_encoder
     name = name.removeprefix(TIMM_PREFIX)
-    net = timm_encoder.build(name, in_channels, drop_path)
-    if weights is True:
-        load_encoder_weights(net, download(timm_encoder.imagenet_weights, name))
-    elif weights:
-        load_encoder_weights(net, read(weights).rename(lambda x: timm_encoder.own_names(net, x)))
-    return Encoder(*timm_encoder.stages(net, name, in_channels, activation_checkpointing))
+    net, stages, channels = kind.build(name, in_channels, drop_path, activation_checkpointing)
+    if weights:
+        found = find_weights(weights, name, kind.imagenet_weights)
+        own = kind.own_names(net, found.state_dict)
+        load_encoder_weights(net, found._replace(state_dict=own))
+    return Encoder(stages, channels)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any, ClassVar
 
 import torch
@@ -38,18 +38,11 @@ def halve(x: Tensor) -> Tensor:
         maps of shape (B, C, max(H // 2, 1), max(W // 2, 1)).
     """
     height, width = x.shape[-2:]
-    if type(height) is int and type(width) is int:
-        return F.max_pool2d(x, (min(height, 2), min(width, 2)))
-    return F.max_pool2d(_at_least_two(x), 2)
-
-
-def _at_least_two(x: Tensor) -> Tensor:
-    """Fill up a side of one pixel, where torch.export records one graph for maps of all sizes."""
-    height, width = x.shape[-2:]
-    if statically_known_true(height >= 2) and statically_known_true(width >= 2):
-        return x
-    padding: Any = (0, torch.sym_max(2 - width, 0), 0, torch.sym_max(2 - height, 0))
-    return F.pad(x, padding, value=-math.inf)
+    # torch.export records one graph for maps of all sizes: no branch on what it does not know
+    if not (statically_known_true(height >= 2) and statically_known_true(width >= 2)):
+        padding: Any = (0, torch.sym_max(2 - width, 0), 0, torch.sym_max(2 - height, 0))
+        x = F.pad(x, padding, value=-math.inf)
+    return F.max_pool2d(x, 2)
 
 
 class MultiScale(nn.Module):
@@ -244,21 +237,18 @@ def find_fusion(fusion: str | type[Fusion]) -> type[Fusion]:
     Raises:
         ValueError: if there is none.
     """
-    if not isinstance(fusion, str):
-        found: Any = fusion
-    else:
-        module, _, name = fusion.rpartition('.')
-        found = Fusion.registry.get(fusion)
-        if found is None and module:
-            try:
-                found = getattr(import_module(module), name, None)
-            except ImportError as error:
-                raise ValueError(f'fusion={fusion!r}: {error}') from error
+    found: Any = fusion
+    cause = None
+    if isinstance(fusion, str):
+        try:
+            found = Fusion.registry.get(fusion) or resolve_name(fusion)
+        except (ImportError, AttributeError, ValueError) as error:
+            cause = error
     if not (isinstance(found, type) and issubclass(found, Fusion)):
         raise ValueError(
             f'fusion={fusion!r}: must be one of {sorted(Fusion.registry)}, or a subclass of '
-            f'{Fusion.__module__}.{Fusion.__qualname__}'
-        )
+            f'{Fusion.__module__}.{Fusion.__qualname__}; {cause or type(found)}'
+        ) from cause
     return found
 
 

@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from segmentation_models_pytorch.encoders import encoders as smp_encoders
 from segmentation_models_pytorch.encoders import get_encoder
 from segmentation_models_pytorch.encoders import mix_transformer as smp_mit
-from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 from .recomputation import run
@@ -144,19 +143,18 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """Attention and MLP, each after a layer norm and around a residual."""
 
-    def __init__(self, source: smp_mit.Block, drop_path: float) -> None:
+    def __init__(self, source: smp_mit.Block) -> None:
         """Initialize a new Block instance.
 
         Args:
-            source: the module whose parameters to take over.
-            drop_path: probability of leaving a branch out for a sample while training.
+            source: the module whose parameters and drop path to take over.
         """
         super().__init__()
         self.norm1 = source.norm1
         self.attn = Attention(source.attn)
         self.norm2 = source.norm2
         self.mlp = Mlp(source.mlp)
-        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
+        self.drop_path = source.drop_path
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Transform.
@@ -182,8 +180,7 @@ class MixTransformerStage(nn.Module):
         patch_embed: smp_mit.OverlapPatchEmbed,
         blocks: nn.Sequential,
         norm: nn.LayerNorm,
-        drop_path: list[float],
-        activation_checkpointing: bool = False,
+        activation_checkpointing: bool,
     ) -> None:
         """Initialize a new MixTransformerStage instance.
 
@@ -191,15 +188,12 @@ class MixTransformerStage(nn.Module):
             patch_embed: smp's patch embedding.
             blocks: smp's blocks.
             norm: layer norm at the end of the stage.
-            drop_path: drop-path probability of each block.
             activation_checkpointing: of each block keep only the input, and compute the rest
                 again during the backward pass.
         """
         super().__init__()
         self.patch_embed = nn.ModuleDict({'proj': patch_embed.proj, 'norm': patch_embed.norm})
-        self.blocks = nn.ModuleList(
-            Block(block, rate) for block, rate in zip(blocks, drop_path, strict=True)
-        )
+        self.blocks = nn.ModuleList(Block(block) for block in blocks)
         self.norm = norm
         self.activation_checkpointing = activation_checkpointing
 
@@ -220,69 +214,57 @@ class MixTransformerStage(nn.Module):
         return to_map(self.norm(x), height, width)
 
 
-def build(name: str, in_channels: int) -> smp_mit.MixVisionTransformerEncoder:
-    """Make smp's encoder.
+def build(
+    name: str, in_channels: int, drop_path: float, activation_checkpointing: bool
+) -> tuple[nn.Module, list[nn.Module], list[int]]:
+    """Make smp's encoder and take it apart.
 
     Args:
         name: ``mit_b0`` ... ``mit_b5``.
         in_channels: channels of the image.
+        drop_path: drop-path probability of the last block; it grows linearly from 0.
+        activation_checkpointing: see :class:`MixTransformerStage`.
 
     Returns:
-        the encoder.
+        the encoder, by whose names weights are known; four stages, which share its parameters; and
+        the number of channels after each.
     """
     spec = smp_encoders[name]
-    encoder: smp_mit.MixVisionTransformerEncoder
-    encoder = spec['encoder'](**spec['params'], in_chans=in_channels)
-    return encoder
+    params = {**spec['params'], 'drop_path_rate': drop_path, 'in_chans': in_channels}
+    source: smp_mit.MixVisionTransformerEncoder = spec['encoder'](**params)
+    stages: list[nn.Module] = [
+        MixTransformerStage(
+            getattr(source, f'patch_embed{i}'),
+            getattr(source, f'block{i}'),
+            getattr(source, f'norm{i}'),
+            activation_checkpointing,
+        )
+        for i in range(1, 5)
+    ]
+    return source, stages, source.out_channels[2:]
 
 
 def imagenet_weights(name: str) -> dict[str, Tensor]:
-    """Weights that smp offers for an encoder, by the names of :func:`build`.
+    """Weights that smp offers for an encoder.
 
     Args:
         name: ``mit_b0`` ... ``mit_b5``.
 
     Returns:
-        weights by name, for three channels.
+        weights by smp's names, for three channels.
     """
     encoder: nn.Module = get_encoder(name, in_channels=3, weights='imagenet')
     return encoder.state_dict()
 
 
-def own_names(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+def own_names(_: nn.Module, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Leave the classifier out.
 
     Args:
+        _: the encoder.
         state_dict: weights of the whole SegFormer, or of the encoder.
 
     Returns:
         the encoder's.
     """
     return {name: x for name, x in state_dict.items() if not name.startswith(CLASSIFIER)}
-
-
-def stages(
-    source: smp_mit.MixVisionTransformerEncoder, drop_path: float, activation_checkpointing: bool
-) -> tuple[list[nn.Module], list[int]]:
-    """Take an encoder apart.
-
-    Args:
-        source: what :func:`build` has made.
-        drop_path: drop-path probability of the last block; it grows linearly from 0.
-        activation_checkpointing: see :class:`MixTransformerStage`.
-
-    Returns:
-        four stages, and the number of channels after each.
-    """
-    rates = torch.split(torch.linspace(0, drop_path, sum(source.depths)), source.depths)
-    found: list[nn.Module] = [
-        MixTransformerStage(
-            getattr(source, f'patch_embed{i}'),
-            getattr(source, f'block{i}'),
-            getattr(source, f'norm{i}'),
-            rates[i - 1].tolist(),
-            activation_checkpointing,
-        )
-        for i in range(1, 5)
-    ]
-    return found, source.out_channels[2:]

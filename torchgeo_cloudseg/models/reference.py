@@ -9,20 +9,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
+from typing import Any
 
 from segmentation_models_pytorch.encoders import encoders as smp_encoders
 from torch import Tensor
 
-from .cloudsegnet import CloudSegConfig, CloudSegNet
+from .cloudsegnet import CloudSegNet
 from .mix_transformer import MIX_TRANSFORMERS
-from .state_files import (
-    WeightsFileError,
-    as_state_dict,
-    listing,
-    misfits,
-    read_weights,
-)
+from .state_files import WeightsFileError, as_state_dict, listing, misfits, read_weights
 
 #: Key of a released file under which the state dict lies.
 NETWORK = 'network'
@@ -115,7 +109,7 @@ def load_reference_checkpoint(path: str | os.PathLike[str]) -> CloudSegNet:
         name.removeprefix(DATA_PARALLEL): x
         for name, x in as_state_dict(content[NETWORK], path).items()
     }
-    model = CloudSegNet(**asdict(infer_config(state_dict, path)))
+    model = _network(state_dict, path)
     names = {reference_name(name): name for name in model.state_dict()}
     own = {reference_name(name): x for name, x in model.state_dict().items()}
     living = {name: x for name, x in state_dict.items() if name in own or not DEAD.match(name)}
@@ -128,19 +122,8 @@ def load_reference_checkpoint(path: str | os.PathLike[str]) -> CloudSegNet:
     return model.eval()
 
 
-def infer_config(state_dict: Mapping[str, Tensor], path: str | os.PathLike[str]) -> CloudSegConfig:
-    """Tell the architecture from the authors' names and shapes.
-
-    Args:
-        state_dict: weights by the authors' names, without ``module.``.
-        path: the file, for the message.
-
-    Returns:
-        the architecture.
-
-    Raises:
-        WeightsFileError: if the names or shapes are not those of such a network.
-    """
+def _network(state_dict: Mapping[str, Tensor], path: str | os.PathLike[str]) -> CloudSegNet:
+    """Tell the architecture from the authors' names and shapes, and build it."""
     telling = [OPTICAL_STEM, SAR_STEM, CLASSIFIER]
     missing = [name for name in telling if name not in state_dict or state_dict[name].ndim != 4]
     if missing:
@@ -149,8 +132,8 @@ def infer_config(state_dict: Mapping[str, Tensor], path: str | os.PathLike[str])
             f'a state dict of {listing(list(state_dict), 5)}, with missing: {", ".join(missing)}',
             "the state dict of the authors' teacher or student",
         )
-    return CloudSegConfig(
-        encoder=_infer_encoder(state_dict, path),
+    return CloudSegNet(
+        encoder=_encoder(state_dict, path),
         in_channels=(state_dict[OPTICAL_STEM].shape[1], state_dict[SAR_STEM].shape[1]),
         num_classes=state_dict[CLASSIFIER].shape[0],
         spatial_gate=any('.spatial_attn_block.' in name for name in state_dict),
@@ -158,25 +141,20 @@ def infer_config(state_dict: Mapping[str, Tensor], path: str | os.PathLike[str])
     )
 
 
-def _infer_encoder(state_dict: Mapping[str, Tensor], path: str | os.PathLike[str]) -> str:
+def _encoder(state_dict: Mapping[str, Tensor], path: str | os.PathLike[str]) -> str:
     """Tell the Mix Transformer from the number of its blocks and its width."""
     depths = [0, 0, 0, 0]
     for name in state_dict:
         if match := re.match(r'\w+_stream\.encoder\.block([1-4])\.(\d+)\.', name):
             stage, block = int(match[1]) - 1, int(match[2])
             depths[stage] = max(depths[stage], block + 1)
-    width = state_dict[OPTICAL_STEM].shape[0]
-    known: dict[str, dict[str, list[int]]] = {
-        name: smp_encoders[name]['params'] for name in MIX_TRANSFORMERS
-    }
-    for name, params in known.items():
-        if params['depths'] == depths and params['embed_dims'][0] == width:
-            return name
-    shapes = '; '.join(
-        f'{name}: {params["depths"]}, {params["embed_dims"][0]}' for name, params in known.items()
-    )
-    raise WeightsFileError(
-        path,
-        f'an encoder with {depths} blocks and {width} channels in its first stage',
-        f'one of {shapes}',
-    )
+    params: dict[str, Any] = {name: smp_encoders[name]['params'] for name in MIX_TRANSFORMERS}
+    shapes = {name: (known['depths'], known['embed_dims'][0]) for name, known in params.items()}
+    found = depths, state_dict[OPTICAL_STEM].shape[0]
+    if found not in shapes.values():
+        raise WeightsFileError(
+            path,
+            f'an encoder with {found[0]} blocks and {found[1]} channels in its first stage',
+            'one of ' + '; '.join(f'{name}: {shape}' for name, shape in shapes.items()),
+        )
+    return next(name for name, shape in shapes.items() if shape == found)

@@ -24,14 +24,13 @@ class WeightsFileError(ValueError):
             found: what is there.
             expected: what should be there.
         """
-        self.path = os.fspath(path)
-        self.found = found
-        self.expected = expected
-        super().__init__(f'{self.path}: found {found}, expected {expected}.')
+        # arguments, not a message: so the error survives the way between processes
+        super().__init__(os.fspath(path), found, expected)
 
-    def __reduce__(self) -> tuple[type[WeightsFileError], tuple[str, str, str]]:
-        """Survive the way between processes."""
-        return type(self), (self.path, self.found, self.expected)
+    def __str__(self) -> str:
+        """The message."""
+        path, found, expected = self.args
+        return f'{path}: found {found}, expected {expected}.'
 
 
 def read_weights(path: str | os.PathLike[str]) -> object:

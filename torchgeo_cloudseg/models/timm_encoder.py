@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections import OrderedDict
 from typing import Any
 
@@ -28,11 +27,7 @@ class TimmStage(nn.Module):
     """Some of an encoder's modules in turn, from map to map."""
 
     def __init__(
-        self,
-        modules: dict[str, nn.Module],
-        tokens_in: bool,
-        tokens_out: bool,
-        activation_checkpointing: bool,
+        self, modules: dict[str, nn.Module], tokens_in: bool, tokens_out: bool, recompute: bool
     ) -> None:
         """Initialize a new TimmStage instance.
 
@@ -40,14 +35,14 @@ class TimmStage(nn.Module):
             modules: the modules by name.
             tokens_in: whether they expect (B, H, W, C) instead of (B, C, H, W).
             tokens_out: whether they return it.
-            activation_checkpointing: compute activations again during the backward pass. A stage
-                with batch norm is left alone: its statistics would be counted twice.
+            recompute: compute activations again during the backward pass. A stage with batch norm
+                is left alone: its statistics would be counted twice.
         """
         super().__init__()
         self.body = nn.Sequential(OrderedDict(modules))
         self.tokens_in = tokens_in
         self.tokens_out = tokens_out
-        self.activation_checkpointing = activation_checkpointing and can_run_twice(self.body)
+        self.recompute = recompute and can_run_twice(self.body)
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode.
@@ -60,20 +55,24 @@ class TimmStage(nn.Module):
         """
         if self.tokens_in:
             x = x.permute(0, 2, 3, 1)
-        x = run(self.body, x, checkpointing=self.activation_checkpointing)
+        x = run(self.body, x, checkpointing=self.recompute)
         return x.permute(0, 3, 1, 2) if self.tokens_out else x
 
 
-def build(name: str, in_channels: int, drop_path: float) -> FeatureListNet:
-    """Make a timm encoder that can be taken apart.
+def build(
+    name: str, in_channels: int, drop_path: float, activation_checkpointing: bool
+) -> tuple[nn.Module, list[nn.Module], list[int]]:
+    """Make a timm encoder and take it apart.
 
     Args:
         name: timm's name.
         in_channels: channels of the image.
         drop_path: drop-path rate, for encoders that know it.
+        activation_checkpointing: see :class:`TimmStage`.
 
     Returns:
-        the encoder, with four feature maps at strides 4, 8, 16 and 32.
+        the encoder, by whose names weights are known; four stages at strides 4, 8, 16 and 32, which
+        share its parameters; and the number of channels after each.
 
     Raises:
         ValueError: if timm does not know the name, or the encoder is not of this kind.
@@ -89,10 +88,26 @@ def build(name: str, in_channels: int, drop_path: float) -> FeatureListNet:
             f'({type(net).__name__}), so nothing can step in between its stages. '
             'ConvNeXt, Swin, PVTv2, ResNet and many others can'
         )
-    strides = net.feature_info.reduction()
+    info = net.feature_info
+    strides = info.reduction()
     if any(strides.count(stride) != 1 for stride in STRIDES):
         raise ValueError(f'encoder={name!r}: found stages at strides {strides}, expected {STRIDES}')
-    return net
+    layers = zip(net.return_layers, strides, info.channels(), strict=True)
+    channels = {child: width for child, stride, width in layers if stride in STRIDES}
+    tokens = net.output_fmt == Format.NHWC
+    stages: list[nn.Module] = []
+    modules: dict[str, nn.Module] = {}
+    for child, module in net.items():
+        modules[child] = module
+        if child in channels:
+            # images are never tokens
+            stages.append(
+                TimmStage(modules, tokens and bool(stages), tokens, activation_checkpointing)
+            )
+            modules = {}
+    net.eval()
+    _try(name, stages, list(channels.values()), torch.zeros(1, in_channels, TRIAL, TRIAL))
+    return net.train(), stages, list(channels.values())
 
 
 def _create(name: str, in_channels: int, drop_path: float) -> nn.Module:
@@ -120,13 +135,13 @@ def _create(name: str, in_channels: int, drop_path: float) -> nn.Module:
 
 
 def imagenet_weights(name: str) -> dict[str, Tensor]:
-    """Weights that timm offers for an encoder, by the names of :func:`build`.
+    """Weights that timm offers for an encoder.
 
     Args:
         name: timm's name, with or without the tag of the weights.
 
     Returns:
-        weights by name, for three channels.
+        weights by the names of timm's list of modules, for three channels.
     """
     net: nn.Module = timm.create_model(name, features_only=True, pretrained=True)
     return net.state_dict()
@@ -136,7 +151,7 @@ def own_names(net: FeatureListNet, state_dict: dict[str, Tensor]) -> dict[str, T
     """Rename the weights of a whole timm model, whose stages lie one level deeper.
 
     Args:
-        net: what :func:`build` has made.
+        net: the encoder.
         state_dict: weights by the names of the whole model (``stages.0.x``), or already by the
             encoder's own (``stages_0.x``).
 
@@ -145,75 +160,27 @@ def own_names(net: FeatureListNet, state_dict: dict[str, Tensor]) -> dict[str, T
         left out.
     """
     renamed = {}
-    for child in net:
-        nested = [child[: i.start()] + '.' + child[i.end() :] for i in re.finditer('_', child)]
-        for prefix in (child, *nested):
-            part = {
-                f'{child}.{name.removeprefix(prefix + ".")}': x
-                for name, x in state_dict.items()
-                if name.startswith(prefix + '.')
-            }
-            if part:
-                renamed.update(part)
-                break
+    for name, x in state_dict.items():
+        for own in (name, name.replace('.', '_', 1)):
+            if own.split('.')[0] in net:
+                renamed[own] = x
     return renamed
 
 
-def stages(
-    net: FeatureListNet, name: str, in_channels: int, activation_checkpointing: bool
-) -> tuple[list[nn.Module], list[int]]:
-    """Take an encoder apart.
-
-    Args:
-        net: what :func:`build` has made.
-        name: its name, for the message.
-        in_channels: channels of the image.
-        activation_checkpointing: see :class:`TimmStage`.
-
-    Returns:
-        four stages, and the number of channels after each.
-
-    Raises:
-        ValueError: if the stages do not turn maps into maps of the announced size.
-    """
-    info = net.feature_info
-    layers = zip(net.return_layers, info.reduction(), info.channels(), strict=True)
-    ends = {child: width for child, stride, width in layers if stride in STRIDES}
-    channels = list(ends.values())
-    tokens = net.output_fmt == Format.NHWC
-    found: list[nn.Module] = []
-    modules: dict[str, nn.Module] = {}
-    for child, module in net.items():
-        modules[child] = module
-        if child in ends:
-            # images are never tokens
-            found.append(
-                TimmStage(modules, tokens and bool(found), tokens, activation_checkpointing)
-            )
-            modules = {}
-    _try(found, channels, name, in_channels)
-    return found, channels
-
-
-def _try(found: list[nn.Module], channels: list[int], name: str, in_channels: int) -> None:
+@torch.no_grad()
+def _try(name: str, stages: list[nn.Module], channels: list[int], x: Tensor) -> None:
     """Send an image through."""
-    x = torch.zeros(1, in_channels, TRIAL, TRIAL)
-    modes = [stage.training for stage in found]
-    with torch.no_grad():
-        for stage, width, stride in zip(found, channels, STRIDES, strict=True):
-            expected = (1, width, TRIAL // stride, TRIAL // stride)
-            try:
-                x = stage.eval()(x)
-                shape = tuple(x.shape)
-            except Exception as error:
-                raise ValueError(
-                    f'encoder={name!r}: its stage at stride {stride} does not run on an image of '
-                    f'{TRIAL} px ({type(error).__name__}: {error})'
-                ) from error
-            if shape != expected:
-                raise ValueError(
-                    f'encoder={name!r}: its stage at stride {stride} returned {shape}, '
-                    f'expected {expected}'
-                )
-    for stage, mode in zip(found, modes, strict=True):
-        stage.train(mode)
+    for stage, width, stride in zip(stages, channels, STRIDES, strict=True):
+        expected = (1, width, TRIAL // stride, TRIAL // stride)
+        try:
+            x = stage(x)
+        except Exception as error:
+            raise ValueError(
+                f'encoder={name!r}: its stage at stride {stride} does not run on an image of '
+                f'{TRIAL} px ({type(error).__name__}: {error})'
+            ) from error
+        if x.shape != expected:
+            raise ValueError(
+                f'encoder={name!r}: its stage at stride {stride} returned {tuple(x.shape)}, '
+                f'expected {expected}'
+            )

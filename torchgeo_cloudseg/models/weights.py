@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 from torchgeo.models import get_weight
@@ -30,8 +30,7 @@ class PretrainedWeightsError(ValueError):
     """Pretrained weights that cannot be had, or do not fit the encoder."""
 
 
-@dataclass(frozen=True)
-class Pretrained:
+class Pretrained(NamedTuple):
     """Weights and where they come from.
 
     Attributes:
@@ -44,53 +43,26 @@ class Pretrained:
     source: str
     bands: tuple[str, ...] = ()
 
-    def rename(self, names: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> Pretrained:
-        """The same weights by other names.
 
-        Args:
-            names: makes one state dict of another.
-
-        Returns:
-            the renamed weights.
-        """
-        return replace(self, state_dict=names(self.state_dict))
-
-
-def download(loader: Callable[[str], dict[str, Tensor]], name: str) -> Pretrained:
-    """Let another library fetch weights.
+def find_weights(
+    weights: Literal[True] | str | os.PathLike[str] | WeightsEnum,
+    encoder: str,
+    imagenet: Callable[[str], dict[str, Tensor]],
+) -> Pretrained:
+    """Get an encoder's own weights, TorchGeo's, or those in a file.
 
     Args:
-        loader: gives the state dict of a name.
-        name: the name.
-
-    Returns:
-        the weights.
-
-    Raises:
-        PretrainedWeightsError: if they can neither be downloaded nor found in the cache.
-    """
-    try:
-        return Pretrained(loader(name), f'pretrained weights of {name}')
-    except Exception as error:
-        raise PretrainedWeightsError(
-            f'pretrained weights of {name}: they could not be downloaded ({summary(error)}). '
-            'Connect to the network once, or give the path of a local state dict as weights=, '
-            'or weights=None to start from scratch.'
-        ) from error
-
-
-def read(weights: str | os.PathLike[str] | WeightsEnum) -> Pretrained:
-    """Get TorchGeo's weights, or those in a file.
-
-    Args:
-        weights: a member of one of TorchGeo's enumerations, its name
+        weights: True, a member of one of TorchGeo's enumerations, its name
             (``'ResNet50_Weights.SENTINEL1_ALL_MOCO'``), or a path.
+        encoder: name of the encoder.
+        imagenet: gives the state dict for True, by name of the encoder.
 
     Returns:
         the weights.
 
     Raises:
-        PretrainedWeightsError: if TorchGeo has no such weights, or they cannot be downloaded.
+        PretrainedWeightsError: if TorchGeo has no such weights, or they can neither be downloaded
+            nor found in the cache.
         FileNotFoundError: if there is no such file.
         WeightsFileError: if the file is damaged or holds anything but tensors by name.
     """
@@ -99,10 +71,19 @@ def read(weights: str | os.PathLike[str] | WeightsEnum) -> Pretrained:
             weights = get_weight(weights)
         except (KeyError, ValueError) as error:
             raise PretrainedWeightsError(f'weights={weights!r}: TorchGeo has none such') from error
-    if isinstance(weights, WeightsEnum):
-        enum = weights
-        found = download(lambda _: dict(enum.get_state_dict(progress=True)), str(enum))
-        return replace(found, bands=tuple(enum.meta.get('bands') or ()))
+    source = f'pretrained weights of {encoder if weights is True else weights}'
+    try:
+        if weights is True:
+            return Pretrained(imagenet(encoder), source)
+        if isinstance(weights, WeightsEnum):
+            bands = tuple(weights.meta.get('bands') or ())
+            return Pretrained(dict(weights.get_state_dict(progress=True)), source, bands)
+    except Exception as error:
+        raise PretrainedWeightsError(
+            f'{source}: they could not be downloaded ({summary(error)}). '
+            'Connect to the network once, or give the path of a local state dict as weights=, '
+            'or weights=None to start from scratch.'
+        ) from error
     return Pretrained(as_state_dict(read_weights(weights), weights), str(Path(weights)))
 
 
