@@ -152,7 +152,7 @@ def test_counting_waits_for_no_device() -> None:
     with FakeTensorMode():
         logits, target = torch.randn(4, 5, 9, 9), torch.zeros(4, 9, 9, dtype=torch.long)
         cloudy = clouds_on_grid(torch.rand(4, 18, 18), (9, 9))
-        assert count_confusion(logits.argmax(dim=1), target, cloudy, 5, 255).shape == (2, 5, 5)
+        assert count_confusion(logits.argmax(dim=1), target, cloudy, 5, 255).shape == (4, 2, 5, 5)
         with pytest.raises(DynamicOutputShapeException):
             torch.bincount(target.flatten(), minlength=50)
 

@@ -173,7 +173,7 @@ def test_unsuitable_teachers_are_refused(teacher_file: Path, tmp_path: Path) -> 
         CloudSegStudentTask(teacher=str(teacher_file), backbone='mit_b1').setup('fit')
     with pytest.raises(ValueError, match=r'in_channels: teacher \(4, 2\), student \(4, 1\)'):
         CloudSegStudentTask(teacher=str(teacher_file), in_channels=(4, 1), **SMALL).setup('fit')
-    with pytest.raises(FileNotFoundError, match='no such checkpoint'):
+    with pytest.raises(FileNotFoundError, match='no such file of weights'):
         CloudSegStudentTask(teacher=str(tmp_path / 'none.ckpt'), **SMALL).setup('fit')
 
     student = save_untrained(CloudSegStudentTask(**SMALL), tmp_path / 'student.ckpt')

@@ -7,31 +7,33 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .regions import by_region
+
 
 def count_confusion(
     preds: Tensor, target: Tensor, cloudy: Tensor, num_classes: int, ignore_index: int
 ) -> Tensor:
-    """Count pixels by sky, label and prediction.
+    """Count the pixels of each sample by sky, label and prediction.
 
     Nothing here waits for the device (``bincount`` and boolean indexing would).
 
     Args:
-        preds: predicted classes of any shape, 0..K-1 wherever the label is a class.
+        preds: predicted classes (B, ...), 0..K-1 wherever the label is a class.
         target: labels of the same shape, long; those outside 0..K-1 are left out.
         cloudy: bool mask of the same shape, True under clouds.
         num_classes: number K of classes.
         ignore_index: a further label to leave out.
 
     Returns:
-        counts (2, K, K), int64: [clear or cloudy][label][prediction].
+        counts (B, 2, K, K), int64: [sample][clear or cloudy][label][prediction].
     """
     counted = is_counted(target, num_classes, ignore_index)
     cells = 2 * num_classes**2
     cell = (cloudy.long() * num_classes + target) * num_classes + preds
     # the pixels left out share one further cell, which is then cut off
-    cell = torch.where(counted, cell, cells).flatten()
-    counts = cell.new_zeros(cells + 1).scatter_add_(0, cell, torch.ones_like(cell))
-    return counts[:cells].view(2, num_classes, num_classes)
+    cell = torch.where(counted, cell, cells).flatten(1)
+    counts = cell.new_zeros(len(cell), cells + 1).scatter_add_(1, cell, torch.ones_like(cell))
+    return counts[:, :cells].view(-1, 2, num_classes, num_classes)
 
 
 def is_counted(target: Tensor, num_classes: int, ignore_index: int) -> Tensor:
@@ -86,3 +88,20 @@ def confusion_scores(confusion: Tensor, labels: Sequence[str]) -> dict[str, floa
     }
     scores |= {f'IoU_{labels[k]}': iou[k] for k in range(len(labels)) if present[k]}
     return {name: float(score) for name, score in scores.items()}
+
+
+def region_scores(confusion: Tensor, labels: Sequence[str]) -> dict[str, float]:
+    """Scores by region, see :func:`confusion_scores`.
+
+    Args:
+        confusion: counts (2, K, K) of clear and cloudy pixels.
+        labels: names of the K classes.
+
+    Returns:
+        scores named ``<region>_<score>``, all finite.
+    """
+    return {
+        f'{region}_{name}': score
+        for region, counts in by_region(confusion.cpu()).items()
+        for name, score in confusion_scores(counts, labels).items()
+    }

@@ -50,8 +50,7 @@ class ReconstructionMetrics(Metric):
     full_state_update = False
 
     sums: Tensor
-    pixels: Tensor
-    spectra: Tensor
+    counts: Tensor
 
     def __init__(self, data_range: float = 1.0, prefix: str = '', **kwargs: Any) -> None:
         """Initialize a new ReconstructionMetrics instance.
@@ -71,8 +70,7 @@ class ReconstructionMetrics(Metric):
         self.prefix = prefix
         # the first dimension is clear and cloudy; float32, since Apple's GPUs have no float64
         self.add_state('sums', torch.zeros(2, len(MAPS)), dist_reduce_fx='sum')
-        self.add_state('pixels', torch.zeros(2, dtype=torch.long), dist_reduce_fx='sum')
-        self.add_state('spectra', torch.zeros(2, dtype=torch.long), dist_reduce_fx='sum')
+        self.add_state('counts', torch.zeros(2, 2, dtype=torch.long), dist_reduce_fx='sum')
 
     def update(self, preds: Tensor, target: Tensor, cloud_mask: Tensor) -> None:
         """Measure a batch. Nothing here waits for the device.
@@ -85,11 +83,10 @@ class ReconstructionMetrics(Metric):
         Raises:
             ValueError: if shapes do not agree, or an image is smaller than 6 px a side.
         """
-        sums, pixels, spectra = measure_reconstruction(preds, target, cloud_mask, self.data_range)
+        sums, counts = measure_reconstruction(preds, target, cloud_mask, self.data_range)
         # a module cast to half precision as a whole takes its metrics along; sums must not be
         self.sums = self.sums.float() + sums.sum(dim=0)
-        self.pixels += pixels.sum(dim=0)
-        self.spectra += spectra.sum(dim=0)
+        self.counts += counts.sum(dim=0)
 
     def compute(self) -> dict[str, Tensor]:
         """Scores of all pixels measured so far.
@@ -97,7 +94,7 @@ class ReconstructionMetrics(Metric):
         Returns:
             scores by name, float32 scalars on the metric's device.
         """
-        scores = reconstruction_scores(self.sums, self.pixels, self.spectra, self.data_range)
+        scores = reconstruction_scores(self.sums, self.counts, self.data_range)
         return {
             f'{self.prefix}{name}': torch.tensor(score, device=self.device)
             for name, score in scores.items()
@@ -106,7 +103,7 @@ class ReconstructionMetrics(Metric):
 
 def measure_reconstruction(
     preds: Tensor, target: Tensor, cloud_mask: Tensor, data_range: float = 1.0
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:
     """Errors of each image, clear and cloudy pixels apart. Nothing here waits for the device.
 
     Args:
@@ -116,8 +113,8 @@ def measure_reconstruction(
         data_range: distance between the least and the greatest possible value of the images.
 
     Returns:
-        sums (B, 2, 4) of the maps :data:`MAPS`, float32; pixels (B, 2) and pixels with a spectrum
-        (B, 2), int64. The second dimension is clear and cloudy.
+        sums (B, 2, 4) of the maps :data:`MAPS`, float32, and numbers (B, 2, 2) of pixels and of
+        those with a spectrum, int64. The second dimension is clear and cloudy.
 
     Raises:
         ValueError: if shapes do not agree, or an image is smaller than 6 px a side.
@@ -135,36 +132,34 @@ def measure_reconstruction(
     regions = torch.stack([~cloudy, cloudy], dim=1)
     # (B, 2, 1, H, W) against (B, 1, 4, H, W)
     sums = torch.where(regions[:, :, None], maps[:, None], 0).sum(dim=(-1, -2))
-    spectra = regions & spectral[:, None]
-    return sums, regions.sum(dim=(-1, -2)), spectra.sum(dim=(-1, -2))
+    return sums, torch.stack([regions, regions & spectral[:, None]], dim=2).sum(dim=(-1, -2))
 
 
 def reconstruction_scores(
-    sums: Tensor, pixels: Tensor, spectra: Tensor, data_range: float = 1.0
+    sums: Tensor, counts: Tensor, data_range: float = 1.0
 ) -> dict[str, float]:
     """Scores by region, see :class:`ReconstructionMetrics`.
 
     Args:
         sums: sums (2, 4) of the maps :data:`MAPS` over clear and cloudy pixels.
-        pixels: numbers (2,) of these pixels.
-        spectra: numbers (2,) of those with a spectrum.
+        counts: numbers (2, 2) of these pixels, and of those with a spectrum.
         data_range: distance between the least and the greatest possible value of the images.
 
     Returns:
         scores named ``<region>_<score>``, all finite.
     """
-    by_name = [by_region(state.cpu()) for state in (sums, pixels, spectra)]
+    totals = by_region(sums.cpu())
     scores: dict[str, float] = {}
-    for region, count in by_name[1].items():
-        if count == 0:
-            continue
-        absolute, squared, similarity, angle = by_name[0][region].tolist()
-        error = squared / int(count) / data_range**2
-        scores[f'{region}_PSNR'] = -10 * math.log10(max(error, MIN_SQUARED_ERROR))
-        scores[f'{region}_SSIM'] = similarity / int(count)
-        scores[f'{region}_MAE'] = absolute / int(count)
-        if by_name[2][region] > 0:
-            scores[f'{region}_SAM'] = angle / int(by_name[2][region])
+    for region, numbers in by_region(counts.cpu()).items():
+        pixels, spectra = numbers.tolist()
+        if pixels > 0:
+            absolute, squared, similarity, angle = totals[region].tolist()
+            error = squared / pixels / data_range**2
+            scores[f'{region}_PSNR'] = -10 * math.log10(max(error, MIN_SQUARED_ERROR))
+            scores[f'{region}_SSIM'] = similarity / pixels
+            scores[f'{region}_MAE'] = absolute / pixels
+        if spectra > 0:
+            scores[f'{region}_SAM'] = angle / spectra
     return scores
 
 

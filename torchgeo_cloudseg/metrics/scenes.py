@@ -9,9 +9,9 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from .confusion import confusion_scores, count_confusion
+from .confusion import count_confusion, region_scores
 from .reconstruction import MAPS, measure_reconstruction, reconstruction_scores
-from .regions import by_region, clouds_on_grid
+from .regions import clouds_on_grid
 
 
 class SceneScores(NamedTuple):
@@ -87,19 +87,11 @@ class SceneMetrics(Metric):
             clear: the cloud-free images that they should be.
         """
         cloudy = clouds_on_grid(cloud_mask, (target.shape[1], target.shape[2]))
-        samples = zip(logits.argmax(dim=1), target.long(), cloudy, strict=True)
-        self.confusion.append(
-            torch.stack(
-                [
-                    count_confusion(*sample, self.num_classes, self.ignore_index)
-                    for sample in samples
-                ]
-            )
-        )
+        pixels = (logits.argmax(dim=1), target.long(), cloudy)
+        self.confusion.append(count_confusion(*pixels, self.num_classes, self.ignore_index))
         self.places.append(torch.stack([scene.flatten(), epsg.flatten()], dim=1))
         if restored is not None and clear is not None:
-            sums, pixels, spectra = measure_reconstruction(restored, clear, cloud_mask)
-            counts = torch.stack([pixels, spectra], dim=1)
+            sums, counts = measure_reconstruction(restored, clear, cloud_mask)
         else:
             sums = logits.new_zeros((len(logits), 2, len(MAPS)), dtype=torch.float32)
             counts = target.new_zeros((len(logits), 2, 2), dtype=torch.long)
@@ -117,24 +109,14 @@ class SceneMetrics(Metric):
             _sum_by(owner, dim_zero_cat(state).cpu(), len(places))
             for state in (self.confusion, self.sums, self.counts)
         )
-        return [
-            self._scores(scene, epsg, confusion[i], sums[i], counts[i])
-            for i, (scene, epsg) in enumerate(places.tolist())
-        ]
-
-    def _scores(
-        self, scene: int, epsg: int, confusion: Tensor, sums: Tensor, counts: Tensor
-    ) -> SceneScores:
-        """Scores of one scene from what was counted."""
-        scores = {
-            f'{region}_{name}': score
-            for region, matrix in by_region(confusion).items()
-            for name, score in confusion_scores(matrix, self.labels).items()
-        }
-        scores |= reconstruction_scores(sums, *counts)
-        clear, cloudy = confusion.sum(dim=(1, 2)).tolist()
-        cover = cloudy / max(clear + cloudy, 1)
-        return SceneScores(scene, epsg, clear + cloudy, cover, scores)
+        scenes = []
+        for i, (scene, epsg) in enumerate(places.tolist()):
+            scores = region_scores(confusion[i], self.labels)
+            scores |= reconstruction_scores(sums[i], counts[i])
+            clear, cloudy = confusion[i].sum(dim=(1, 2)).tolist()
+            cover = cloudy / max(clear + cloudy, 1)
+            scenes.append(SceneScores(scene, epsg, clear + cloudy, cover, scores))
+        return scenes
 
 
 def _sum_by(owner: Tensor, values: Tensor, count: int) -> Tensor:

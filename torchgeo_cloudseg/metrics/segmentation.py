@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from .confusion import confusion_scores, count_confusion, is_counted
+from .confusion import count_confusion, is_counted, region_scores
 from .regions import REGIONS, Region, by_region, clouds_on_grid
 
 
@@ -95,9 +95,8 @@ class RegionMetrics(Metric):
             preds = preds.argmax(dim=1)
         else:
             self._check_classes(preds, target)
-        self.confusion += count_confusion(
-            preds, target, cloudy, self.num_classes, self.ignore_index
-        )
+        counts = count_confusion(preds, target, cloudy, self.num_classes, self.ignore_index)
+        self.confusion += counts.sum(dim=0)
 
     def compute(self) -> dict[str, Tensor]:
         """Scores of all pixels counted so far.
@@ -108,9 +107,8 @@ class RegionMetrics(Metric):
         # Apple's GPUs have no float64
         dtype = torch.float32 if self.device.type == 'mps' else torch.float64
         return {
-            f'{self.prefix}{region}_{name}': torch.tensor(score, dtype=dtype, device=self.device)
-            for region, confusion in by_region(self.confusion.cpu()).items()
-            for name, score in confusion_scores(confusion, self.labels).items()
+            f'{self.prefix}{name}': torch.tensor(score, dtype=dtype, device=self.device)
+            for name, score in region_scores(self.confusion, self.labels).items()
         }
 
     def confusion_matrix(self, region: Region = 'all') -> Tensor:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any, Literal, cast
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
@@ -203,16 +204,12 @@ class CloudSegTask(SceneEvaluationTask):
         # its own choice is fast
         fused = True if self.device.type == 'cpu' else None
         optimizer = Adam(self.model.parameters(), lr=self.hparams['lr'], fused=fused)
-        max_epochs = self.trainer.max_epochs or 0
-
-        def factor(epoch: int) -> float:
-            return lr_factor(
-                epoch,
-                cast(Schedule, self.hparams['schedule']),
-                max_epochs,
-                self.hparams['warmup_epochs'],
-            )
-
+        factor = partial(
+            lr_factor,
+            schedule=self.hparams['schedule'],
+            max_epochs=self.trainer.max_epochs or 0,
+            warmup_epochs=self.hparams['warmup_epochs'],
+        )
         return {'optimizer': optimizer, 'lr_scheduler': {'scheduler': LambdaLR(optimizer, factor)}}
 
     def losses(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -266,6 +263,6 @@ class CloudSegTask(SceneEvaluationTask):
     def on_train_epoch_end(self) -> None:
         """Log the training metrics of all pixels."""
         values = self.train_metrics.compute()
-        shown = {name: values[f'all_{name}'] for name in ('OA', 'mIoU') if f'all_{name}' in values}
-        self.log_dict({f'train_{name}': value for name, value in shown.items()})
+        shown = [name for name in ('OA', 'mIoU') if f'all_{name}' in values]
+        self.log_dict({f'train_{name}': values[f'all_{name}'] for name in shown})
         self.train_metrics.reset()

@@ -7,8 +7,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..datasets.scene_spec import SceneSpec, spec_from_dict, spec_to_dict
 from ..models import CloudSegNet
 from ..models.state_files import read_weights
@@ -16,16 +14,10 @@ from ..models.state_files import read_weights
 #: Key of a checkpoint under which lies what the network expects of a scene.
 SCENE_SPEC = 'scene_spec'
 
-#: Facts of a scene that differ from data set to data set, and those that have a usual value.
-WANTED = (
-    'class_names',
-    'class_colors',
-    'optical_bands',
-    'sar_bands',
-    'optical_range',
-    'sar_range',
-)
-OPTIONAL = tuple(field.name for field in fields(SceneSpec) if field.name not in WANTED)
+#: Facts of a scene: those that differ from data set to data set, then those that have a usual value.
+FACTS = tuple(field.name for field in fields(SceneSpec))
+USUAL = FACTS.index('optical_nodata')
+WANTED, OPTIONAL = FACTS[:USUAL], FACTS[USUAL:]
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -41,8 +33,6 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no checkpoint of a task of this package.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'{path}: no such checkpoint. Check the path.')
     content: Any = read_weights(path)
     keys = set(content) if isinstance(content, dict) else set()
     if 'network' in keys:
@@ -55,24 +45,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f'{path}: found {sorted(map(str, keys)) or type(content).__name__}, expected '
             "'state_dict' and 'hyper_parameters', as Lightning writes them."
         )
-    checkpoint: dict[str, Any] = content
-    return checkpoint
-
-
-def network_state(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """Parameters and buffers of the network in a task's checkpoint.
-
-    Args:
-        checkpoint: see :func:`read_checkpoint`.
-
-    Returns:
-        state dict of a :class:`~torchgeo_cloudseg.models.CloudSegNet`.
-    """
-    prefix = 'model.'
-    state: dict[str, torch.Tensor] = checkpoint['state_dict']
-    return {
-        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
-    }
+    return dict(content)
 
 
 def load_network(path: str | Path) -> CloudSegNet:
@@ -93,7 +66,7 @@ def load_network(path: str | Path) -> CloudSegNet:
 
 def _network(path: str | Path, checkpoint: dict[str, Any]) -> CloudSegNet:
     hparams = checkpoint['hyper_parameters']
-    state = network_state(checkpoint)
+    parts = ((name.partition('.'), x) for name, x in checkpoint['state_dict'].items())
     try:
         network = CloudSegNet(
             encoder=hparams['backbone'],
@@ -104,7 +77,7 @@ def _network(path: str | Path, checkpoint: dict[str, Any]) -> CloudSegNet:
             # checkpoints of before 2026-12 do not name what there was no choice of
             **{name: hparams[name] for name in ('modalities', 'fusion') if name in hparams},
         )
-        network.load_state_dict(state)
+        network.load_state_dict({name: x for (part, _, name), x in parts if part == 'model'})
     except (KeyError, RuntimeError) as error:
         raise ValueError(f'{path}: no network of this package ({error}).') from error
     return network.eval()
@@ -191,9 +164,8 @@ def load_teacher(path: str | Path, student: CloudSegNet) -> CloudSegNet:
             'teacher. Train one with CloudSegTeacherTask.'
         )
     names = ('encoder', 'in_channels', 'num_classes')
-    pairs = {n: (getattr(teacher.config, n), getattr(student.config, n)) for n in names}
-    differing = [f'{n}: teacher {t}, student {s}' for n, (t, s) in pairs.items() if t != s]
-    if differing:
+    pairs = ((n, getattr(teacher.config, n), getattr(student.config, n)) for n in names)
+    if differing := [f'{n}: teacher {t}, student {s}' for n, t, s in pairs if t != s]:
         raise ValueError(
             f'{path}: the teacher does not fit the student: {"; ".join(differing)}. Give both the '
             'same `backbone`, `in_channels` and `num_classes`.'

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from pandas import DataFrame
 from torch import Tensor
+from torchmetrics.utilities.plot import plot_confusion_matrix
 
 from .._files import replacing
 from ..metrics.confusion import confusion_scores
@@ -25,36 +26,19 @@ def confusion_figure(confusion: Mapping[str, Tensor], labels: Sequence[str]) -> 
     Returns:
         the figure: a matrix per region, in per cent of each label, and bars of the IoU below.
     """
-    count = len(labels)
-    side = max(3.0, CELL * count + 1.2)
-    figure = Figure(figsize=(len(confusion) * side, 1.6 * side), layout='constrained')
+    side = max(3.0, CELL * len(labels) + 1.2)
     # no pyplot: a process may test many networks
-    FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(2, len(confusion), height_ratios=(1.0, 0.55))
-    axes_row = [figure.add_subplot(grid[0, column]) for column in range(len(confusion))]
-    for axes, (title, counts) in zip(axes_row, confusion.items(), strict=True):
-        shares = counts.double() / counts.sum(dim=1, keepdim=True).clamp(min=1)
-        axes.imshow(shares.numpy(), cmap='Blues', vmin=0, vmax=1)
-        for row, col in np.ndindex(count, count):
-            share = float(shares[row, col])
-            color = 'white' if share > 0.5 else 'black'
-            axes.text(col, row, f'{100 * share:.0f}', ha='center', va='center', color=color)
-        axes.set_xticks(range(count), labels, rotation=45, ha='right')
-        axes.set_yticks(range(count), labels)
-        axes.set_title(title)
-        axes.set_xlabel('predicted')
-    axes_row[0].set_ylabel('label')
-    axes = figure.add_subplot(grid[1, :])
-    width = 0.8 / len(confusion)
-    for number, (title, counts) in enumerate(confusion.items()):
+    figure = Figure(figsize=(len(confusion) * side, 1.6 * side), layout='constrained')
+    rows: list[Any] = [[*confusion], ['IoU'] * len(confusion)]
+    axes = figure.subplot_mosaic(rows, height_ratios=(1.0, 0.55))
+    iou = {}
+    for title, counts in confusion.items():
+        shares = 100 * counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
+        plot_confusion_matrix(shares.round().int(), axes[title], labels=[*labels], cmap='Blues')
+        axes[title].set_title(title)
         scores = confusion_scores(counts, labels)
-        heights = [100 * scores.get(f'IoU_{name}', 0.0) for name in labels]
-        places = np.arange(count) + (number - (len(confusion) - 1) / 2) * width
-        axes.bar(places, heights, width, label=title)
-    axes.set_xticks(range(count), labels)
-    axes.set_ylim(0, 100)
-    axes.set_ylabel('IoU, %')
-    axes.legend(frameon=False)
+        iou[title] = [100 * scores.get(f'IoU_{name}', 0.0) for name in labels]
+    DataFrame(iou, labels).plot.bar(ax=axes['IoU'], ylim=(0, 100), ylabel='IoU, %', rot=0)
     return figure
 
 

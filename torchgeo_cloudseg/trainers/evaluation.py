@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .._compat import SemanticSegmentationTask
 from ..inference.windows.network import slide_scenes
-from ..metrics import REGIONS, RegionMetrics, SceneMetrics, SceneScores
+from ..metrics import REGIONS, ReconstructionMetrics, RegionMetrics, SceneMetrics, SceneScores
 from ..models import CloudSegOutput
 from ..rasters import size_at
 
@@ -62,10 +62,11 @@ class SceneEvaluationTask(SemanticSegmentationTask):
     figures = 10
 
     def configure_metrics(self) -> None:
-        """Initialize the metrics by region."""
+        """Initialize the metrics by region, of the segmentation and of the reconstruction."""
         kwargs = {key: self.hparams[key] for key in ('num_classes', 'ignore_index', 'labels')}
         self.val_metrics = RegionMetrics(**kwargs)
         self.test_metrics = RegionMetrics(**kwargs)
+        self.test_reconstruction = ReconstructionMetrics()
         self.scene_metrics = SceneMetrics(**kwargs)
 
     def forward(  # type: ignore[override]  # two images instead of one
@@ -137,30 +138,17 @@ class SceneEvaluationTask(SemanticSegmentationTask):
             batch_idx: Integer displaying index of this batch.
             dataloader_idx: Index of the current dataloader.
         """
-        reconstruct = self.model.config.reconstruct and 'image_clear' in batch
-        self.update_test(batch, *self.slide_all(batch, label_size(batch['mask']), reconstruct))
-
-    def update_test(self, batch: Batch, logits: Tensor, restored: Tensor | None = None) -> None:
-        """Update the test metrics.
-
-        Args:
-            batch: a batch of scenes.
-            logits: logits (B, K, h, w) on the label grid.
-            restored: reconstructed cloud-free images (B, C, H, W), where there is a branch for it.
-        """
         mask, clouds = batch['mask'], cloud_mask(batch)
+        reconstruct = self.model.config.reconstruct and 'image_clear' in batch
+        logits, *restored = self.slide_all(batch, label_size(mask), reconstruct)
         self.test_metrics.update(logits, mask, clouds)
         self.log('test_loss', self.criterion(logits, mask), batch_size=len(mask), sync_dist=True)
+        images = (restored[0].clamp(0, 1), batch['image_clear']) if restored else ()
+        if images:
+            self.test_reconstruction.update(*images, clouds)
         if 'scene' in batch and 'epsg' in batch:
-            self.scene_metrics.update(
-                batch['scene'],
-                batch['epsg'],
-                logits,
-                mask,
-                clouds,
-                None if restored is None else restored.clamp(0, 1),
-                batch.get('image_clear'),
-            )
+            places = batch['scene'], batch['epsg']
+            self.scene_metrics.update(*places, logits, mask, clouds, *images)
 
     def on_test_epoch_end(self) -> None:
         """Log the test metrics, and keep for a report what a logger cannot hold."""
@@ -168,6 +156,8 @@ class SceneEvaluationTask(SemanticSegmentationTask):
             region: self.test_metrics.confusion_matrix(region).cpu() for region in REGIONS
         }
         self._log_metrics('test', self.test_metrics)
+        if self.test_reconstruction.update_count:
+            self._log_metrics('test', self.test_reconstruction)
         self.test_scenes = self.scene_metrics.compute() if self.scene_metrics.update_count else []
         self.scene_metrics.reset()
 
@@ -228,7 +218,7 @@ class SceneEvaluationTask(SemanticSegmentationTask):
             reconstruct=reconstruct,
         )
 
-    def _log_metrics(self, stage: str, metrics: RegionMetrics) -> None:
+    def _log_metrics(self, stage: str, metrics: RegionMetrics | ReconstructionMetrics) -> None:
         """Log metrics under ``<stage>_<region>_<name>``, and mIoU of all pixels by its own name."""
         values = {f'{stage}_{name}': value for name, value in metrics.compute().items()}
         if f'{stage}_all_mIoU' in values:

@@ -1,17 +1,17 @@
 """Test results as tables, by region and by scene: on the screen, as JSON and as CSV."""
 
-import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from pandas import DataFrame, isna
 from rich.console import Console
 from rich.table import Table
 
 from .._files import replacing
-from ..metrics import REGIONS, RegionMetrics, SceneScores, region_table
+from ..metrics import REGIONS, SceneScores, region_table
 from .confusion_figure import save_confusion
 
 #: Titles of the regions and of the scores that need one.
@@ -68,22 +68,21 @@ class RegionReport(Callback):
         write_json(folder / 'test.json', scores)
         write_csv(folder / 'test.csv', scores)
         written = [folder / 'test.json', folder / 'test.csv']
-        metrics, confusion = pl_module.test_metrics, getattr(pl_module, 'test_confusion', None)
-        if isinstance(metrics, RegionMetrics) and confusion is not None:
+        task: Any = pl_module
+        if confusion := getattr(task, 'test_confusion', None):
             titled = {REGION_TITLES[region]: counts for region, counts in confusion.items()}
             written.append(folder / 'test.png')
-            save_confusion(written[-1], titled, metrics.labels)
+            save_confusion(written[-1], titled, task.test_metrics.labels)
         console = Console()
         console.print(score_table(scores, title=type(pl_module).__name__))
-        scenes: Sequence[SceneScores] = getattr(pl_module, 'test_scenes', ())
-        if scenes:
+        if scenes := getattr(task, 'test_scenes', None):
             dataset = getattr(trainer.test_dataloaders, 'dataset', None)
             # our data loaders wrap theirs
             names = getattr(getattr(dataset, 'dataset', dataset), 'scene_names', None)
-            rows = scene_rows(scenes, names)
+            frame = scene_frame(scenes, names)
             written.append(folder / 'test_scenes.csv')
-            write_scene_csv(written[-1], rows)
-            console.print(scene_table(rows))
+            _write_frame(written[-1], frame)
+            console.print(scene_table(frame))
         console.print(f'Written: {", ".join(str(path) for path in written)}.')
 
 
@@ -127,23 +126,21 @@ def write_csv(path: Path, scores: Mapping[str, float]) -> None:
         path: the file; complete or absent, never half written.
         scores: flat metrics.
     """
-    _write_table(path, ['score', *REGIONS], region_table(scores))
+    _write_frame(path, DataFrame(region_table(scores), columns=['score', *REGIONS]))
 
 
-def scene_rows(
-    scenes: Iterable[SceneScores], names: Sequence[str] | None = None
-) -> list[dict[str, Any]]:
-    """Scores of scenes as the rows of a table.
+def scene_frame(scenes: Iterable[SceneScores], names: Sequence[str] | None = None) -> DataFrame:
+    """Scores of scenes as a table.
 
     Args:
         scenes: scores of each scene.
         names: names of all scenes of the data set, by position (defaults to the positions).
 
     Returns:
-        one dict per scene: ``scene``, ``epsg``, ``pixels`` (labeled ones), ``cloud_cover`` (0..1)
-        and its scores.
+        one row per scene: ``scene``, ``epsg``, ``pixels`` (labeled ones), ``cloud_cover`` (0..1)
+        and its scores, none where it has no such score.
     """
-    return [
+    return DataFrame(
         {
             'scene': names[scene.scene] if names is not None else str(scene.scene),
             'epsg': scene.epsg or '',
@@ -152,48 +149,36 @@ def scene_rows(
             **scene.scores,
         }
         for scene in scenes
-    ]
+    )
 
 
-def write_scene_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write the scores of scenes as CSV: one line per scene, empty where it has no such score.
-
-    Args:
-        path: the file; complete or absent, never half written.
-        rows: see :func:`scene_rows`.
-    """
-    _write_table(path, list(dict.fromkeys(name for row in rows for name in row)), rows)
-
-
-def scene_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def scene_table(frame: DataFrame) -> Table:
     """The scenes with the lowest mean IoU, for the terminal.
 
     Args:
-        rows: see :func:`scene_rows`.
+        frame: see :func:`scene_frame`.
 
     Returns:
         the table.
     """
-    scored = sorted((row for row in rows if 'all_mIoU' in row), key=lambda row: row['all_mIoU'])
-    shown = scored[:SCENES_SHOWN]
-    table = Table(title=f'Lowest mean IoU, {len(shown)} of {len(rows)} scenes')
+    scores = [f'{region}_mIoU' for region in REGIONS]
+    scored = frame.reindex(columns=['scene', 'cloud_cover', *scores]).dropna(subset='all_mIoU')
+    shown = scored.sort_values('all_mIoU')[:SCENES_SHOWN]
+    table = Table(title=f'Lowest mean IoU, {len(shown)} of {len(frame)} scenes')
     table.add_column('scene', overflow='fold')
     for title in ('clouds, %', *(f'mean IoU, {REGION_TITLES[region]}, %' for region in REGIONS)):
         table.add_column(title, justify='right')
-    for row in shown:
-        scores = (_cell('mIoU', row.get(f'{region}_mIoU')) for region in REGIONS)
-        table.add_row(row['scene'], f'{100 * row["cloud_cover"]:.0f}', *scores)
+    for scene, cover, *values in shown.itertuples(index=False):
+        table.add_row(scene, f'{100 * cover:.0f}', *(_cell('mIoU', value) for value in values))
     return table
 
 
-def _cell(score: str, value: str | float | None) -> str:
-    if not isinstance(value, float):
+def _cell(score: str, value: Any) -> str:
+    if isna(value):
         return '-'
     return f'{value:.3f}' if score in PLAIN_SCORES else f'{100 * value:.2f}'
 
 
-def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    with replacing(path) as draft, draft.open('w', newline='') as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+def _write_frame(path: Path, frame: DataFrame) -> None:
+    with replacing(path) as draft:
+        frame.to_csv(draft, index=False, lineterminator='\r\n')

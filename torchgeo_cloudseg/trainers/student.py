@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from ..losses import ClearSkyHintLoss, CloudCharbonnierLoss
-from ..metrics import ReconstructionMetrics
 from ..models import CloudSegNet
 from .base import CloudSegTask
 from .checkpoint import load_teacher
-from .evaluation import Batch, cloud_mask, label_size
+from .evaluation import Batch, label_size
 
 
 class CloudSegStudentTask(CloudSegTask):
@@ -69,11 +68,6 @@ class CloudSegStudentTask(CloudSegTask):
         )
         self.loss_weights['reconstruction'] = self.hparams['reconstruction_weight']
         self.loss_weights['distillation'] = self.hparams['distillation_weight']
-
-    def configure_metrics(self) -> None:
-        """Initialize the metrics by region, of the segmentation and of the reconstruction."""
-        super().configure_metrics()
-        self.test_reconstruction = ReconstructionMetrics()
 
     def setup(self, stage: str) -> None:
         """Load the teacher where training needs it.
@@ -153,25 +147,3 @@ class CloudSegStudentTask(CloudSegTask):
         """
         features: Tensor = self._teacher[0](clear, sar).features
         return features
-
-    def update_test(self, batch: Batch, logits: Tensor, restored: Tensor | None = None) -> None:
-        """Update the test metrics, of the reconstruction too.
-
-        Args:
-            batch: a batch of scenes.
-            logits: logits (B, K, h, w) on the label grid.
-            restored: reconstructed cloud-free images (B, C, H, W).
-        """
-        super().update_test(batch, logits, restored)
-        if restored is not None:
-            self.test_reconstruction.update(
-                restored.clamp(0, 1), batch['image_clear'], cloud_mask(batch)
-            )
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test metrics."""
-        super().on_test_epoch_end()
-        if self.test_reconstruction.update_count:
-            values = self.test_reconstruction.compute()
-            self.log_dict({f'test_{name}': value for name, value in values.items()})
-            self.test_reconstruction.reset()
