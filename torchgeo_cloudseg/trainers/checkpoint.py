@@ -14,7 +14,8 @@ from ..models.state_files import read_weights
 #: Key of a checkpoint under which lies what the network expects of a scene.
 SCENE_SPEC = 'scene_spec'
 
-#: Facts of a scene: those that differ from data set to data set, then those that have a usual value.
+#: Facts of a scene: those that differ from data set to data set, and then those that have a usual
+#: value.
 FACTS = tuple(field.name for field in fields(SceneSpec))
 USUAL = FACTS.index('optical_nodata')
 WANTED, OPTIONAL = FACTS[:USUAL], FACTS[USUAL:]
