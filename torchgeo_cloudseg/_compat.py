@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from functools import wraps
 from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from packaging.version import Version
@@ -21,6 +22,8 @@ else:
         from torchgeo.tasks import SemanticSegmentation as SemanticSegmentationTask
     except ModuleNotFoundError:  # TorchGeo before 0.9
         from torchgeo.trainers import BaseTask, SemanticSegmentationTask
+
+T = TypeVar('T')
 
 #: What is TorchGeo's.
 __all__ = ('BaseTask', 'SemanticSegmentationTask')
@@ -48,6 +51,42 @@ def deprecated_names(module: str, names: Mapping[str, tuple[str, str]]) -> Calla
         return getattr(import_module(place), new)
 
     return get
+
+
+def renamed_fields(**names: str) -> Callable[[type[T]], type[T]]:
+    """Let a class be made, and its fields be read, by names that they had before.
+
+    Args:
+        **names: the present name for each old one.
+
+    Returns:
+        a decorator of the class, whose instances warn (:class:`DeprecationWarning`).
+    """
+
+    def decorate(cls: type[T]) -> type[T]:
+        def present(old: str) -> str:
+            text = f'{cls.__name__}: {old} is now {names[old]}.'
+            warnings.warn(text, DeprecationWarning, stacklevel=3)
+            return names[old]
+
+        def reader(old: str) -> property:
+            return property(lambda self: getattr(self, present(old)))
+
+        made_by = '__new__' if issubclass(cls, tuple) else '__init__'
+        make = getattr(cls, made_by)
+
+        @wraps(make)
+        def renamed(self: Any, *args: Any, **kwargs: Any) -> Any:
+            for old in names.keys() & kwargs.keys():
+                kwargs[present(old)] = kwargs.pop(old)
+            return make(self, *args, **kwargs)
+
+        setattr(cls, made_by, renamed)
+        for old in names:
+            setattr(cls, old, reader(old))
+        return cls
+
+    return decorate
 
 
 def bounds_to_tensor(bounds: tuple[slice, slice, slice] | Tensor) -> Tensor:

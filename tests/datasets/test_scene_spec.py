@@ -1,10 +1,12 @@
 """What a network expects of a scene."""
 
+import pickle
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
-from torchgeo_cloudseg.datasets import SceneSpec
+from torchgeo_cloudseg.datasets import LandCoverClass, SceneSpec
 
 CLASSES = {'class_names': ['a', 'b'], 'class_colors': [[0, 0, 0], [255, 0, 0]]}
 
@@ -34,3 +36,16 @@ def test_values_from_json_are_taken() -> None:
 def test_contradictions_are_refused(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SceneSpec(**{**CLASSES, **change})
+
+
+def test_earlier_spelling_is_understood() -> None:
+    with pytest.warns(DeprecationWarning, match='class_colours is now class_colors'):
+        spec = SceneSpec(class_names=['a'], class_colours=[[1, 2, 3]])
+    with pytest.warns(DeprecationWarning, match='class_colours'):
+        assert spec.class_colours == spec.class_colors == ((1, 2, 3),)
+    assert replace(spec, class_colors=((0, 0, 0),)).class_colors == ((0, 0, 0),)
+    with pytest.warns(DeprecationWarning, match='colour is now color'):
+        wheat = LandCoverClass('wheat', codes=(1,), colour=(220, 190, 60))
+    with pytest.warns(DeprecationWarning, match='colour'):
+        assert wheat.colour == wheat.color == (220, 190, 60)
+    assert pickle.loads(pickle.dumps(wheat)) == wheat

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._compat import renamed_fields
 from ..rasters import SceneError
 
 
+@renamed_fields(colour='color')
 class LandCoverClass(NamedTuple):
     """A class of a land-cover legend."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._compat import renamed_fields
 from ..rasters import exact_scale
 from ..rasters.cog import Color
 
@@ -19,6 +20,7 @@ Range = tuple[Sequence[float], Sequence[float]]
 MAP_NODATA = 255
 
 
+@renamed_fields(class_colours='class_colors')
 @dataclass(frozen=True)
 class SceneSpec:
     """What a trained network expects of a scene, and what its classes are.
