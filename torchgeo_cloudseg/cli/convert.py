@@ -12,7 +12,7 @@ from ..datasets.registry import find_dataset
 from ..datasets.scene_spec import spec_to_dict
 from ..models import load_reference_checkpoint
 from ..models.reference import NETWORK
-from ..models.state_files import read_weights
+from ..models.weights import read_weights
 from ..trainers import CloudSegStudentTask, CloudSegTeacherTask
 from ..trainers.checkpoint import SCENE_SPEC, read_checkpoint, scene_facts
 

@@ -4,8 +4,7 @@ from .cloudsegnet import CloudSegConfig, CloudSegNet, CloudSegOutput, Modalities
 from .encoders import Encoder, create_encoder
 from .fusion import Fusion, find_fusion
 from .reference import load_reference_checkpoint
-from .state_files import WeightsFileError
-from .weights import PretrainedWeightsError
+from .weights import PretrainedWeightsError, WeightsFileError
 
 __all__ = (
     'CloudSegConfig',

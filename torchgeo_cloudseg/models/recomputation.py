@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import (
     CheckpointPolicy,
     checkpoint,
@@ -37,18 +36,6 @@ def run(module: nn.Module, *inputs: Tensor | int, checkpointing: bool) -> Tensor
     else:
         out = module(*inputs)
     return out
-
-
-def can_run_twice(module: nn.Module) -> bool:
-    """Whether a second forward pass leaves no traces.
-
-    Args:
-        module: the module.
-
-    Returns:
-        False where batch norm would count its statistics twice.
-    """
-    return not any(isinstance(part, _BatchNorm) for part in module.modules())
 
 
 def _policy(_: Any, operator: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:  # noqa: ARG001

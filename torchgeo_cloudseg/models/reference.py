@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .cloudsegnet import CloudSegNet
 from .mix_transformer import MIX_TRANSFORMERS
-from .state_files import WeightsFileError, as_state_dict, listing, misfits, read_weights
+from .weights import WeightsFileError, as_state_dict, listing, misfits, read_weights
 
 #: Key of a released file under which the state dict lies.
 NETWORK = 'network'

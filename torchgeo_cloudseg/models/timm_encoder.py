@@ -11,8 +11,9 @@ import torch
 from timm.layers.format import Format
 from timm.models import FeatureListNet
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from .recomputation import can_run_twice, run
+from .recomputation import run
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,8 @@ class TimmStage(nn.Module):
         self.body = nn.Sequential(OrderedDict(modules))
         self.tokens_in = tokens_in
         self.tokens_out = tokens_out
-        self.recompute = recompute and can_run_twice(self.body)
+        norms = [part for part in self.body.modules() if isinstance(part, _BatchNorm)]
+        self.recompute = recompute and not norms
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode.
@@ -119,19 +121,17 @@ def _create(name: str, in_channels: int, drop_path: float) -> nn.Module:
             net: nn.Module = timm.create_model(
                 name, features_only=True, in_chans=in_channels, **options
             )
+            return net
         except TypeError as error:
             unknown = [option for option in options if f"'{option}'" in str(error)]
             if not unknown:
                 raise
-            for option in unknown:
-                logger.info('encoder %s has no argument %s', name, option)
-                del options[option]
+            logger.info('encoder %s has no argument %s', name, unknown)
+            options = {key: value for key, value in options.items() if key not in unknown}
         except (AssertionError, RuntimeError, AttributeError) as error:
             raise ValueError(
                 f'encoder={name!r}: timm cannot make a feature extractor of it ({error})'
             ) from error
-        else:
-            return net
 
 
 def imagenet_weights(name: str) -> dict[str, Tensor]:

@@ -17,8 +17,8 @@ from .._random import step_seed
 from ..datasets.scene_spec import SceneSpec, spec_from_dict, spec_to_dict
 from ..losses import SegmentationLoss
 from ..metrics import RegionMetrics
-from ..models import CloudSegNet, Modalities
-from .checkpoint import SCENE_SPEC, scene_facts
+from ..models import Modalities
+from .checkpoint import SCENE_SPEC, build_network, scene_facts
 from .evaluation import Batch, SceneEvaluationTask, cloud_mask, label_size
 from .schedules import Schedule, lr_factor
 
@@ -159,25 +159,10 @@ class CloudSegTask(SceneEvaluationTask):
         """
         torch.manual_seed(step_seed(self._seed, self.current_epoch, batch_idx, self.global_rank))
 
-    def build_model(self, spatial_gate: bool, reconstruct: bool) -> CloudSegNet:
-        """Build the network that the hyperparameters describe.
-
-        Args:
-            spatial_gate: weigh optical features by a spatial gate in every fusion block.
-            reconstruct: add the branch that reconstructs the cloud-free image.
-
-        Returns:
-            the network.
-        """
-        kept = ('num_classes', 'drop_path', 'activation_checkpointing', 'modalities', 'fusion')
-        return CloudSegNet(
-            encoder=self.hparams['backbone'],
-            in_channels=tuple(self.hparams['in_channels']),
-            spatial_gate=spatial_gate,
-            reconstruct=reconstruct,
-            weights=self.weights or None,
-            **{name: self.hparams[name] for name in kept},
-        )
+    def configure_models(self) -> None:
+        """Initialize the model that the hyperparameters describe."""
+        trained = {name: self.hparams[name] for name in ('drop_path', 'activation_checkpointing')}
+        self.model = build_network(self.hparams, weights=self.weights or None, **trained)
 
     def configure_losses(self) -> None:
         """Initialize the segmentation criterion."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..datasets.scene_spec import SceneSpec, spec_from_dict, spec_to_dict
 from ..models import CloudSegNet
-from ..models.state_files import read_weights
+from ..models.weights import read_weights
 
 #: Key of a checkpoint under which lies what the network expects of a scene.
 SCENE_SPEC = 'scene_spec'
@@ -65,19 +65,33 @@ def load_network(path: str | Path) -> CloudSegNet:
     return _network(path, read_checkpoint(path))
 
 
+def build_network(hparams: Mapping[str, Any], **options: Any) -> CloudSegNet:
+    """Build the network that hyperparameters describe.
+
+    Args:
+        hparams: hyperparameters of a task. Those of a teacher say nothing of spatial gates and
+            reconstruction: it has neither.
+        **options: what is no part of the architecture, such as initial weights.
+
+    Returns:
+        the network.
+    """
+    return CloudSegNet(
+        encoder=hparams['backbone'],
+        in_channels=tuple(hparams['in_channels']),
+        num_classes=hparams['num_classes'],
+        spatial_gate=hparams.get('spatial_gate', False),
+        reconstruct=hparams.get('reconstruction_weight', 0) > 0,
+        # checkpoints of before 2026-12 do not name what there was no choice of
+        **{name: hparams[name] for name in ('modalities', 'fusion') if name in hparams},
+        **options,
+    )
+
+
 def _network(path: str | Path, checkpoint: dict[str, Any]) -> CloudSegNet:
-    hparams = checkpoint['hyper_parameters']
     parts = ((name.partition('.'), x) for name, x in checkpoint['state_dict'].items())
     try:
-        network = CloudSegNet(
-            encoder=hparams['backbone'],
-            in_channels=tuple(hparams['in_channels']),
-            num_classes=hparams['num_classes'],
-            spatial_gate=hparams.get('spatial_gate', False),
-            reconstruct=hparams.get('reconstruction_weight', 0) > 0,
-            # checkpoints of before 2026-12 do not name what there was no choice of
-            **{name: hparams[name] for name in ('modalities', 'fusion') if name in hparams},
-        )
+        network = build_network(checkpoint['hyper_parameters'])
         network.load_state_dict({name: x for (part, _, name), x in parts if part == 'model'})
     except (KeyError, RuntimeError) as error:
         raise ValueError(f'{path}: no network of this package ({error}).') from error
@@ -144,12 +158,13 @@ def scene_facts(
     return spec
 
 
-def load_teacher(path: str | Path, student: CloudSegNet) -> CloudSegNet:
+def load_teacher(path: str | Path, student: CloudSegNet, initial: bool = False) -> CloudSegNet:
     """Load a frozen teacher and make sure that the student can learn from it.
 
     Args:
         path: checkpoint of a :class:`~torchgeo_cloudseg.trainers.CloudSegTeacherTask`.
         student: the network to be taught.
+        initial: whether it is to start from the teacher's weights.
 
     Returns:
         the teacher, on the CPU, in evaluation mode, without gradients.
@@ -164,11 +179,12 @@ def load_teacher(path: str | Path, student: CloudSegNet) -> CloudSegNet:
             f'{path}: found a student (spatial gates or a reconstruction branch), expected a '
             'teacher. Train one with CloudSegTeacherTask.'
         )
-    names = ('encoder', 'in_channels', 'num_classes')
+    names = ['encoder', 'in_channels', 'num_classes'] + ['modalities'] * initial
     pairs = ((n, getattr(teacher.config, n), getattr(student.config, n)) for n in names)
     if differing := [f'{n}: teacher {t}, student {s}' for n, t, s in pairs if t != s]:
         raise ValueError(
             f'{path}: the teacher does not fit the student: {"; ".join(differing)}. Give both the '
-            'same `backbone`, `in_channels` and `num_classes`.'
+            'same `backbone`, `in_channels` and `num_classes`, and to start from its weights the '
+            'same `modalities`.'
         )
     return teacher.requires_grad_(False)

@@ -229,9 +229,8 @@ class SceneEvaluationTask(SemanticSegmentationTask):
 
     def _log_figure(self, batch: Batch, output: CloudSegOutput, batch_idx: int) -> None:
         """Send a figure of the first sample of a batch to the logger."""
-        datamodule = getattr(self.trainer, 'datamodule', None)
-        writer = getattr(self.logger, 'experiment', None)
-        plot, add_figure = getattr(datamodule, 'plot', None), getattr(writer, 'add_figure', None)
+        plot = getattr(getattr(self.trainer, 'datamodule', None), 'plot', None)
+        add_figure = getattr(getattr(self.logger, 'experiment', None), 'add_figure', None)
         if plot is None or add_figure is None:
             return
         sample = {key: value[0] for key, value in batch.items() if isinstance(value, Tensor)}

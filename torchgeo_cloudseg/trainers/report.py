@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from matplotlib.figure import Figure
 from pandas import DataFrame, isna
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
+from torchmetrics.utilities.plot import plot_confusion_matrix
 
 from .._files import replacing
 from ..metrics import REGIONS, SceneScores, region_table
-from .confusion_figure import save_confusion
+from ..metrics.confusion import confusion_scores
 
 #: Titles of the regions and of the scores that need one.
 REGION_TITLES = {'all': 'all pixels', 'clear': 'clear sky', 'cloudy': 'under clouds'}
@@ -27,6 +30,9 @@ SCORE_TITLES = {
 
 #: Scores that are no shares, and are printed as they are.
 PLAIN_SCORES = ('PSNR', 'SSIM', 'MAE', 'SAM')
+
+#: Inches per class and region in the figure.
+CELL = 0.55
 
 #: Scenes printed, those with the lowest mean IoU; the file lists all of them.
 SCENES_SHOWN = 10
@@ -72,7 +78,9 @@ class RegionReport(Callback):
         if confusion := getattr(task, 'test_confusion', None):
             titled = {REGION_TITLES[region]: counts for region, counts in confusion.items()}
             written.append(folder / 'test.png')
-            save_confusion(written[-1], titled, task.test_metrics.labels)
+            with replacing(written[-1]) as draft:
+                figure = confusion_figure(titled, task.test_metrics.labels)
+                figure.savefig(draft, format='png', dpi=90)
         console = Console()
         console.print(score_table(scores, title=type(pl_module).__name__))
         if scenes := getattr(task, 'test_scenes', None):
@@ -171,6 +179,32 @@ def scene_table(frame: DataFrame) -> Table:
     for scene, cover, *values in shown.itertuples(index=False):
         table.add_row(scene, f'{100 * cover:.0f}', *(_cell('mIoU', value) for value in values))
     return table
+
+
+def confusion_figure(confusion: Mapping[str, Tensor], labels: Sequence[str]) -> Figure:
+    """Draw confusion matrices and the IoU of each class, by region.
+
+    Args:
+        confusion: counts (K, K), [label][prediction], by title of the region.
+        labels: names of the classes.
+
+    Returns:
+        the figure: a matrix per region, in per cent of each label, and bars of the IoU below.
+    """
+    side = max(3.0, CELL * len(labels) + 1.2)
+    # no pyplot: a process may test many networks
+    figure = Figure(figsize=(len(confusion) * side, 1.6 * side), layout='constrained')
+    rows: list[Any] = [[*confusion], ['IoU'] * len(confusion)]
+    axes = figure.subplot_mosaic(rows, height_ratios=(1.0, 0.55))
+    iou = {}
+    for title, counts in confusion.items():
+        shares = 100 * counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
+        plot_confusion_matrix(shares.round().int(), axes[title], labels=[*labels], cmap='Blues')
+        axes[title].set_title(title)
+        scores = confusion_scores(counts, labels)
+        iou[title] = [100 * scores.get(f'IoU_{name}', 0.0) for name in labels]
+    DataFrame(iou, labels).plot.bar(ax=axes['IoU'], ylim=(0, 100), ylabel='IoU, %', rot=0)
+    return figure
 
 
 def _cell(score: str, value: Any) -> str:

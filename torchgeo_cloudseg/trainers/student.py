@@ -53,12 +53,6 @@ class CloudSegStudentTask(CloudSegTask):
         # in a list, so that it is no submodule: neither trained, nor saved, nor set to training
         self._teacher: list[CloudSegNet] = []
 
-    def configure_models(self) -> None:
-        """Initialize the model."""
-        self.model = self.build_model(
-            self.hparams['spatial_gate'], reconstruct=self.hparams['reconstruction_weight'] > 0
-        )
-
     def configure_losses(self) -> None:
         """Initialize the three criteria."""
         super().configure_losses()
@@ -81,14 +75,9 @@ class CloudSegStudentTask(CloudSegTask):
         """
         path = self.hparams['teacher']
         if stage == 'fit' and path is not None and self.hparams['distillation_weight'] > 0:
-            self._teacher = [load_teacher(path, student=self.model)]
-            if self.hparams['init_from_teacher']:
-                taught, teacher = self.model.config.modalities, self._teacher[0].config.modalities
-                if taught != teacher:
-                    raise ValueError(
-                        f'init_from_teacher: the teacher has modalities={teacher!r}, the student '
-                        f'{taught!r}. Give both the same, or start from other weights.'
-                    )
+            initial: bool = self.hparams['init_from_teacher']
+            self._teacher = [load_teacher(path, self.model, initial)]
+            if initial:
                 self.model.load_state_dict(self._teacher[0].state_dict(), strict=False)
 
     def on_fit_start(self) -> None:

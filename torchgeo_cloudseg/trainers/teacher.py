@@ -21,7 +21,3 @@ class CloudSegTeacherTask(CloudSegTask):
             **kwargs: Arguments of :class:`CloudSegTask`.
         """
         super().__init__(image_key=image_key, **kwargs)
-
-    def configure_models(self) -> None:
-        """Initialize the model."""
-        self.model = self.build_model(spatial_gate=False, reconstruct=False)
