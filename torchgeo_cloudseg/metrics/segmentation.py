@@ -130,18 +130,17 @@ class RegionMetrics(Metric):
 
     def _check_shapes(self, preds: Tensor, target: Tensor, cloud_mask: Tensor) -> None:
         """Refuse shapes that do not agree."""
-        scores = preds.ndim == 4
         grid = (len(preds), *preds.shape[-2:])
         if preds.ndim not in (3, 4) or target.shape != grid:
             raise ValueError(
                 '`preds` must have shape (B, K, h, w) or (B, h, w) and `target` (B, h, w), '
                 f'found {tuple(preds.shape)} and {tuple(target.shape)}.'
             )
-        if scores and preds.shape[1] != self.num_classes:
+        if preds.ndim == 4 and preds.shape[1] != self.num_classes:
             raise ValueError(
                 f'`preds` has {preds.shape[1]} channels for {self.num_classes} classes.'
             )
-        if not scores and preds.is_floating_point():
+        if preds.ndim == 3 and preds.is_floating_point():
             raise ValueError(
                 f'`preds` of shape (B, h, w) must be classes of an integer type, found '
                 f'{preds.dtype}. Logits have shape (B, {self.num_classes}, h, w).'

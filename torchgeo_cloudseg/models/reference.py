@@ -110,7 +110,6 @@ def load_reference_checkpoint(path: str | os.PathLike[str]) -> CloudSegNet:
         for name, x in as_state_dict(content[NETWORK], path).items()
     }
     model = _network(state_dict, path)
-    names = {reference_name(name): name for name in model.state_dict()}
     own = {reference_name(name): x for name, x in model.state_dict().items()}
     living = {name: x for name, x in state_dict.items() if name in own or not DEAD.match(name)}
     if problems := misfits(own, living):
@@ -118,7 +117,7 @@ def load_reference_checkpoint(path: str | os.PathLike[str]) -> CloudSegNet:
         raise WeightsFileError(
             path, f'a state dict with parameters {problems}', f"exactly the {kind}'s parameters"
         )
-    model.load_state_dict({ours: state_dict[theirs] for theirs, ours in names.items()})
+    model.load_state_dict({name: state_dict[reference_name(name)] for name in model.state_dict()})
     return model.eval()
 
 

@@ -22,7 +22,6 @@ class InterruptAfterStep(Callback):
     def __init__(self) -> None:
         """Initialize a new InterruptAfterStep instance."""
         super().__init__()
-        self._holding = False
         self._asked = False
 
     def on_train_batch_start(
@@ -40,7 +39,6 @@ class InterruptAfterStep(Callback):
         # Python lets the main thread alone change handlers
         if not handled and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._hold)
-            self._holding = True
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -87,6 +85,6 @@ class InterruptAfterStep(Callback):
 
     def _release(self) -> None:
         """Give interrupts back to Python."""
-        if self._holding:
+        if signal.getsignal(signal.SIGINT) == self._hold:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        self._holding = self._asked = False
+        self._asked = False

@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
 from pandas import DataFrame, isna
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from torch import Tensor
 from torchmetrics.utilities.plot import plot_confusion_matrix
 
@@ -104,10 +104,8 @@ def score_table(scores: Mapping[str, float], title: str = '') -> Table:
     Returns:
         the table; '-' where a region has no such score.
     """
-    table = Table(title=title or None)
-    table.add_column('')
-    for region in REGIONS:
-        table.add_column(REGION_TITLES[region], justify='right')
+    regions = (Column(REGION_TITLES[region], justify='right') for region in REGIONS)
+    table = Table('', *regions, title=title or None)
     for row in region_table(scores):
         score = str(row['score'])
         share = ', %' if score.startswith('IoU_') else ''
@@ -172,10 +170,9 @@ def scene_table(frame: DataFrame) -> Table:
     scores = [f'{region}_mIoU' for region in REGIONS]
     scored = frame.reindex(columns=['scene', 'cloud_cover', *scores]).dropna(subset='all_mIoU')
     shown = scored.sort_values('all_mIoU')[:SCENES_SHOWN]
-    table = Table(title=f'Lowest mean IoU, {len(shown)} of {len(frame)} scenes')
-    table.add_column('scene', overflow='fold')
-    for title in ('clouds, %', *(f'mean IoU, {REGION_TITLES[region]}, %' for region in REGIONS)):
-        table.add_column(title, justify='right')
+    titles = ('clouds, %', *(f'mean IoU, {REGION_TITLES[region]}, %' for region in REGIONS))
+    columns = (Column('scene', overflow='fold'), *(Column(t, justify='right') for t in titles))
+    table = Table(*columns, title=f'Lowest mean IoU, {len(shown)} of {len(frame)} scenes')
     for scene, cover, *values in shown.itertuples(index=False):
         table.add_row(scene, f'{100 * cover:.0f}', *(_cell('mIoU', value) for value in values))
     return table

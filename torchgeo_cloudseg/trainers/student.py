@@ -119,20 +119,7 @@ class CloudSegStudentTask(CloudSegTask):
                 output.reconstruction, batch['image_clear'], clouds
             )
         if self._teacher:
-            taught = self.teach(batch['image_clear'], batch['image_sar'])
+            with torch.no_grad():
+                taught = self._teacher[0](batch['image_clear'], batch['image_sar']).features
             losses['distillation'] = self.distillation_criterion(output.features, taught, clouds)
         return output.logits, losses
-
-    @torch.no_grad()
-    def teach(self, clear: Tensor, sar: Tensor) -> Tensor:
-        """Decoder features of the teacher.
-
-        Args:
-            clear: cloud-free optical image (B, C, H, W), 0..1.
-            sar: SAR image (B, S, H, W), 0..1.
-
-        Returns:
-            features (B, 16, H, W), without gradient.
-        """
-        features: Tensor = self._teacher[0](clear, sar).features
-        return features
