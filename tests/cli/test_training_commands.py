@@ -192,6 +192,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert 'unheard-of' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('program', ['cloudseg', 'torchgeo'])
 @pytest.mark.parametrize('kind', ['M3MCRDataModule', 'WHUOPTSARDataModule'])
 def test_misspelt_argument_of_the_data_is_refused(program: str, kind: str, tmp_path: Path) -> None:
@@ -207,6 +208,7 @@ def test_misspelt_argument_of_the_data_is_refused(program: str, kind: str, tmp_p
     assert 'rooot' in misspelt.stderr
 
 
+@pytest.mark.slow
 def test_any_data_set_from_the_command_line(miniature: Path, tmp_path: Path) -> None:
     done = typed(
         'cloudseg', 'fit', '--model=CloudSegTeacherTask', '--model.backbone=mit_b0',

@@ -49,6 +49,7 @@ def same(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'options',
     [
@@ -82,6 +83,7 @@ def test_memory_of_batches_that_are_gone_is_used_again(dataset: M3MCR) -> None:
     assert len(set(places)) <= BUFFERS_PER_WORKER < BATCHES
 
 
+@pytest.mark.slow
 def test_buffers_are_given_back_while_the_worker_looks_for_one(dataset: M3MCR) -> None:
     sampler = RandomSceneSampler(dataset, 20, 4000, seed=1)
     batches = SceneDataLoader(dataset, batch_size=1, sampler=sampler, num_workers=2)

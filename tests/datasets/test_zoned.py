@@ -161,6 +161,7 @@ def test_batches_mix_zones(zoned: ZonedDataset) -> None:
     assert set(batch['epsg'].ravel().tolist()) == set(ZONES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('context', ['fork', 'spawn'])
 def test_workers_give_the_same(zoned: ZonedDataset, context: str) -> None:
     list(scenes(zoned))

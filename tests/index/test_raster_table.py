@@ -120,6 +120,7 @@ def test_pixels_are_those_of_the_files(
             np.testing.assert_array_equal(zoned[query]['image'].numpy(), np.stack(expected))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('context', ['fork', 'spawn'])
 def test_workers_read_all_zones(root: Path, context: str) -> None:
     zoned = ZonedDataset.from_files(Optical, root)

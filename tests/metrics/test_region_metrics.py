@@ -304,6 +304,7 @@ def _count_half(rank: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_count_as_one(tmp_path: Path) -> None:
     spawn = multiprocessing.get_context('spawn')
     processes = [spawn.Process(target=_count_half, args=(rank, str(tmp_path))) for rank in (0, 1)]
