@@ -51,7 +51,9 @@ class AuthorsWay(Dataset[dict[str, Tensor]]):
     """
 
     def __init__(self, dataset: M3MCR, queries: Sequence[tuple[int, int, int]]) -> None:
-        self.paths = [scene.paths for scene in dataset.scenes]
+        self.paths = [
+            {key: file.path for key, file in scene.files.items()} for scene in dataset.scenes
+        ]
         self.queries = queries
         self.classes = np.full(256, 255)
         for number, land_cover in enumerate(LEGENDS['level1']):
