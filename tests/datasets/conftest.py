@@ -1,6 +1,6 @@
 """Miniature data sets that are damaged in tests."""
 
-from scene_trees import (  # noqa: F401
+from scene_trees import (  # noqa: F401 - fixtures of this room
     find,
     lend,
     ordinary_user,

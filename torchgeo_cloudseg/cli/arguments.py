@@ -1,4 +1,4 @@
-"""What several subcommands take."""
+"""Types of arguments that several subcommands have."""
 
 from jsonargparse.typing import extend_base_type
 
