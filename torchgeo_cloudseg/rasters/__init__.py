@@ -5,12 +5,15 @@ from .errors import SceneError, ScenesError, unreadable_folder
 from .grid import Grid, Take, exact_scale, nearest, size_at
 from .header import Header, crs_string, read_array_header, read_header
 from .image import Image
+from .name import gdal_name, is_local, name_of, sources_of
 from .open import block_cache, file_state, open_raster
+from .stack import Band, band_stack
 from .warp import Resampling, transform_bounds, warp, window_under
 from .window import read_window
 from .write import RasterWriter, write_array, write_geotiff
 
 __all__ = (
+    'Band',
     'Grid',
     'Header',
     'Image',
@@ -20,16 +23,21 @@ __all__ = (
     'SceneError',
     'ScenesError',
     'Take',
+    'band_stack',
     'block_cache',
     'crs_string',
     'exact_scale',
     'file_state',
+    'gdal_name',
+    'is_local',
+    'name_of',
     'nearest',
     'open_raster',
     'read_array_header',
     'read_header',
     'read_window',
     'size_at',
+    'sources_of',
     'transform_bounds',
     'unreadable_folder',
     'warp',

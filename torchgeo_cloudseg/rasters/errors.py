@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from .name import is_local, name_of
+
 
 class SceneError(ValueError):
     """A file of a scene that cannot be used as it is."""
@@ -19,7 +21,7 @@ class SceneError(ValueError):
             expected: what should be there.
             remedy: what to do; by default, to restore the file from its source.
         """
-        self.path = os.fspath(path)
+        self.path = name_of(path)
         self.found = found
         self.expected = expected
         self.remedy = remedy or 'Restore the file from its source, or leave its scene out.'
@@ -66,7 +68,7 @@ def unreadable(path: str, error: Exception) -> SceneError:
     """
     if isinstance(error, OSError) and error.strerror and not isinstance(error, FileNotFoundError):
         return SceneError(path, f'an unreadable file ({error.strerror})', 'a readable file')
-    local = '://' not in path and not path.startswith('/vsi')
+    local = is_local(path)
     if local and not os.path.exists(path):  # noqa: PTH110 - called for every broken one of many
         link = os.path.islink(path)  # noqa: PTH114
         found = 'a link to nowhere' if link else 'no such file'
@@ -75,7 +77,8 @@ def unreadable(path: str, error: Exception) -> SceneError:
     if local and os.path.getsize(path) == 0:  # noqa: PTH202
         return SceneError(path, 'an empty file', 'a complete file')
     # an error of a read only says that there is another one
-    cause = str(error.__cause__ or error).removeprefix(f"'{path}' ").removeprefix(f'{path}: ')
+    cause = str(error.__cause__ or error).replace(path, name_of(path))
+    cause = cause.removeprefix(f"'{name_of(path)}' ").removeprefix(f'{name_of(path)}: ')
     return SceneError(path, f'an unreadable file ({cause})', 'a complete file')
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from collections import OrderedDict
@@ -15,6 +16,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from .errors import unreadable
+from .name import is_local, is_vrt, sources_of
 
 #: Listing a folder of thousands of files at every open costs more than the read itself.
 GDAL_OPTIONS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR'}
@@ -33,22 +35,32 @@ class FileState(NamedTuple):
 
 
 def file_state(path: str) -> FileState:
-    """Size and time of change of a file.
+    """Size and time of change of a file; for a VRT, of all files that it is made of, too.
 
     Args:
-        path: the file.
+        path: the file, or the text of a VRT.
 
     Returns:
-        bytes and nanoseconds.
+        bytes and nanoseconds; for a VRT, bytes of all files, and a number that changes with any
+        of their times. Sources that are no local files do not count.
 
     Raises:
         SceneError: if there is no such file, or a link to itself.
     """
-    try:
-        state = os.stat(path)  # noqa: PTH116 - faster, for every one of many files
-    except OSError as error:
-        raise unreadable(path, error) from error
-    return FileState(state.st_size, state.st_mtime_ns)
+    files = [path]
+    if is_vrt(path):
+        files = [file for file in (path, *sources_of(path)) if is_local(file)]
+    states = []
+    for file in files:
+        try:
+            state = os.stat(file)  # noqa: PTH116 - faster, for every one of many files
+        except OSError as error:
+            raise unreadable(file, error) from error
+        states.append(FileState(state.st_size, state.st_mtime_ns))
+    if len(states) == 1:
+        return states[0]
+    times = hashlib.blake2b(repr(states).encode(), digest_size=7).digest()
+    return FileState(sum(state.size for state in states), int.from_bytes(times, 'big'))
 
 
 def open_raster(path: str | os.PathLike[str]) -> DatasetReader:
