@@ -53,7 +53,12 @@ class SceneDeclaration:
     #: taken from one part, :meth:`divide` divides its areas.
     splits: ClassVar[Mapping[str, str]] = {'train': 'train', 'val': 'train', 'test': 'test'}
 
-    #: Whether places may be nominal, so that samples have to say if they are.
+    #: Whether places may be nominal, so that samples have to say if they are (key ``nominal``). A
+    #: file without CRS then covers the ground that :attr:`~.index.SceneFiles.bounds` of its scene
+    #: says, else that of a file of its scene that has a CRS. Scenes of which no file has one, such
+    #: as PNG patches, are laid out side by side in EPSG:6933, with pixels of :attr:`pixel_size_m`,
+    #: in the order of the scan (see :class:`~torchgeo_cloudseg.index.NominalPlaces`): samplers,
+    #: splits and seeds by place work, and no two of them touch.
     nominal_places: ClassVar[bool] = False
 
     #: Stored values that are brought to 0 and 1, by sample key; per band where they differ.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from torchgeo.datasets import DatasetNotFoundError
 
-from ..index import IndexDir, IndexStore, Layer, SceneFiles, read_scene_table
+from ..index import IndexDir, IndexStore, Layer, NominalPlaces, SceneFiles, read_scene_table
 from ..rasters import SceneError, unreadable_folder
 
 if TYPE_CHECKING:
@@ -202,6 +202,10 @@ def read_split(
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
         raise ValueError(f'{len(twice)} scene(s) were found twice: {", ".join(twice[:5])}.')
+    places = None
+    if kind.nominal_places:
+        number = list(dict.fromkeys(kind.splits.values())).index(part)
+        places = NominalPlaces(kind.pixel_size_m, number)
     table, broken = read_scene_table(
         scenes,
         layers,
@@ -211,6 +215,7 @@ def read_split(
         all_layers=kind.layers,
         partial=file_list is not None,
         progress=progress,
+        nominal=places,
     )
     if file_list is None:
         areas = {scene.area for scene in scenes}

@@ -3,6 +3,7 @@
 from .cached_table import IndexDir, IndexStore
 from .footprints import project, project_each
 from .layer import Layer, by_key
+from .nominal import NominalPlaces
 from .raster_table import datasets_by_crs
 from .scene_table import SceneFiles, read_scene_table
 
@@ -10,6 +11,7 @@ __all__ = (
     'IndexDir',
     'IndexStore',
     'Layer',
+    'NominalPlaces',
     'SceneFiles',
     'by_key',
     'datasets_by_crs',

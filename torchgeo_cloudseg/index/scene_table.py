@@ -12,6 +12,7 @@ import shapely
 from ..rasters import Grid, Header, SceneError, file_state, read_array_header, read_header, size_at
 from .cached_table import CachedTable, IndexStore, list_files, table_name
 from .layer import Layer
+from .nominal import NominalPlaces
 
 #: Files of a scene may differ by so many pixels at its lower and right edge.
 SIZE_TOLERANCE_PX = 2
@@ -35,7 +36,7 @@ class SceneFiles:
     mint: pd.Timestamp = pd.Timestamp.min
     maxt: pd.Timestamp = pd.Timestamp.max
     #: Left, bottom, right and top of files that do not say where they lie, in units of *crs*. By
-    #: default, such files are an error.
+    #: default, such files are an error, unless the data set allows for nominal places.
     bounds: tuple[float, float, float, float] | None = None
     crs: str = 'EPSG:4326'
 
@@ -54,6 +55,7 @@ def read_scene_table(
     all_layers: Mapping[str, Layer] | None = None,
     partial: bool = False,
     progress: bool = True,
+    nominal: NominalPlaces | None = None,
 ) -> tuple[pd.DataFrame, list[SceneError]]:
     """Read the headers of scenes and check that the files of each scene fit together.
 
@@ -69,6 +71,8 @@ def read_scene_table(
         all_layers: all modalities of the data set; a table with all of them serves as well.
         partial: True where *scenes* are not all scenes there are: the others stay in the table.
         progress: show a progress bar where there are many scenes to be read.
+        nominal: how scenes are laid out of which no file says where it lies (defaults to not at
+            all: they are an error).
 
     Returns:
         a table with one row per scene, in their order: ``scene``, ``area``, ``mint``, ``maxt``,
@@ -83,7 +87,7 @@ def read_scene_table(
     serving = (layers, all_layers or layers)
     table = CachedTable(
         store,
-        names=[table_name(name, reference, sorted(some.items())) for some in serving],
+        names=[table_name(name, reference, sorted(some.items()), nominal) for some in serving],
         key='scene',
         files=list(layers),
         facts=[*GRID, *(f'{key}_{side}' for key in layers for side in ('height', 'width'))],
@@ -91,13 +95,20 @@ def read_scene_table(
     )
 
     def read(row: int) -> dict[str, Any] | list[SceneError]:
-        return _facts(scenes[row], layers, reference)
+        return _facts(scenes[row], layers, reference, nominal)
 
-    return table.refresh(list_files(columns, files), read, partial, progress)
+    found, problems = table.refresh(list_files(columns, files), read, partial, progress)
+    if nominal is not None and len(found):
+        lost = {scene.name for scene in scenes if scene.bounds is None}
+        nominal.lay_out(found, (found['nominal'] & found['scene'].isin(lost)).to_numpy())
+    return found, problems
 
 
 def _facts(
-    scene: SceneFiles, layers: Mapping[str, Layer], reference: str
+    scene: SceneFiles,
+    layers: Mapping[str, Layer],
+    reference: str,
+    nominal: NominalPlaces | None,
 ) -> dict[str, Any] | list[SceneError]:
     """Facts of a scene by column, or what is wrong with it.
 
@@ -105,30 +116,38 @@ def _facts(
         scene: the scene.
         layers: the modalities that it must have, by key.
         reference: the modality on whose grid it lies.
+        nominal: how scenes without a place are laid out.
     """
     problems: list[SceneError] = []
     headers: dict[str, Header] = {}
-    nominal = False
     for key, layer in layers.items():
         path = scene.paths[key]
         try:
             file_state(path)  # says why a file is not there
-            header = read_layer_header(path, layer)
-            if layer.georeferenced and not header.crs:
-                if scene.bounds is None:
-                    raise SceneError(path, 'no CRS', 'a georeferenced file')
-                size = header.height, header.width
-                header = replace(header, grid=Grid.from_bounds(scene.crs, scene.bounds, size))
-                nominal = True
-            headers[key] = header
+            headers[key] = read_layer_header(path, layer)
         except SceneError as error:
             problems.append(error)
+    lost = [key for key, header in headers.items() if layers[key].georeferenced and not header.crs]
+    place = next((headers[key].grid for key in headers if headers[key].crs), None)
+    for key in lost:
+        size = headers[key].height, headers[key].width
+        if scene.bounds is not None:
+            grid = Grid.from_bounds(scene.crs, scene.bounds, size)
+        elif nominal is None:
+            problems.append(SceneError(scene.paths[key], 'no CRS', 'a georeferenced file'))
+            continue
+        elif place is not None:  # files of a scene cover the same ground
+            grid = Grid.from_bounds(place.crs, place.bounds, size)
+        else:
+            grid = nominal.grid(size, layers[key].ratio)
+        headers[key] = replace(headers[key], grid=grid)
+    is_nominal = bool(lost) and (scene.bounds is not None or place is None)
     problems = problems or list(_misfits(scene, layers, headers, reference))
     if problems:
         return problems
     grid = headers[reference].grid
     place = grid.transform
-    facts = (place.c, place.f, place.a, -place.e, grid.height, grid.width, nominal)
+    facts = (place.c, place.f, place.a, -place.e, grid.height, grid.width, is_nominal)
     sizes = {
         f'{key}_{side}': getattr(header, side)
         for key, header in headers.items()
