@@ -50,7 +50,7 @@ def damage(tree: Path) -> dict[Path, str]:
         file(tree, 'image_clear', 'fall_1_p_2'): 'an empty file',
         file(tree, 'mask_cloud', 'spring_2_p_1'): 'an empty file',
         file(tree, 'image_sar', 'spring_2_p_2'): '1 band(s)',
-        file(tree, 'mask', 'summer_3_p_1'): 'label code(s) [33]',
+        file(tree, 'mask', 'summer_3_p_1'): 'label code(s) 33 (100.00%) of the pixels read',
         file(tree, 'image_sar', 'fall_1_p_2').with_name('S1_fall_1_p_2 (1).tif'): 'this name',
         file(tree, 'image_clear', 'summer_3_p_2'): 'no data (0) in every pixel',
     }

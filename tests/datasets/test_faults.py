@@ -320,12 +320,12 @@ def test_unknown_label_code(tree: Path, find: Find) -> None:
     codes[0, 45, 45] = 7
     rewrite(path, codes)
     dataset = M3MCR(tree, val_share=0)
-    with pytest.raises(SceneError, match=r'label code\(s\) \[7\]') as error:
+    with pytest.raises(SceneError, match=r'label code\(s\) 7 \(0.01%\)') as error:
         sample_of(dataset)
     assert error.value.path == str(path)
     assert '10, 20, 30' in error.value.expected
     (found,) = validate_scenes(tree).problems
-    assert (found.path, found.found) == (str(path), 'label code(s) [7]')
+    assert (found.path, found.found) == (str(path), 'label code(s) 7 (0.01%) of the pixels read')
     assert validate_scenes(tree, quick=True).ok
 
 

@@ -21,10 +21,9 @@ from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 from .._compat import georeference
 from ..index import IndexDir, project_each
 from ..rasters import Grid, ScenesError
-from .legend import code_lookup
 from .query import SceneSlice
 from .rendering import plot_sample
-from .scene_declaration import SceneDeclaration
+from .scene_declaration import SceneDeclaration, code_tables
 from .scene_reader import SceneList, SceneReader
 from .scene_scan import read_split
 from .zoned import GLOBAL_CRS, LookupCRS, ZonedDataset
@@ -150,8 +149,8 @@ class SceneDataset(SceneDeclaration, LookupCRS, RasterDataset):
         table = table.sort_values('crs', kind='stable')
         self._table = table.set_axis(pd.Index(table['scene'], name='name'))
         fills = {'mask': self.ignore_index, **self.fills}
-        lookup = code_lookup(self.legend, self.unknown_codes, self.ignore_index)
-        self._reader = SceneReader(self.layers, self.label_ratio, lookup, fills, self.cache)
+        codes = code_tables(self)
+        self._reader = SceneReader(self.layers, self.label_ratio, codes, fills, self.cache)
         if res is None:
             res = (float(table['xres'].iloc[0]), float(table['yres'].iloc[0]))
         elif isinstance(res, int | float):

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from ..index import Layer, SceneFiles
-from .legend import LandCoverClass
+from .legend import CodeTable, LandCoverClass, label_codes
 from .registry import register_dataset
 from .scene_scan import Found, choose_by_name, pair_by_name, split_areas
 from .scene_spec import Range, SceneSpec
@@ -48,6 +49,9 @@ class SceneDeclaration:
 
     #: Stored label codes that stand for no class, where the legend does not name them.
     unknown_codes: ClassVar[Sequence[int]] = (0,)
+
+    #: What each stored code of the cloud mask means: 1 cloud, 0 clear.
+    cloud_codes: Mapping[int, int] = MappingProxyType({0: 0, 1: 1})
 
     #: Part of the data set, as published, from which each split is taken. Where several splits are
     #: taken from one part, :meth:`divide` divides its areas.
@@ -229,6 +233,21 @@ class SceneDeclaration:
                 return {'classes': name} if name else {}
         known = ' or '.join(str(len(legend)) for legend in legends.values())
         raise ValueError(f'{cls.__name__} has {known} classes, expected {num_classes}.')
+
+
+def code_tables(facts: SceneDeclaration | type[SceneDeclaration]) -> dict[str, CodeTable]:
+    """What stored codes of labels and cloud masks mean, as a data set or its class states it.
+
+    Args:
+        facts: the data set, or its class.
+
+    Returns:
+        tables by sample key.
+    """
+    return {
+        'mask': label_codes(facts.legend, facts.unknown_codes, facts.ignore_index),
+        'mask_cloud': CodeTable(facts.cloud_codes, unknown=0),
+    }
 
 
 def _spec(

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..index import Layer
 from ..index.scene_table import GRID
 from ..rasters import Grid, SceneError, nearest, read_window, size_at, warp, window_under
-from .legend import to_classes
+from .legend import CodeTable
 
 Pixels = NDArray[Any]
 
@@ -113,8 +113,8 @@ class SceneReader:
     layers: Mapping[str, Layer]
     #: Pixels of the returned label per pixel of the target.
     label_ratio: Fraction
-    #: Class of each stored label code, negative for an unknown one.
-    label_lookup: NDArray[np.int64]
+    #: What the stored codes of labels and cloud masks mean, by key.
+    codes: Mapping[str, CodeTable]
     #: Value for ground that no scene covers, by key; per band where it is a tuple.
     fills: Mapping[str, float | tuple[float, ...]]
     #: Keep files open between reads.
@@ -217,8 +217,8 @@ class SceneReader:
         values = read_window(
             file.path, rows or (0, file.height), cols or (0, file.width), self.cache
         )
-        if layer.key == 'mask':
-            return to_classes(file.path, values, self.label_lookup)
+        if layer.key in self.codes:
+            return self.codes[layer.key].to_classes(file.path, values)
         if layer.may_be_nan and np.isnan(values).any():
             return np.where(np.isnan(values), self._mean(layer, scene), values)
         empty = layer.nodata is not None and (values[:, 0, 0] == layer.nodata).all()

@@ -17,9 +17,9 @@ from tqdm.auto import tqdm
 from ..index import IndexDir
 from ..rasters import SceneError
 from ..rasters.errors import unreadable
-from .legend import code_lookup
 from .registry import recognize_dataset
 from .scene_dataset import SceneDataset
+from .scene_declaration import code_tables
 from .scene_reader import SceneList, SceneReader
 from .scene_scan import EmptySplitError, read_split
 
@@ -126,8 +126,8 @@ def _check_files(
     kind: type[SceneDataset], scenes: SceneList, quick: bool, progress: bool
 ) -> list[list[SceneError]]:
     """What is wrong with the files of each scene, of which the headers are sound."""
-    lookup = code_lookup(kind.legend, kind.unknown_codes, kind.ignore_index)
-    reader = SceneReader(kind.layers, kind.label_ratio, lookup, kind.fills, cache=False)
+    codes = code_tables(kind)
+    reader = SceneReader(kind.layers, kind.label_ratio, codes, kind.fills, cache=False)
 
     def check(position: int) -> list[SceneError]:
         scene, problems = scenes[position], []
