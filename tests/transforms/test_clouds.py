@@ -7,7 +7,7 @@ import torch
 from kornia.augmentation import AugmentationSequential, RandomHorizontalFlip
 from torch.utils.data import DataLoader, Dataset
 
-from torchgeo_cloudseg.transforms import SyntheticClouds, add_clouds
+from torchgeo_cloudseg.transforms import MendWrapped, SyntheticClouds, add_clouds
 
 BOUNDS = torch.tensor(
     [500000.0, 502560.0, 10.0, 3400000.0, 3402560.0, 10.0, 1.6e9, 1.61e9, 1.0], dtype=torch.float64
@@ -291,3 +291,32 @@ def test_training_on_a_gpu_does_not_wait_for_it():
     finally:
         torch.cuda.set_sync_debug_mode('default')
     assert (cloudy['image_alpha'] > 0.3).any((1, 2, 3)).all()
+
+
+def test_clouds_on_some_bands_only():
+    batch = batch_of(2, bands=6)
+    seeds = [3, 4]
+    some = SyntheticClouds('thick', bands=[4, 0, 1], cloud_reflectance=(0.5, 0.6, 0.7))
+    seen = some(batch, seeds)
+    for band in (2, 3, 5):
+        assert torch.equal(seen['image'][:, band], batch['image'][:, band])
+    alone = SyntheticClouds('thick', cloud_reflectance=(0.5, 0.6, 0.7))
+    expected = alone({'image': batch['image'][:, [4, 0, 1]]}, seeds)
+    assert torch.equal(seen['image'][:, [4, 0, 1]], expected['image'])
+    assert torch.equal(seen['mask_cloud'], expected['mask_cloud'])
+    assert torch.equal(seen['image_clear'], batch['image'])
+    for bands in ([], [1, 1], [-1], [6]):
+        with pytest.raises(ValueError, match='bands='):
+            SyntheticClouds(bands=bands)(batch, seeds)
+
+
+def test_wrapped_islands_are_mended():
+    image = torch.full((2, 3, 32, 32), 90.0)
+    image[0, 0, 4:28, 4:28] = 240.0
+    image[0, 0, 10:20, 10:20] = 7.0
+    # a lake is no island: what surrounds it is not that bright
+    image[1, 0, 10:20, 10:20] = 7.0
+    mended = MendWrapped()({'image': image})['image']
+    assert (mended[0, 0, 10:20, 10:20] == 240).all()
+    mended[0, 0, 10:20, 10:20] = 7.0
+    assert torch.equal(mended, image)

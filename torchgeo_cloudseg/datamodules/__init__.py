@@ -2,7 +2,14 @@
 
 from .loader import SceneDataLoader
 from .m3mcr import M3MCRDataModule
+from .ombria import OMBRIADataModule
 from .scene_datamodule import SceneDataModule
 from .whuoptsar import WHUOPTSARDataModule
 
-__all__ = ('M3MCRDataModule', 'SceneDataLoader', 'SceneDataModule', 'WHUOPTSARDataModule')
+__all__ = (
+    'M3MCRDataModule',
+    'OMBRIADataModule',
+    'SceneDataLoader',
+    'SceneDataModule',
+    'WHUOPTSARDataModule',
+)

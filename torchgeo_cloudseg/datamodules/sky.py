@@ -2,13 +2,18 @@
 
 from typing import Any, Literal
 
+import torch
 from torch import nn
 
 from ..datasets import SceneDataset
 from ..transforms import SyntheticClouds
 
-#: Kind of clouds: a preset, or arguments by name; None for no clouds.
+#: Kind of clouds: a preset, or arguments by name (those of SyntheticClouds and, with
+#: :class:`SkyOverClear`, ``probability``); None for no clouds.
 Clouds = str | dict[str, Any] | None
+
+#: Share of an image under clouds up to which it shows the ground.
+CLEAR_COVER = 0.01
 
 
 class Sky(nn.Module):
@@ -41,6 +46,51 @@ class Sky(nn.Module):
         return clouded
 
 
+class SkyOverClear(nn.Module):
+    """Clouds on the clear images of a data set that has cloudy ones, too, but no cloud-free twins.
+
+    What lies beneath the real clouds nobody knows: images under more than :data:`CLEAR_COVER` of
+    them stay as they are, and ``mask_hidden`` is 1 on all of their pixels.
+    """
+
+    def __init__(self, clouds: SyntheticClouds, probability: float = 1.0) -> None:
+        """Initialize a new SkyOverClear instance.
+
+        Args:
+            clouds: what draws clouds on ``image``.
+            probability: with which a clear image gets clouds, 0 to 1.
+
+        Raises:
+            ValueError: if that is no probability.
+        """
+        super().__init__()
+        if not 0 <= probability <= 1:
+            raise ValueError(f'probability={probability}: expected 0 to 1.')
+        self.clouds = clouds
+        self.probability = probability
+
+    def forward(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Put clouds on some images of a batch.
+
+        Args:
+            batch: a batch with ``image`` (B, C, H, W) and ``mask_cloud`` (B, H, W).
+
+        Returns:
+            a new dict with ``image`` and ``mask_cloud`` as they are under the clouds,
+            ``image_clear``, and ``mask_hidden`` (B, H, W), 1 where that does not show the ground.
+        """
+        image, real = batch['image'], batch['mask_cloud']
+        clear = real.float().mean(dim=(1, 2)) <= CLEAR_COVER
+        chosen = clear & (torch.rand(len(image), device=image.device) < self.probability)
+        cloudy, mask = image.clone(), real.clone()
+        if chosen.any():
+            clouded = self.clouds({'image': image[chosen]})
+            cloudy[chosen], mask[chosen] = clouded['image'], clouded['mask_cloud']
+        hidden = (~clear)[:, None, None].expand_as(real).long()
+        made = {'image': cloudy, 'image_clear': image, 'mask_cloud': mask, 'mask_hidden': hidden}
+        return {**batch, **made}
+
+
 def sky(
     dataset: type[SceneDataset],
     seed_from: Literal['random', 'bounds'],
@@ -64,9 +114,12 @@ def sky(
     Raises:
         ValueError: if an argument of the clouds is outside its range.
     """
+    twins, real = ('image_clear' in dataset.layers, 'mask_cloud' in dataset.layers)
+    if real and not twins and seed_from == 'bounds':
+        return None  # there are real clouds to be tested on
     if clouds is None:
-        return None if 'image_clear' in dataset.layers else Sky(None)
-    arguments = {'preset': clouds} if isinstance(clouds, str) else dict(clouds)
+        return None if twins or real else Sky(None)
+    arguments: dict[str, Any] = {'preset': clouds} if isinstance(clouds, str) else dict(clouds)
     low, high = (float(end[0]) for end in dataset.ranges['image'])
     nodata = dataset.layers['image'].nodata
     options: dict[str, Any] = {
@@ -78,4 +131,10 @@ def sky(
         # clipped by scaling, as all values are
         scaled = min(max((nodata - low) / (high - low), 0.0), 1.0)
         options['nodata'] = float(nodata) if stored else scaled
-    return Sky(SyntheticClouds(seed_from=seed_from, **{**options, **arguments}))
+    probability = arguments.pop('probability', None)
+    drawn = SyntheticClouds(seed_from=seed_from, **{**options, **arguments})
+    if real and not twins:
+        return SkyOverClear(drawn, 1.0 if probability is None else probability)
+    if probability is not None:
+        raise ValueError('probability: only where a data set has cloudy images of its own.')
+    return Sky(drawn)

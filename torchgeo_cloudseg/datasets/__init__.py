@@ -4,6 +4,7 @@ from ..index import Layer, SceneFiles, by_key
 from ..rasters import SceneError, ScenesError
 from .legend import LandCoverClass
 from .m3mcr import M3MCR
+from .ombria import OMBRIA
 from .query import SceneSlice
 from .registry import DATASETS, recognize_dataset, register_dataset
 from .scene_dataset import SceneDataset
@@ -16,6 +17,7 @@ from .zoned import ZonedDataset
 __all__ = (
     'DATASETS',
     'M3MCR',
+    'OMBRIA',
     'WHUOPTSAR',
     'EmptySplitError',
     'LandCoverClass',

@@ -271,7 +271,19 @@ class SceneDataset(SceneDeclaration, LookupCRS, RasterDataset):
             sample['nominal'] = torch.tensor([any(scene.nominal for scene in scenes)])
         for key in self.modalities:
             sample[key] = self._reader.read(key, scenes, target)
+        sample = self.complete(sample)
         return self.transforms(sample) if self.transforms is not None else sample
+
+    def complete(self, sample: Sample) -> Sample:
+        """What a data set does to samples itself, where one modality tells about another.
+
+        Args:
+            sample: the modalities asked for, in stored units, and metadata; may be changed.
+
+        Returns:
+            the sample.
+        """
+        return sample
 
     def __getstate__(self) -> dict[str, Any]:
         """State for another process: lists of scenes are made anew from the compact table."""

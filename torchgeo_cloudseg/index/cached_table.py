@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from .._files import replacing
-from ..rasters import SceneError, file_state
+from ..rasters import SceneError
 from .footprints import project_each
 
 logger = logging.getLogger(__name__)
@@ -270,8 +270,9 @@ def sizes_and_times(paths: Sequence[str]) -> list[tuple[int, int]]:
     states = []
     for path in paths:
         try:
-            state: tuple[int, int] = file_state(path)
-        except SceneError:
-            state = -1, -1
-        states.append(state)
+            state = os.stat(path)  # noqa: PTH116 - faster, for every one of many files
+        except OSError:
+            states.append((-1, -1))
+        else:
+            states.append((state.st_size, state.st_mtime_ns))
     return states

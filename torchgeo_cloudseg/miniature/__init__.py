@@ -1,6 +1,12 @@
 """Miniature data in the real layouts: small, seeded, procedural."""
 
 from .m3mcr import write_file_list, write_miniature_m3mcr
+from .ombria import write_miniature_ombria
 from .whuoptsar import write_miniature_whuoptsar
 
-__all__ = ('write_file_list', 'write_miniature_m3mcr', 'write_miniature_whuoptsar')
+__all__ = (
+    'write_file_list',
+    'write_miniature_m3mcr',
+    'write_miniature_ombria',
+    'write_miniature_whuoptsar',
+)

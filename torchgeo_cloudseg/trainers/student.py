@@ -92,7 +92,8 @@ class CloudSegStudentTask(CloudSegTask):
             batch: a batch.
 
         Returns:
-            as for any task, and ``image_clear`` where a loss needs it.
+            as for any task, and ``image_clear`` where a loss needs it; ``mask_hidden`` (B, H, W)
+            where that does not show the ground everywhere: 1 there.
 
         Raises:
             KeyError: if something is missing.
@@ -100,6 +101,8 @@ class CloudSegStudentTask(CloudSegTask):
         tensors = super().training_tensors(batch)
         if self._teacher or self.model.config.reconstruct:
             (tensors['image_clear'],) = self._required(batch, 'image_clear')
+            if 'mask_hidden' in batch:
+                tensors['mask_hidden'] = batch['mask_hidden']
         return tensors
 
     def losses(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -114,12 +117,18 @@ class CloudSegStudentTask(CloudSegTask):
         mask, clouds = batch['mask'], batch['mask_cloud']
         output = self(batch['image'], batch['image_sar'], output_size=label_size(mask))
         losses = {'segmentation': self.criterion(output.logits, mask)}
+        hidden = batch.get('mask_hidden')
         if output.reconstruction is not None:
+            target = batch['image_clear']
+            if hidden is not None:  # as if it were restored: nothing is learnt there
+                target = torch.where(hidden[:, None] > 0, output.reconstruction.detach(), target)
             losses['reconstruction'] = self.reconstruction_criterion(
-                output.reconstruction, batch['image_clear'], clouds
+                output.reconstruction, target, clouds
             )
         if self._teacher:
             with torch.no_grad():
                 taught = self._teacher[0](batch['image_clear'], batch['image_sar']).features
+            if hidden is not None:  # nor does the teacher know more there
+                taught = torch.where(hidden[:, None] > 0, output.features.detach(), taught)
             losses['distillation'] = self.distillation_criterion(output.features, taught, clouds)
         return output.logits, losses

@@ -4,12 +4,14 @@ from .clouds import PRESETS, CloudField, CloudRecipe, CloudyImage, SyntheticClou
 from .flips import RandomFlipRotate
 from .rescale import Rescale
 from .stack import StackModalities
+from .wrapped import MendWrapped
 
 __all__ = (
     'PRESETS',
     'CloudField',
     'CloudRecipe',
     'CloudyImage',
+    'MendWrapped',
     'RandomFlipRotate',
     'Rescale',
     'StackModalities',

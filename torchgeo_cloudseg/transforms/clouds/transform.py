@@ -41,6 +41,7 @@ class SyntheticClouds(nn.Module):
         source: str = 'image',
         layers: Sequence[str] = (),
         nodata: float | None = None,
+        bands: Sequence[int] | None = None,
         **changes: Span | Sequence[float] | None,
     ) -> None:
         """Initialize a new SyntheticClouds instance.
@@ -59,6 +60,9 @@ class SyntheticClouds(nn.Module):
                 ``shadow`` (share of light missing) as ``image_shadow``, both float32 of shape
                 (1, H, W) or (B, 1, H, W).
             nodata: pixels that have this value in all bands are left as they are. NaN always is.
+            bands: positions of the bands that see the clouds, from 0, such as those of the later of
+                two dates; the others are left as they are (defaults to all). All that is said of
+                bands elsewhere is said of these.
             **changes: parameters of the recipe in place of those of the preset: ``cover`` (None for
                 natural variation), ``thickness``, ``thin``, ``haze``, ``cloud_reflectance``,
                 ``reflectance_variation``, ``band_variation``, ``feature_size``,
@@ -73,6 +77,8 @@ class SyntheticClouds(nn.Module):
             raise ValueError(f"seed_from={seed_from!r}: expected 'random' or 'bounds'.")
         if not set(layers) <= set(LAYERS):
             raise ValueError(f'layers={layers!r}: expected some of {LAYERS}.')
+        if bands is not None and (not bands or len({*bands}) < len(bands) or min(bands) < 0):
+            raise ValueError(f'bands={bands!r}: expected different positions of bands, from 0.')
         given = {key: x for key, x in changes.items() if x is not None or key == 'cover'}
         self.recipe = CloudRecipe.preset(preset, **given)
         self.pixel_size = pixel_size
@@ -82,6 +88,7 @@ class SyntheticClouds(nn.Module):
         self.source = source
         self.layers = tuple(layers)
         self.nodata = nodata
+        self.bands = None if bands is None else list(bands)
         self._checked = False
 
     def draw(self, size: tuple[int, int], seeds: Seeds | None = None) -> CloudField:
@@ -122,16 +129,23 @@ class SyntheticClouds(nn.Module):
                 "source='image_clear' to put synthetic clouds in place of the real ones."
             )
         clear: Tensor = sample[self.source]
+        if self.bands is not None and max(self.bands) >= clear.shape[-3]:
+            raise ValueError(f'bands={self.bands}, but {self.source!r} has {clear.shape[-3]}.')
         count = len(as_batch(clear))
         if seeds is None and self.seed_from == 'bounds':
             seeds = seeds_from_bounds(sample, count, self.seed)
         # on devices, the data range is compared with the first batch only: it takes time to wait
         check = clear.is_cpu or not self._checked
+        seen = clear if self.bands is None else clear[..., self.bands, :, :]
         cloudy = add_clouds(
-            clear, self.recipe, seeds, self.pixel_size, self.data_range, self.nodata, check
+            seen, self.recipe, seeds, self.pixel_size, self.data_range, self.nodata, check
         )
         self._checked = True
-        made = {'image': cloudy.image, 'image_clear': clear, 'mask_cloud': cloudy.mask}
+        image = cloudy.image
+        if self.bands is not None:
+            image = clear.clone()
+            image[..., self.bands, :, :] = cloudy.image
+        made = {'image': image, 'image_clear': clear, 'mask_cloud': cloudy.mask}
         return sample | made | {f'image_{name}': getattr(cloudy, name) for name in self.layers}
 
     def extra_repr(self) -> str:
