@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..index import Layer
-from ..index.scene_table import GRID
+from ..index.scene_table import GRID, PLACE, SIZE
 from ..rasters import Grid, SceneError, nearest, read_window, size_at, warp, window_under
 from .legend import CodeTable
 
@@ -38,6 +38,8 @@ class SceneFile(NamedTuple):
     path: str
     height: int
     width: int
+    #: Its own grid; None where its pixels lie on the scene's grid.
+    grid: Grid | None = None
 
 
 class Scene(NamedTuple):
@@ -70,7 +72,11 @@ class SceneList:
         #: Names of the scenes, in order.
         self.names: list[str] = table['scene'].to_list()
         self._files = {
-            key: [_array(table[f'{key}{fact}']) for fact in ('', '_height', '_width')]
+            key: [
+                _array(table[name])
+                for name in (key, *(f'{key}_{fact}' for fact in (*SIZE, *PLACE)))
+                if name in table
+            ]
             for key in layers
             if key in table
         }
@@ -90,14 +96,33 @@ class SceneList:
         """
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        files = {
-            key: SceneFile(*(column.item(index) for column in columns))
-            for key, columns in self._files.items()
-        }
         facts = (column.item(index) for column in self._facts)
         crs, left, top, xres, yres, height, width, nominal = facts
         grid = Grid.north_up(crs, (left, top), (xres, yres), (height, width))
+        files = {
+            key: _scene_file(grid, *(column.item(index) for column in columns))
+            for key, columns in self._files.items()
+        }
         return Scene(self.names[index], grid, nominal, files)
+
+
+def _scene_file(scene: Grid, path: str, height: int, width: int, *place: Any) -> SceneFile:
+    """A file of a scene.
+
+    Args:
+        scene: the scene's grid.
+        path: the file.
+        height: its rows.
+        width: its columns.
+        *place: where it lies, if it may lie anywhere, see :data:`~.scene_table.PLACE`.
+    """
+    grid = None
+    if place and place[0]:
+        crs, left, top, xres, yres = place
+        grid = Grid.north_up(crs, (left, top), (xres, yres), (height, width))
+    elif place and (height, width) != (scene.height, scene.width):
+        grid = Grid.from_bounds(scene.crs, scene.bounds, (height, width))
+    return SceneFile(path, height, width, grid)
 
 
 def _array(column: pd.Series) -> NDArray[Any]:
@@ -151,7 +176,8 @@ class SceneReader:
 
     def _read_scene(self, layer: Layer, scene: Scene, target: Grid) -> Found:
         """Pixels of one scene on the target's grid, and where there are none."""
-        return (self._copy if _is_native(scene, target) else self._warp)(layer, scene, target)
+        native = scene.files[layer.key].grid is None and _is_native(scene, target)
+        return (self._copy if native else self._warp)(layer, scene, target)
 
     def _out_ratio(self, layer: Layer) -> Fraction:
         """Pixels of the output per pixel of the target."""
@@ -167,7 +193,9 @@ class SceneReader:
         rows = nearest(row, target.height, file.height, layer.ratio, out)
         cols = nearest(col, target.width, file.width, layer.ratio, out)
         if rows is None or cols is None:
-            return np.zeros((len(layer.bands), *shape), layer.dtypes[0]), np.ones(shape, bool)
+            return np.zeros(
+                (len(layer.bands), *shape), layer.dtypes[0] if layer.dtypes else np.float32
+            ), np.ones(shape, bool)
         values = self.load(layer, scene, (rows.low, rows.high), (cols.low, cols.high))
         if not rows.contiguous or not cols.contiguous:
             if not layer.categorical:  # as it is returned: half the bytes of float64 to move
@@ -186,7 +214,8 @@ class SceneReader:
         out = self._out_ratio(layer)
         shape = size_at(target.height, out), size_at(target.width, out)
         wanted = target.scaled(out, shape)
-        whole = scene.grid.scaled(layer.ratio, scene.files[layer.key][1:])
+        file = scene.files[layer.key]
+        whole = file.grid or scene.grid.scaled(layer.ratio, (file.height, file.width))
         warped_type = np.int16 if layer.categorical else np.float64
         rows, cols = window_under(whole, wanted)
         if rows[0] >= rows[1] or cols[0] >= cols[1]:
@@ -215,10 +244,18 @@ class SceneReader:
         """
         file = scene.files[layer.key]
         values = read_window(
-            file.path, rows or (0, file.height), cols or (0, file.width), self.cache
+            file.path,
+            rows or (0, file.height),
+            cols or (0, file.width),
+            self.cache,
+            layer.numbers,
         )
         if layer.key in self.codes:
-            return self.codes[layer.key].to_classes(file.path, values)
+            classes = self.codes[layer.key].to_classes(file.path, values)
+            # of several masks, any
+            return classes if len(classes) == 1 else classes.max(axis=0, keepdims=True)
+        if layer.may_be_nan and layer.anywhere:
+            return self._measured(layer, values)
         if layer.may_be_nan and np.isnan(values).any():
             return np.where(np.isnan(values), self._mean(layer, scene), values)
         empty = layer.nodata is not None and (values[:, 0, 0] == layer.nodata).all()
@@ -226,9 +263,22 @@ class SceneReader:
             _require_data(file, layer.nodata)
         return values
 
+    def _measured(self, layer: Layer, values: Pixels) -> Pixels:
+        """Measurements, with their mean by band in place of those that are missing."""
+        missing = ~np.isfinite(values)
+        if layer.nodata is not None:
+            missing |= values == layer.nodata
+        if not missing.any():
+            return values
+        fills = np.broadcast_to(self.fills.get(layer.key, 0), len(values))
+        filled = values.copy()
+        for band, absent, fill in zip(filled, missing, fills, strict=True):
+            band[absent] = fill if absent.all() else band[~absent].mean()
+        return filled
+
     def _mean(self, layer: Layer, scene: Scene) -> float:
         """Mean of a layer over all its bands on the scene's grid, as in the authors' code."""
-        path, height, width = scene.files[layer.key]
+        path, height, width, _ = scene.files[layer.key]
         values = read_window(path, (0, height), (0, width), self.cache)
         if np.isnan(values).all():
             raise SceneError(path, 'NaN in every pixel', 'at least one measurement')

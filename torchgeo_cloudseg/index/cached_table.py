@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from .._files import replacing
-from ..rasters import SceneError
+from ..rasters import SceneError, file_state
 from .footprints import project_each
 
 logger = logging.getLogger(__name__)
@@ -270,9 +270,8 @@ def sizes_and_times(paths: Sequence[str]) -> list[tuple[int, int]]:
     states = []
     for path in paths:
         try:
-            state = os.stat(path)  # noqa: PTH116 - faster, for every one of many files
-        except OSError:
-            states.append((-1, -1))
-        else:
-            states.append((state.st_size, state.st_mtime_ns))
+            state: tuple[int, int] = file_state(path)
+        except SceneError:
+            state = -1, -1
+        states.append(state)
     return states

@@ -22,8 +22,8 @@ class Layer:
     folder: str
     #: Names of the stored bands, in order.
     bands: tuple[str, ...]
-    #: Data types that a file may have (numpy names).
-    dtypes: tuple[str, ...]
+    #: Data types that a file may have (numpy names); any real one where there are none.
+    dtypes: tuple[str, ...] = ()
     #: Pixels of this layer per pixel of the scene's grid.
     ratio: Fraction = field(default=Fraction(1))
     #: Required height and width in pixels; None where scenes differ in size.
@@ -36,6 +36,12 @@ class Layer:
     nodata: int | None = None
     #: True where NaN stands for a missing measurement.
     may_be_nan: bool = False
+    #: Bands of a file that are read, counted from 1; by default a file has *bands* and no others.
+    numbers: tuple[int, ...] = ()
+    #: True where files may lie on a grid of their own, in any CRS, and beyond the scene: images are
+    #: brought to the scene's grid bilinearly, labels and masks by nearest neighbor. Files without
+    #: a CRS cover the scene.
+    anywhere: bool = False
 
     @property
     def georeferenced(self) -> bool:

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import shapely
 
 from ..rasters import Grid, Header, SceneError, file_state, read_array_header, read_header, size_at
 from .cached_table import CachedTable, IndexStore, list_files, table_name
+from .footprints import project_each
 from .layer import Layer
 from .nominal import NominalPlaces
 
@@ -19,6 +21,14 @@ SIZE_TOLERANCE_PX = 2
 
 #: Facts of a scene that are read from the headers of its files.
 GRID = ('crs', 'left', 'top', 'xres', 'yres', 'height', 'width', 'nominal')
+
+#: Facts of each file; those of its place where it may lie anywhere: without CRS, it covers the
+#: scene.
+SIZE = ('height', 'width')
+PLACE = ('crs', 'left', 'top', 'xres', 'yres')
+
+#: Largest distance of pixels that count as the same, in pixels.
+SAME_PX = 0.05
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,9 @@ def read_scene_table(
         ``crs`` (text), ``left``, ``top``, ``xres``, ``yres`` (units of the CRS), ``height``,
         ``width`` (pixels), ``nominal`` (whether the files do not state their place), and for
         every modality its path under its key, ``<key>_size`` (bytes), ``<key>_mtime_ns``,
-        ``<key>_height`` and ``<key>_width``; and everything that is wrong with other scenes.
+        ``<key>_height`` and ``<key>_width``, and ``<key>_crs``, ``<key>_left``, ``<key>_top``,
+        ``<key>_xres`` and ``<key>_yres`` where files may lie anywhere (no CRS: on the scene);
+        and everything that is wrong with other scenes.
     """
     columns: dict[str, Any] = {'scene': [scene.name for scene in scenes]}
     columns |= {key: [getattr(scene, key) for scene in scenes] for key in ('area', 'mint', 'maxt')}
@@ -90,7 +102,7 @@ def read_scene_table(
         names=[table_name(name, reference, sorted(some.items()), nominal) for some in serving],
         key='scene',
         files=list(layers),
-        facts=[*GRID, *(f'{key}_{side}' for key in layers for side in ('height', 'width'))],
+        facts=[*GRID, *(f'{key}_{fact}' for key in layers for fact in file_facts(layers[key]))],
         title='Indexing scenes',
     )
 
@@ -128,8 +140,10 @@ def _facts(
         except SceneError as error:
             problems.append(error)
     lost = [key for key, header in headers.items() if layers[key].georeferenced and not header.crs]
-    place = next((headers[key].grid for key in headers if headers[key].crs), None)
-    for key in lost:
+    placed = [key for key in headers if headers[key].crs and not layers[key].anywhere]
+    place = headers[placed[0]].grid if placed else None
+    # files that cover the scene come after it
+    for key in sorted(lost, key=lambda key: key != reference):
         size = headers[key].height, headers[key].width
         if scene.bounds is not None:
             grid = Grid.from_bounds(scene.crs, scene.bounds, size)
@@ -138,6 +152,9 @@ def _facts(
             continue
         elif place is not None:  # files of a scene cover the same ground
             grid = Grid.from_bounds(place.crs, place.bounds, size)
+        elif layers[key].anywhere and key != reference and reference in headers:
+            covered = headers[reference].grid
+            grid = Grid.from_bounds(covered.crs, covered.bounds, size)
         else:
             grid = nominal.grid(size, layers[key].ratio)
         headers[key] = replace(headers[key], grid=grid)
@@ -148,13 +165,39 @@ def _facts(
     grid = headers[reference].grid
     place = grid.transform
     facts = (place.c, place.f, place.a, -place.e, grid.height, grid.width, is_nominal)
-    sizes = {
-        f'{key}_{side}': getattr(header, side)
-        for key, header in headers.items()
-        for side in ('height', 'width')
-    }
     values = dict(zip(GRID, (headers[reference].crs, *facts), strict=True))
-    return {**values, **sizes, 'outline': shapely.box(*grid.bounds)}
+    for key, header in headers.items():
+        own: tuple[Any, ...] = (header.height, header.width)
+        if layers[key].anywhere:
+            away = key not in lost and not _is_same(header, headers[reference])
+            place = header.grid.transform
+            own += (header.crs if away else '', place.c, place.f, place.a, -place.e)
+        names = (f'{key}_{fact}' for fact in file_facts(layers[key]))
+        values |= zip(names, own, strict=True)
+    return {**values, 'outline': shapely.box(*grid.bounds)}
+
+
+def file_facts(layer: Layer) -> tuple[str, ...]:
+    """Facts that a table of scenes has of every file of a layer.
+
+    Args:
+        layer: the layer.
+
+    Returns:
+        their names.
+    """
+    return (*SIZE, *PLACE) if layer.anywhere else SIZE
+
+
+def _is_same(header: Header, reference: Header) -> bool:
+    """Whether a file has the pixels of the reference."""
+    own, other = header.grid, reference.grid
+    tolerance = SAME_PX * other.transform.a
+    return (own.height, own.width, header.crs) == (
+        other.height,
+        other.width,
+        reference.crs,
+    ) and max(abs(a - b) for a, b in zip(own.bounds, other.bounds, strict=True)) < tolerance
 
 
 def read_layer_header(path: str, layer: Layer) -> Header:
@@ -171,7 +214,12 @@ def read_layer_header(path: str, layer: Layer) -> Header:
         SceneError: if the file is missing, broken, or holds something else.
     """
     header = read_header(path) if layer.georeferenced else read_array_header(path)
-    if header.count != len(layer.bands):
+    if layer.numbers:
+        if max(layer.numbers) > header.count:
+            expected = f'bands {", ".join(map(str, layer.numbers))}'
+            remedy = 'Name bands that all files have.'
+            raise SceneError(path, f'{header.count} band(s)', expected, remedy)
+    elif header.count != len(layer.bands):
         if not layer.georeferenced:
             raise SceneError(path, f'an array of {header.count + 1} axes', 'two: rows and columns')
         expected = f'{len(layer.bands)} ({", ".join(layer.bands)})'
@@ -183,9 +231,21 @@ def read_layer_header(path: str, layer: Layer) -> Header:
     if layer.size_px is not None and layer.size_px != size:
         bands = (header.count,) if layer.georeferenced else ()
         raise SceneError(path, f'shape {(*bands, *size)}', f'{(*bands, *layer.size_px)}')
-    if header.dtype not in layer.dtypes:
-        raise SceneError(path, f'data type {header.dtype}', ' or '.join(layer.dtypes))
+    allowed = header.dtype in layer.dtypes if layer.dtypes else 'complex' not in header.dtype
+    if not allowed:
+        raise SceneError(
+            path, f'data type {header.dtype}', ' or '.join(layer.dtypes) or 'real numbers'
+        )
     return header
+
+
+def _overlap(header: Header, reference: Header) -> bool:
+    """Whether two files have ground in common."""
+    first = shapely.box(*header.grid.bounds)
+    second = shapely.box(*reference.grid.bounds)
+    if header.crs != reference.crs:
+        second = project_each(np.array([second]), np.array([reference.crs], object), header.crs)[0]
+    return bool(shapely.area(shapely.intersection(first, second)) > 0)
 
 
 def _misfits(
@@ -199,6 +259,12 @@ def _misfits(
         size = size_at(grid.height, ratio), size_at(grid.width, ratio)
         apart_px = max(abs(header.height - size[0]), abs(header.width - size[1]))
         bounds = header.grid.bounds
+        if layers[key].anywhere:
+            if key != reference and not _overlap(header, headers[reference]):
+                expected = f'some of the ground of {scene.paths[reference]}'
+                remedy = 'Check that they belong together, and which CRS the files state.'
+                yield SceneError(path, f'bounds {bounds} in {header.crs}', expected, remedy)
+            continue
         apart = max(abs(bounds[0] - grid.bounds[0]), abs(bounds[3] - grid.bounds[3]))
         # Layers of different resolution snap to different grids: up to one coarse pixel apart.
         tolerance = max(header.grid.transform.a, grid.transform.a)

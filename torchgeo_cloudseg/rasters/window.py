@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,14 +36,17 @@ def blocks(height: int, width: int, size: int) -> Iterator[tuple[Span, Span]]:
             yield (top, min(top + size, height)), (left, min(left + size, width))
 
 
-def read_window(path: str, rows: Span, cols: Span, cache: bool = True) -> Pixels:
-    """Read a window of all bands.
+def read_window(
+    path: str, rows: Span, cols: Span, cache: bool = True, bands: Sequence[int] = ()
+) -> Pixels:
+    """Read a window.
 
     Args:
         path: a GeoTIFF, or a ``.npy`` file with one (H, W) array.
         rows: first row and the one after the last.
         cols: first column and the one after the last.
         cache: keep the file open for the next read.
+        bands: numbers of the bands, from 1 (defaults to all).
 
     Returns:
         array of shape (C, H, W) in the stored data type, not necessarily contiguous.
@@ -55,7 +58,7 @@ def read_window(path: str, rows: Span, cols: Span, cache: bool = True) -> Pixels
         data = map_array(path)[None, rows[0] : rows[1], cols[0] : cols[1]].copy()
     else:
         with POOL.open(path) if cache else reading(path, PIXELS_ONLY) as raster:
-            data = raster.read(window=(rows, cols))
+            data = raster.read(list(bands) or None, window=(rows, cols))
     if data.shape[1:] != (rows[1] - rows[0], cols[1] - cols[0]):
         expected = f'rows to {rows[1]} and columns to {cols[1]}, as when it was indexed'
         raise SceneError(path, 'fewer pixels', expected)
