@@ -25,7 +25,7 @@ from torchgeo_cloudseg.datasets.m3mcr.layout import LEGENDS
 from torchgeo_cloudseg.miniature import write_miniature_whuoptsar
 from torchgeo_cloudseg.trainers import CloudSegStudentTask, CloudSegTeacherTask, load_mapper
 
-CONFIGS = Path(__file__).parents[2] / 'experiments/m3mcr'
+CONFIGS = Path(__file__).parents[2] / 'torchgeo_cloudseg/configs/m3mcr'
 
 
 @pytest.fixture(scope='module')

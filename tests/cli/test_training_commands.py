@@ -17,7 +17,7 @@ from matplotlib.image import imread
 from torchgeo_cloudseg.cli import COMMANDS, main
 from torchgeo_cloudseg.datasets import M3MCR
 
-CONFIGS = Path(__file__).parents[2] / 'experiments/m3mcr'
+CONFIGS = Path(__file__).parents[2] / 'torchgeo_cloudseg/configs/m3mcr'
 SCRIPTS = Path(sys.executable).parent
 
 #: What makes an afternoon of training a matter of seconds.

@@ -17,6 +17,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stdout
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -142,13 +143,17 @@ def public_names(root: Path) -> dict[str, list[str]]:
 
 
 def arguments(root: Path) -> dict[str, dict[str, str]]:
-    """Arguments and their defaults as the help states them, of commands, data modules and tasks."""
-    calls = {name: [name, '--help'] for name in COMMANDS}
+    """Arguments and their defaults, of commands by their signature, of others by their help."""
+    calls = {name: [name, '--help=all'] for name in LIGHTNING}
     for kind in (M3MCRDataModule, WHUOPTSARDataModule):
         calls[kind.__name__] = ['fit', f'--data.help={kind.__name__}']
     for task in TASKS.values():
         calls[task.__name__] = ['fit', f'--model.help={task.__name__}']
-    found = {}
+    found = {
+        name: {'config': ''} | dict(_signature(command.function))
+        for name, command in COMMANDS.items()
+        if name not in LIGHTNING
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('COLUMNS', '10000')
         for name, call in calls.items():
@@ -162,6 +167,15 @@ def arguments(root: Path) -> dict[str, dict[str, str]]:
                 if not (name in LIGHTNING and argument.startswith(('trainer', 'weights_only')))
             }
     return found
+
+
+def _signature(place: str) -> Iterable[tuple[str, str]]:
+    """Names and defaults of a command's arguments."""
+    function = pkgutil.resolve_name(f'torchgeo_cloudseg.cli.{place}')
+    for name, parameter in signature(function).parameters.items():
+        needed = parameter.default is parameter.empty
+        value = 'required' if needed else str(parameter.default).replace('None', 'null')
+        yield name, value
 
 
 def _stated(text: str) -> Iterable[tuple[str, str]]:

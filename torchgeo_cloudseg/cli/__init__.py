@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from inspect import signature
+import traceback
+from collections.abc import Sequence
 from pkgutil import resolve_name
 from typing import NamedTuple
 
-from jsonargparse import auto_cli
-
 from .. import __version__
+from . import environment, training_page
+from .parsing import COMMON, call, with_underscores
 
 
 class Command(NamedTuple):
@@ -32,16 +32,19 @@ class Command(NamedTuple):
 #: The function of Lightning's commands.
 LIGHTNING = 'lightning:run'
 
+#: Options before or after any command, and how each is spelled in short.
+MANNERS = {'quiet': ('--quiet', '-q'), 'verbose': ('--verbose', '-v')}
+
 #: Subcommands by name, in the order of the help.
 COMMANDS = {
     'demo': Command('train teacher and student on miniature data, show the result', 'demo:demo'),
     'index': Command('build the index of a data set, check every file, and report', 'index:index'),
-    'fit': Command('train a teacher or a student (--config FILE)', LIGHTNING),
+    'fit': Command('train a teacher or a student', LIGHTNING),
     'validate': Command('evaluate a checkpoint on the validation patches', LIGHTNING),
     'test': Command('evaluate a checkpoint on the test scenes, by region', LIGHTNING),
     'predict': Command('predict the scenes of a data module', LIGHTNING),
     'map': Command(
-        'map land cover of scenes of any size (--optical, --sar, --checkpoint)',
+        'map land cover of scenes of any size',
         'map:map_scenes',
         'Finished rows are kept; --resume goes on from there.',
     ),
@@ -49,6 +52,9 @@ COMMANDS = {
     'clouds': Command('put synthetic clouds on a GeoTIFF', 'clouds:clouds'),
     'export': Command('write a network as torch.export (.pt2) or ONNX file', 'export:export'),
     'convert': Command("convert the authors' TeacherNet.pth or StudentNet.pth", 'convert:convert'),
+    'configs': Command('list the configurations, or copy them', 'configs:configs'),
+    'doctor': Command('check the installation, and say what will be slow', 'doctor:doctor'),
+    'completion': Command('print what completes commands in your shell', 'completion:completion'),
 }
 
 #: Exit status after Ctrl-C, as shells have it.
@@ -65,60 +71,66 @@ def main(args: Sequence[str] | None = None) -> None:
         SystemExit: with 0 after ``--help`` and ``--version``, 2 for unusable arguments, 1 where
             the command cannot do its work, 130 after Ctrl-C.
     """
+    environment.settle()
     given = list(sys.argv[1:] if args is None else args)
+    manners = {name: bool(set(given) & set(options)) for name, options in MANNERS.items()}
+    given = [arg for arg in given if not any(arg in options for options in MANNERS.values())]
+    environment.speak(**manners)
     parsed = _parser().parse_args(given or ['--help'])
     name, command = parsed.command, COMMANDS[parsed.command]
-    function = resolve_name(f'{__name__}.{command.function}')
     code = 1
     try:
-        if command.function == LIGHTNING:
-            function(name, parsed.arguments)
-        else:
+        if command.function != LIGHTNING:
+            function = resolve_name(f'{__name__}.{command.function}')
             call(function, f'cloudseg {name}', parsed.arguments)
+        elif {'-h', '--help'} & set(parsed.arguments):
+            sys.stdout.write(training_page.page(name))
+            raise SystemExit(0)
+        else:
+            arguments = training_page.expand(with_underscores(parsed.arguments))
+            resolve_name(f'{__name__}.{LIGHTNING}')(name, arguments)
         return
     # an error for the user: what is wrong and what to do, without the program's inside
     except KeyboardInterrupt:
         code, message = INTERRUPTED, f'interrupted. {command.interrupted}'
     except ExceptionGroup as group:
         message = '\n  '.join([f'{group.message}:', *map(str, group.exceptions)])
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, ImportError) as error:
         message = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    if manners['verbose']:
+        traceback.print_exc()
     sys.stderr.write(f'cloudseg {name}: {message}\n')
     raise SystemExit(code)
 
 
-def call(function: Callable[..., object], prog: str, args: Sequence[str]) -> None:
-    """Parse a command line after the signature of a function, and call the function.
-
-    What is off by default is turned on by its name alone (``--quick``); what has no default is
-    given by its place, unless the function takes it by its name only.
-
-    Args:
-        function: the function; its docstring is the help.
-        prog: name of the command, for the help.
-        args: the command line.
-    """
-    parameters = signature(function).parameters.values()
-    flags = {f'--{parameter.name}' for parameter in parameters if parameter.default is False}
-    # jsonargparse wants a value for these
-    valued = [
-        f'{arg}=true' if arg in flags and following not in ('true', 'false') else arg
-        for arg, following in zip(args, [*args[1:], ''], strict=True)
-    ]
-    auto_cli(function, args=valued, prog=prog)
-
-
 def _parser() -> argparse.ArgumentParser:
-    listing = '\n'.join(f'  {name:<10}{command.help}' for name, command in COMMANDS.items())
+    listing = '\n'.join(f'  {name:<12}{command.help}' for name, command in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog='cloudseg',
-        usage='cloudseg [-h] [--version] COMMAND ...',
+        usage='cloudseg [--help] [--version] [--quiet | --verbose] COMMAND ...',
         description='Land-cover mapping through clouds with optical and SAR images.',
         epilog=f'commands:\n{listing}\n\n`cloudseg COMMAND --help` tells more.',
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument('--version', action='version', version=f'%(prog)s {__version__}')
+    parser.add_argument(
+        '--version', action=_Version, nargs=0, help='show versions of what matters, and stop'
+    )
+    for name, options in MANNERS.items():
+        # taken out before; here for the help
+        parser.add_argument(*reversed(options), action='store_true', help=COMMON[name])
     parser.add_argument('command', choices=COMMANDS, help=argparse.SUPPRESS)
     parser.add_argument('arguments', nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
+
+
+class _Version(argparse.Action):
+    """Shows versions; they are looked for only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from .doctor import versions
+
+        sys.stdout.write(f'cloudseg {__version__}\n')
+        for name, version in versions().items():
+            sys.stdout.write(f'  {name} {version}\n')
+        parser.exit()

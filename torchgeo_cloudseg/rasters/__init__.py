@@ -5,6 +5,7 @@ from .errors import SceneError, ScenesError, unreadable_folder
 from .grid import Grid, Take, exact_scale, nearest, size_at
 from .header import Header, crs_string, read_array_header, read_header
 from .image import Image
+from .installed import gdal_version, missing_drivers
 from .name import gdal_name, is_local, name_of, sources_of
 from .open import block_cache, file_state, open_raster
 from .stack import Band, band_stack
@@ -29,7 +30,9 @@ __all__ = (
     'exact_scale',
     'file_state',
     'gdal_name',
+    'gdal_version',
     'is_local',
+    'missing_drivers',
     'name_of',
     'nearest',
     'open_raster',
