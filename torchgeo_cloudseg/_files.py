@@ -1,12 +1,80 @@
-"""Files that are complete or absent."""
+"""Files that are complete or absent, have one writer at a time, and replace nothing unasked.
+
+What a run was writing when it was killed is removed by the next one that writes there.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import platform
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
+
+#: Endings of files beside a raster that GDAL takes for part of it.
+SIDECARS = ('.aux.xml', '.ovr', '.msk', '.msk.ovr')
+
+#: A draft of a process: machine, process, start, and a number of its own.
+_DRAFT = re.compile(r'\.([0-9a-f]{8})-([0-9a-f]+)-([0-9a-f]+)-[0-9a-f]{8}\.')
+
+#: Age in seconds at which drafts and empty locks count as left behind, whoever made them.
+OLD_DRAFT_S, OLD_LOCK_S = 86_400, 10
+
+#: Seconds between two looks at a lock that somebody else has.
+LOOK_S = 0.5
+
+
+class OutputError(OSError):
+    """A file that could not be written, such as on a full disk. What was computed is kept."""
+
+
+class Owner(NamedTuple):
+    """A process that writes."""
+
+    host: str
+    #: Processes are numbered anew in every container.
+    numbering: str
+    process: int
+    #: When it started, in ticks since the machine did; 0 where the system does not tell.
+    start: int
+
+    @classmethod
+    def here(cls) -> Owner:
+        """This process."""
+        numbering = Path('/proc/self/ns/pid')
+        name = str(numbering.readlink()) if numbering.exists() else ''
+        return cls(platform.node(), name, os.getpid(), _start_of(os.getpid()) or 0)
+
+    @property
+    def machine(self) -> str:
+        """Short name of where processes are numbered as they are for this one."""
+        return blake2b(f'{self.host} {self.numbering}'.encode(), digest_size=4).hexdigest()
+
+    def is_gone(self) -> bool:
+        """Whether it does not run any more; False where nobody here can tell."""
+        return self.machine == Owner.here().machine and self.start != _start_of(self.process)
+
+
+def _start_of(process: int) -> int | None:
+    """When a process started; 0 where the system does not tell, None where there is none."""
+    try:
+        os.kill(process, 0)
+        facts = Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()
+    except ProcessLookupError:
+        return None
+    except OSError:
+        # somebody else's, or a system without this file
+        return 0
+    # a zombie has ended, but nobody has asked how
+    return None if facts[0] == 'Z' else int(facts[19])
 
 
 @contextmanager
@@ -21,13 +89,263 @@ def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
         where to write it, beside it and with the same ending. What is there is removed if writing
         fails; a file that was there before stays.
     """
-    # another for every writer, on whatever machine; writers go by the ending
-    draft = path.with_name(f'.{uuid4().hex}.{path.name}')
-    try:
+    with _draft(path) as draft:
         yield draft
         if durable:
             with draft.open('rb+') as file:
                 os.fsync(file.fileno())
         draft.replace(path)
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    """Another name for every writer, on whatever machine; writers go by the ending."""
+    _remove_drafts(path.parent)
+    owner = Owner.here()
+    mark = f'{owner.machine}-{owner.process:x}-{owner.start:x}-{uuid4().hex[:8]}'
+    draft = path.with_name(f'.{mark}.{path.name}')
+    try:
+        yield draft
     finally:
-        draft.unlink(missing_ok=True)
+        for file in (draft, *sidecars(draft)):
+            file.unlink(missing_ok=True)
+
+
+@cache
+def _remove_drafts(folder: Path) -> None:
+    """Remove what killed processes have left in a folder, once in the life of this one."""
+    here = Owner.here()
+    try:
+        with os.scandir(folder) as files:
+            drafts = [(found, file) for file in files if (found := _DRAFT.match(file.name))]
+        for found, file in drafts:
+            machine, process, start = found[1], int(found[2], 16), int(found[3], 16)
+            if machine == here.machine:
+                left = here._replace(process=process, start=start).is_gone()
+            else:
+                left = time.time() - file.stat().st_mtime > OLD_DRAFT_S
+            if left:
+                Path(file.path).unlink(missing_ok=True)
+    except OSError:
+        # who cannot write there, or removes the same at the same time, leaves it to others
+        return
+
+
+@contextmanager
+def owning(output: Path, wait: bool = False) -> Iterator[None]:
+    """Be the only run that writes an output, by a lock ``.<output>.lock`` that names the process.
+
+    Args:
+        output: the output, in a folder that exists.
+        wait: wait for another run that has it.
+
+    Yields:
+        while this run has it. A lock of a process that was killed does not count.
+
+    Raises:
+        OutputError: if another run has it, or the folder cannot be written to.
+    """
+    lock = output.with_name(f'.{output.name}.lock')
+    while not _take(lock, output):
+        owner = _owner_of(lock)
+        if owner is None or owner.is_gone():
+            # of two that find the same, one moves it away
+            aside = lock.with_name(f'.{uuid4().hex}.lock')
+            try:
+                lock.rename(aside)
+            except FileNotFoundError:
+                continue
+            if _owner_of(aside) == owner:
+                aside.unlink()
+            else:
+                # somebody has been faster, and has it
+                aside.rename(lock)
+            continue
+        if not wait:
+            raise OutputError(
+                f'{output}: process {owner.process} on {owner.host} is writing it. Wait for it '
+                f'(--wait), or write elsewhere. If it does not run any more, remove {lock}.'
+            )
+        time.sleep(LOOK_S)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _take(lock: Path, output: Path) -> bool:
+    """Make the lock of an output, unless there is one."""
+    try:
+        with lock.open('x') as file:
+            json.dump(Owner.here()._asdict(), file)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if lock.exists() and lock.stat().st_size == 0:
+            lock.unlink()
+        raise cannot_write(output, error) from error
+    return True
+
+
+def _owner_of(lock: Path) -> Owner | None:
+    """Who has a lock; None for one that is not there, or that nobody goes on writing."""
+    try:
+        text = lock.read_text()
+        if not text and time.time() - lock.stat().st_mtime < OLD_LOCK_S:
+            return Owner('another host', '', 0, 0)
+        return Owner(**json.loads(text))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def check_outputs(
+    outputs: Iterable[Path], inputs: Iterable[str | Path] = (), overwrite: bool = False
+) -> None:
+    """Refuse outputs that would replace what is read, each other or, unasked, what is there.
+
+    Args:
+        outputs: all files to be written.
+        inputs: all files to be read; what is no local file is passed over.
+        overwrite: whether files that are there may be replaced.
+
+    Raises:
+        ValueError: if an output is an input, or the same as another output.
+        FileExistsError: if an output, or what GDAL would take for part of it, is there already.
+    """
+    outputs = list(outputs)
+    taken = {_identity(Path(path)): f'its own input {path}' for path in inputs}
+    there: list[Path] = []
+    for output in outputs:
+        old = sidecars(output)
+        for path in (output, *old):
+            if (other := taken.get(_identity(path))) is not None:
+                raise ValueError(
+                    f'{path}: found the same file twice, expected different files for all inputs '
+                    f'and outputs. It would replace {other}.'
+                )
+        taken[_identity(output)] = f'the output {output}'
+        there += [output] if os.path.lexists(output) else old
+    if folders := [path for path in there if path.is_dir()]:
+        raise FileExistsError(f'{folders[0]}: found a folder, expected a file or nothing.')
+    if there and not overwrite:
+        more = f' (and {len(there) - 1} more)' if len(there) > 1 else ''
+        raise FileExistsError(
+            f'{there[0]}: exists already{more}. Pass --overwrite (overwrite=True) to replace it, '
+            'or name another output.'
+        )
+
+
+def file_name(text: str) -> str:
+    """Make a name for a file of any text, such as one that somebody else has written.
+
+    Args:
+        text: the text.
+
+    Returns:
+        a name that stays in its folder.
+    """
+    return re.sub(r'[\x00-\x1f\x7f/\\]', '_', text).lstrip('.') or '_'
+
+
+def _identity(path: Path) -> object:
+    """What two names of one file have in common."""
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return os.path.realpath(path) if '\0' not in str(path) else str(path)
+    return state.st_dev, state.st_ino
+
+
+def sidecars(path: Path) -> list[Path]:
+    """Files beside a raster that GDAL takes for part of it.
+
+    Args:
+        path: the raster, whether it is there or not.
+
+    Returns:
+        those that are there.
+    """
+    beside = (path.with_name(path.name + ending) for ending in SIDECARS)
+    return [file for file in beside if os.path.lexists(file)]
+
+
+def publish(files: Mapping[Path, Path]) -> None:
+    """Give finished files their names. The last one stands for all: where it is, all are.
+
+    What an earlier run has written under these names goes, and the sidecars that belonged to it.
+
+    Args:
+        files: names by where the files are now.
+    """
+    *_, last = files.values()
+    old = {file for output in files.values() for file in sidecars(output)} - set(files.values())
+    if old or len(files) > 1:
+        # a new file must never stand beside the old ones of another run
+        last.unlink(missing_ok=True)
+    for file in old:
+        file.unlink(missing_ok=True)
+    for draft, output in files.items():
+        draft.replace(output)
+
+
+@contextmanager
+def writing(
+    outputs: Sequence[Path],
+    inputs: Iterable[str | Path] = (),
+    overwrite: bool = False,
+    wait: bool = False,
+) -> Iterator[list[Path]]:
+    """Write some files that belong together, or none of them.
+
+    Args:
+        outputs: the files, in folders that exist; the last one gets its name last.
+        inputs: files that are read meanwhile.
+        overwrite: whether files that are there may be replaced.
+        wait: wait for another run that writes the same.
+
+    Yields:
+        where to write them.
+
+    Raises:
+        ValueError: see :func:`check_outputs`.
+        FileExistsError: see :func:`check_outputs`.
+        FileNotFoundError: if a folder does not exist.
+        OutputError: if another run is writing them, or they cannot be written.
+    """
+    inputs = list(inputs)
+    check_outputs(outputs, inputs, overwrite)
+    for output in outputs:
+        if not output.parent.is_dir():
+            raise FileNotFoundError(f'{output.parent}: no such folder. Create it first.')
+    with owning(outputs[-1], wait), ExitStack() as drafts:
+        # while this one waited, the other may have written them
+        check_outputs(outputs, inputs, overwrite)
+        names = [drafts.enter_context(_draft(output)) for output in outputs]
+        try:
+            yield names
+            publish(dict(zip(names, outputs, strict=True)))
+        except (FileNotFoundError, FileExistsError, OutputError):
+            raise
+        except OSError as error:
+            raise cannot_write(outputs[-1], error) from error
+
+
+def cannot_write(path: Path, cause: Exception, remedy: str = 'then run again') -> OutputError:
+    """The error for output that cannot be written.
+
+    Args:
+        path: the output.
+        cause: what went wrong.
+        remedy: what to do when there is room for it.
+
+    Returns:
+        an error that names the output and the remedy.
+    """
+    try:
+        free = f'{shutil.disk_usage(path.parent).free >> 20} MiB free'
+    except OSError:
+        free = 'no such folder'
+    return OutputError(
+        f'{path}: cannot be written ({cause}; {free}). Make room, or check the permissions, '
+        f'{remedy}.'
+    )

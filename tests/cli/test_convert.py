@@ -35,7 +35,7 @@ def test_teacher(
     with pytest.raises(ValueError, match=r'does not state.*--dataset NAME.*--facts\.class_names'):
         load_mapper(target)
 
-    main(['convert', str(source), str(target), '--dataset=m3mcr'])
+    main(['convert', str(source), str(target), '--dataset=m3mcr', '--overwrite'])
     assert '--dataset' not in capsys.readouterr().out
     spec = load_mapper(target)[1]
     assert spec.class_names[::5] == ('forest', 'water')

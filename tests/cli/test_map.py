@@ -77,7 +77,8 @@ def test_map_lies_on_the_grid_of_the_labels(
     assert not list(tmp_path.iterdir())
     main([*command, f'--output={output}'])
     assert len(list(tmp_path.glob('*.tif'))) == 2
-    main(['map', *inputs, f'--checkpoint={student_file}', f'--output={output}', products])
+    command = ['map', *inputs, f'--checkpoint={student_file}', f'--output={output}', products]
+    main([*command, '--overwrite'])
     with rasterio.open(output) as written, rasterio.open(scenes['landcover'][0]) as label:
         assert written.crs == label.crs
         assert written.shape == label.shape
@@ -202,18 +203,20 @@ def test_samples_are_plotted(
     picture = tmp_path / 'sample.png'
     main(['plot', str(miniature), str(picture)])
     width = imread(picture).shape[1]
-    main(['plot', str(miniature), str(picture), '--index=1', f'--checkpoint={student_file}'])
+    command = ['plot', str(miniature), str(picture), '--overwrite']
+    main([*command, '--index=1', f'--checkpoint={student_file}'])
     # prediction and reconstruction are there, too
     assert imread(picture).shape[1] > 1.3 * width
     with pytest.raises(SystemExit):
-        main(['plot', str(miniature), str(picture), '--index=2'])
+        main([*command, '--index=2'])
+    assert 'expected 0 to 1' in capsys.readouterr().err
     # a picture of the other data set, on which this checkpoint has nothing to say
     whu = tmp_path / 'whu'
     write_miniature_whuoptsar(whu)
     main(['plot', str(whu), str(tmp_path / 'new' / 'whu.png'), '--split=train'])
     assert imread(tmp_path / 'new' / 'whu.png').std() > 0.05
     with pytest.raises(SystemExit):
-        main(['plot', str(whu), str(picture), '--split=train', f'--checkpoint={student_file}'])
+        main(['plot', str(whu), *command[2:], '--split=train', f'--checkpoint={student_file}'])
     assert 'knows 4 optical and 2 SAR bands and 11 classes' in capsys.readouterr().err
 
 

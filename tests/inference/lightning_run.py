@@ -51,6 +51,7 @@ def predict(
     output_dir: str,
     devices: int = 1,
     resume: bool = False,
+    overwrite: bool = False,
     num_workers: int = 0,
     products: tuple[str, ...] = ('probabilities',),
     **hparams: int | str | bool,
@@ -65,6 +66,7 @@ def predict(
         blocks_per_sample=2,
         num_workers=num_workers,
         resume=resume,
+        overwrite=overwrite,
     )
     trainer = Trainer(
         accelerator='cpu',

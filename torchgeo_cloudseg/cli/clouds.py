@@ -1,9 +1,8 @@
 """``cloudseg clouds``: synthetic clouds on a GeoTIFF of any size."""
 
+import sys
 from pathlib import Path
 from typing import Any, Literal
-
-from rich.console import Console
 
 from ..inference.clouds import add_clouds_to_raster
 from ..transforms import CloudRecipe
@@ -13,7 +12,7 @@ Span = float | tuple[float, float]
 
 
 def clouds(
-    input: Path,  # noqa: A002  # the name that users of command lines expect
+    input: str,  # noqa: A002  # the name that users of command lines expect
     output: Path,
     preset: Literal['thin', 'thick', 'broken', 'overcast', 'm3mcr'] = 'broken',
     seed: int = 0,
@@ -33,13 +32,14 @@ def clouds(
     alpha: Path | None = None,
     block_size: int = 1024,
     overwrite: bool = False,
+    wait: bool = False,
 ) -> None:
     """Put clouds and their shadows on a cloud-free GeoTIFF, and write their mask and opacity.
 
     Georeference and data type are kept. What is not given is up to the preset.
 
     Args:
-        input: cloud-free image, north up.
+        input: cloud-free image, north up: a file, an address, or anything else that GDAL reads.
         output: GeoTIFF to write.
         preset: kind of sky.
         seed: clouds follow from it and from the place; another number gives other clouds.
@@ -61,6 +61,7 @@ def clouds(
         alpha: GeoTIFF of the opacity (defaults to <output>_alpha.tif).
         block_size: rows and columns of a block; memory depends on it alone.
         overwrite: replace files that exist.
+        wait: wait for another run that writes the same, rather than refuse.
     """
     changes = {
         'cover': cover,
@@ -79,6 +80,16 @@ def clouds(
         given['cover'] = None
     recipe = CloudRecipe.preset(preset, **given)
     files = add_clouds_to_raster(
-        input, output, recipe, seed, pixel_size, data_range, mask, alpha, block_size, overwrite
+        input,
+        output,
+        recipe,
+        seed,
+        pixel_size,
+        data_range,
+        mask,
+        alpha,
+        block_size,
+        overwrite,
+        wait,
     )
-    Console().print(f'Written to {files.image}; mask: {files.mask}, opacity: {files.alpha}.')
+    sys.stdout.write(f'Written to {files.image}; mask: {files.mask}, opacity: {files.alpha}.\n')

@@ -1,13 +1,13 @@
 """``cloudseg convert``: the authors' weights, or what a checkpoint does not state."""
 
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
-from .._files import replacing
+from .._files import writing
 from ..datasets.registry import find_dataset
 from ..datasets.scene_spec import spec_to_dict
 from ..models import load_reference_checkpoint
@@ -18,7 +18,12 @@ from ..trainers.checkpoint import SCENE_SPEC, read_checkpoint, scene_facts
 
 
 def convert(
-    source: Path, target: Path, dataset: str | None = None, facts: dict[str, Any] | None = None
+    source: Path,
+    target: Path,
+    dataset: str | None = None,
+    facts: dict[str, Any] | None = None,
+    overwrite: bool = False,
+    wait: bool = False,
 ) -> None:
     """Convert the authors' weights into a checkpoint of our tasks, or state facts in a checkpoint.
 
@@ -31,24 +36,34 @@ def convert(
         facts: the same of any other data, as --facts.class_names '[forest, water]',
             --facts.class_colors '[[0, 99, 0], [0, 0, 99]]', --facts.optical_bands '[1, 2, 3]',
             --facts.optical_range '[[0], [10000]]' and so on.
+        overwrite: replace a file that exists.
+        wait: wait for another run that writes the same file, rather than refuse.
     """
+    with writing([target], [source], overwrite, wait) as (draft,):
+        checkpoint = _converted(source, dataset, facts or {})
+        torch.save(checkpoint, draft)
+    hparams = checkpoint['hyper_parameters']
+    kind = 'student' if 'reconstruction_weight' in hparams else 'teacher'
+    title = f'{kind}, {hparams["backbone"]}, {hparams["num_classes"]} classes'
+    sys.stdout.write(f'{target}: {title}, from {source}\n')
+    if SCENE_SPEC not in checkpoint:
+        hint = 'convert it with --dataset NAME, or --facts.class_names and so on'
+        sys.stdout.write(f'For maps, {hint}.\n')
+
+
+def _converted(source: Path, dataset: str | None, facts: dict[str, Any]) -> dict[str, Any]:
+    """Checkpoint of a task, with what is stated of its data."""
     content = read_weights(source)
     released = isinstance(content, dict) and NETWORK in content
     checkpoint = _released(source) if released else read_checkpoint(source)
     hparams = checkpoint['hyper_parameters']
-    encoder, count = hparams['backbone'], hparams['num_classes']
     if dataset or facts:
+        count = hparams['num_classes']
         stated = find_dataset(dataset).published_spec(count) if dataset else None
         if released and stated:
             hparams['label_scale'] = float(stated.label_scale)
-        checkpoint[SCENE_SPEC] = spec_to_dict(scene_facts(hparams, stated, **facts or {}))
-    with replacing(target) as draft:
-        torch.save(checkpoint, draft)
-    kind = 'student' if 'reconstruction_weight' in hparams else 'teacher'
-    console = Console()
-    console.print(f'{target}: {kind}, {encoder}, {count} classes, from {source}')
-    if SCENE_SPEC not in checkpoint:
-        console.print('For maps, convert it with --dataset NAME, or --facts.class_names and so on.')
+        checkpoint[SCENE_SPEC] = spec_to_dict(scene_facts(hparams, stated, **facts))
+    return checkpoint
 
 
 def _released(source: Path) -> dict[str, Any]:

@@ -4,12 +4,18 @@ from pathlib import Path
 
 from rich.console import Console
 
+from .._files import check_outputs
 from ..inference.export import Resolution, export_network
 from ..trainers import load_mapper
 
 
 def export(
-    checkpoint: Path, output: Path, resolution: Resolution = 'optical', reconstruct: bool = False
+    checkpoint: Path,
+    output: Path,
+    resolution: Resolution = 'optical',
+    reconstruct: bool = False,
+    overwrite: bool = False,
+    wait: bool = False,
 ) -> None:
     """Write a network as torch.export (.pt2) or ONNX file, for images of any number and size.
 
@@ -19,11 +25,16 @@ def export(
         resolution: pixels of the class scores: those of the optical image, or of the labels in
             training.
         reconstruct: also give the cloud-free image.
+        overwrite: replace a file that exists.
+        wait: wait for another run that writes the same file, rather than refuse.
     """
+    check_outputs([output], [checkpoint], overwrite)
     network, spec = load_mapper(checkpoint)
     console = Console()
     with console.status(f'Recording {network.config.encoder}; a large one takes minutes'):
-        facts = export_network(network, spec, output, reconstruct, resolution)
+        facts = export_network(
+            network, spec, output, reconstruct, resolution, overwrite, wait, [checkpoint]
+        )
     size = output.stat().st_size / 1e6
     console.print(
         f'{output}: {" and ".join(facts["outputs"])} from optical and sar, {facts["encoder"]}, '

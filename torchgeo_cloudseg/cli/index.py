@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from .._files import replacing
+from .._files import check_outputs, writing
 from ..datasets import ValidationReport, validate_scenes
 from .arguments import DatasetName
 
@@ -22,6 +22,7 @@ def index(
     json: Path | None = None,
     dataset: DatasetName | None = None,
     index_dir: Path | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Build the index of a data set, check every file of all splits, and report.
 
@@ -32,17 +33,20 @@ def index(
         dataset: which data set it is (defaults to what the folders look like).
         index_dir: folder for the index (defaults to <root>/.cloudseg, or the user's cache folder
             where that cannot be written to).
+        overwrite: replace a report that exists.
 
     Raises:
         SystemExit: with 1 if anything is wrong with the data set.
     """
+    if json is not None:
+        check_outputs([json], overwrite=overwrite)
     report = validate_scenes(root, dataset, quick, index_dir)
     console = Console()
     console.print(_summary(report))
     if report.problems:
         console.print(_problem_table(report))
     if json is not None:
-        with replacing(json) as draft:
+        with writing([json], overwrite=overwrite) as (draft,):
             draft.write_text(jsonlib.dumps(report.to_dict(), indent=2) + '\n')
         console.print(f'Written to {json}.')
     count = len(report.problems)

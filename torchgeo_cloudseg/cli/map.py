@@ -1,12 +1,19 @@
 """``cloudseg map``: land-cover maps of scenes of any size."""
 
+import json as jsonlib
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from .._files import check_outputs, writing
 from ..datasets.scene_spec import Range, SceneSpec
-from ..inference import MapOptions, find_scenes, predict_scene, predict_scenes
+from ..inference import MapOptions, find_scenes, predict_scene
+from ..inference.scenes.batch import BatchReport, blamed, map_batch
 from ..inference.scenes.options import DEFAULT_BLEND, Product
 from ..inference.windows.sliding import BATCH_SIZE
 from ..inference.windows.weights import BlendName
@@ -35,6 +42,9 @@ def map_scenes(
     batch_size: int = BATCH_SIZE,
     device: str | None = None,
     resume: bool = False,
+    overwrite: bool = False,
+    wait: bool = False,
+    json: Path | None = None,
 ) -> None:
     """Map land cover from optical and SAR images, through clouds.
 
@@ -62,7 +72,14 @@ def map_scenes(
         assets: keys of the optical and the SAR asset in a STAC item.
         batch_size: windows per forward pass.
         device: where to compute, such as cuda (defaults to the CPU).
-        resume: carry on where an interrupted run stopped.
+        resume: carry on where an interrupted run stopped; maps that the same run has finished
+            stay as they are.
+        overwrite: replace files that exist.
+        wait: wait for another run that writes the same map, rather than refuse.
+        json: file to write a report of all scenes to.
+
+    Raises:
+        SystemExit: with 1 if scenes of several could not be mapped.
     """
     network, spec = load_mapper(checkpoint)
     changes = {
@@ -76,8 +93,10 @@ def map_scenes(
     wanted = (products,) if isinstance(products, str) else products or ('classes',)
     options = MapOptions(stride, window, blend, resolution, wanted, sar_resampling)
     scenes = find_scenes(optical, sar, assets)
-    common: dict[str, Any] = {'batch_size': batch_size, 'device': device, 'resume': resume}
-    common |= {'spec': spec, 'options': options}
+    common: dict[str, Any] = {'batch_size': batch_size, 'device': device, 'wait': wait}
+    common |= {'spec': spec, 'options': options, 'resume': resume, 'overwrite': overwrite}
+    if json is not None:
+        check_outputs([json], [checkpoint], overwrite)
     # a name with an ending is a file, except for folders that are there
     if output.suffix and not output.is_dir():
         if len(scenes) > 1:
@@ -87,12 +106,30 @@ def map_scenes(
             )
         (scene,) = scenes
         files = predict_scene(network, scene.optical_path, scene.sar_path, output, **common)
-        written = {scene.name: files}
+        report = BatchReport(scenes, {scene.name: files})
     else:
-        output.mkdir(parents=True, exist_ok=True)
-        written = predict_scenes(network, scenes, output, **common)
-    for name, files in written.items():
+        report = map_batch(network, scenes, output, **common)
+    for name, files in report.written.items():
         sys.stdout.write(f'{name}: {", ".join(map(str, files.values()))}\n')
+    if json is not None:
+        with writing([json], overwrite=overwrite) as (draft,):
+            draft.write_text(jsonlib.dumps(report.to_dict(), indent=2) + '\n')
+    if report.problems:
+        console = Console(stderr=True)
+        console.print(_problem_table(report))
+        console.print(f'{len(report.problems)} of {len(scenes)} scenes were not mapped.')
+        raise SystemExit(1)
+
+
+def _problem_table(report: BatchReport) -> Table:
+    """What is wrong, scene by scene."""
+    columns = (Column(title, overflow='fold') for title in ('scene', 'file', 'what is wrong'))
+    table = Table(*columns, title='Scenes that were not mapped', show_lines=True)
+    for scene in report.scenes:
+        if (problem := report.problems.get(scene.name)) is not None:
+            facts = scene.name, blamed(scene, problem), str(problem)
+            table.add_row(*map(escape, facts))
+    return table
 
 
 def _changed(spec: SceneSpec, changes: dict[str, Any]) -> SceneSpec:

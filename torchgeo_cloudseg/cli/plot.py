@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
 
-from .._files import replacing
+from .._files import check_outputs, writing
 from ..datamodules.collate import collate
 from ..datamodules.sky import sky
 from ..datasets import SceneDataset, SceneSpec, recognize_dataset
@@ -38,6 +38,8 @@ def plot(
     index: int = 0,
     checkpoint: Path | None = None,
     dataset: DatasetName | None = None,
+    overwrite: bool = False,
+    wait: bool = False,
 ) -> None:
     """Save a picture of a map, or of a sample of a data set.
 
@@ -48,15 +50,19 @@ def plot(
         index: which of its scenes, from 0.
         checkpoint: also show what this teacher or student makes of the scene.
         dataset: which data set it is (defaults to what the folders look like).
+        overwrite: replace a file that exists.
+        wait: wait for another run that writes the same file, rather than refuse.
     """
     matplotlib.use('Agg')
+    inputs = [path for path in (source, checkpoint) if path is not None]
+    check_outputs([output], inputs, overwrite)
     if source.is_dir():
         mapper = None if checkpoint is None else load_mapper(checkpoint)
         figure = _sample_figure(recognize_dataset(source, dataset), source, split, index, mapper)
     else:
         figure = map_figure(source)
     output.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(output) as draft:
+    with writing([output], inputs, overwrite, wait) as (draft,):
         figure.savefig(draft, dpi=90)
     plt.close(figure)
     sys.stdout.write(f'Written to {output}.\n')

@@ -3,7 +3,8 @@
 from .._compat import deprecated_names
 from ..datasets.scene_spec import SceneSpec
 from .errors import OutputError, ResumeError
-from .scenes.mapping import predict_scene, predict_scenes
+from .scenes.batch import predict_scenes
+from .scenes.mapping import predict_scene
 from .scenes.options import MapOptions
 from .scenes.pairing import ScenePair, find_scenes
 from .scenes.writing import MapDataModule, PredictionWriter, RowBlockDataset

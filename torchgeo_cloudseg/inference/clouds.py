@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from .._files import replacing
+from .._files import writing
 from .._random import combined_seed
-from ..rasters import Image, RasterWriter, SceneError, block_cache
+from ..rasters import Image, RasterWriter, SceneError, block_cache, is_local, sources_of
 from ..rasters.window import Span, blocks
 from ..rasters.write import TILED
 from ..transforms.clouds import CloudField, CloudRecipe, Grid
 from ..transforms.clouds.blending import blend, check_data_range
 from ..transforms.clouds.opacity import shares_above
-from .errors import cannot_write
 
 #: Rows and columns.
 Block = tuple[Span, Span]
@@ -65,6 +64,7 @@ def add_clouds_to_raster(
     alpha: str | Path | None = None,
     block_size: int = 1024,
     overwrite: bool = False,
+    wait: bool = False,
     progress: bool = True,
 ) -> CloudRasters:
     """Put clouds and their shadows on a cloud-free GeoTIFF of any size.
@@ -74,7 +74,8 @@ def add_clouds_to_raster(
     Files appear under their names when all are complete.
 
     Args:
-        input: cloud-free image, north up. Alpha bands are left as they are.
+        input: cloud-free image, north up: a file, an address, or anything else that GDAL reads.
+            Alpha bands are left as they are.
         output: GeoTIFF to write.
         recipe: kind of sky, or the name of a preset.
         seed: clouds follow from it and from the place: images of the same place get the same
@@ -86,6 +87,7 @@ def add_clouds_to_raster(
         alpha: GeoTIFF of the opacity; by default ``<output>_alpha.tif``.
         block_size: rows and columns of a block.
         overwrite: replace files that exist.
+        wait: wait for another run that writes the same, rather than refuse.
         progress: show a progress bar.
 
     Returns:
@@ -93,8 +95,8 @@ def add_clouds_to_raster(
 
     Raises:
         FileExistsError: if an output exists and *overwrite* is False.
-        FileNotFoundError: if the input, or the folder of an output, does not exist.
-        OSError: if a file cannot be written in full, as on a full disk.
+        FileNotFoundError: if the folder of an output does not exist.
+        OutputError: if a file cannot be written in full, as on a full disk.
         ValueError: if the image cannot be used as it is; the message names file and remedy.
     """
     output = Path(output)
@@ -105,8 +107,17 @@ def add_clouds_to_raster(
     )
     if block_size < 16:
         raise ValueError(f'block_size={block_size}: expected at least 16 pixels.')
+    if others := [path for path in files if path.suffix.lower() not in ('.tif', '.tiff')]:
+        raise ValueError(f'{others[0]}: only GeoTIFFs are written; give it a name ending in .tif.')
     recipe = CloudRecipe.preset(recipe) if isinstance(recipe, str) else recipe
-    with block_cache(CACHE_BYTES), closing(open_clear(Path(input))) as image:
+    # the image gets its name last: where it is, the others are
+    order = files.mask, files.alpha, files.image
+    read = [file for file in (str(input), *sources_of(str(input))) if is_local(file)]
+    with (
+        block_cache(CACHE_BYTES),
+        closing(open_clear(input)) as image,
+        writing(order, read, overwrite, wait) as (second, third, first),
+    ):
         if data_range is None and image.header.dtype not in WHITE:
             raise SceneError(
                 image.path,
@@ -116,7 +127,6 @@ def add_clouds_to_raster(
             )
         ends = data_range or (0.0, WHITE[image.header.dtype])
         place, bounds = place_of(image, pixel_size)
-        _check_paths(Path(image.path), files, overwrite)
         windows = list(blocks(place.height, place.width, block_size))
         steps = (2 if recipe.cover is None else 3) * len(windows)
         with tqdm(total=steps, desc=output.name, unit='block', disable=not progress) as bar:
@@ -124,14 +134,14 @@ def add_clouds_to_raster(
             field = CloudField.draw(recipe, seeds, size, place.pixel_size, lazily=True)
             if recipe.cover is not None:
                 field = _covering(image, field, windows, ends, bar)
-            with _writers(image, files, bar.update) as writers:
+            with _writers(image, CloudRasters(first, second, third), bar.update) as writers:
                 for window in windows:
                     _write_block(image, writers, field, window, ends)
                     bar.update()
     return files
 
 
-def open_clear(path: Path) -> Image:
+def open_clear(path: str | Path) -> Image:
     """Open the input.
 
     Args:
@@ -141,21 +151,26 @@ def open_clear(path: Path) -> Image:
         the open image.
 
     Raises:
-        FileNotFoundError: if it does not exist.
-        SceneError: if it cannot be read, or is not an image.
+        SceneError: if it is not there, cannot be read, or is not an image.
     """
-    if not path.exists():
-        raise FileNotFoundError(f'{path}: not found, expected a cloud-free GeoTIFF.')
-    image = Image(path)
-    kinds = sorted(set(image.raster.dtypes))
-    if len(kinds) > 1 or 'complex' in kinds[0]:
-        image.close()
-        raise SceneError(
-            image.path,
-            f'bands of dtype {kinds}',
-            'real numbers of one dtype',
-            'Write the image with one dtype for all bands (gdal_translate -ot).',
-        )
+    with ExitStack() as files:
+        image = files.enter_context(closing(Image(path)))
+        kinds = sorted(set(image.raster.dtypes))
+        if len(kinds) > 1 or 'complex' in kinds[0]:
+            raise SceneError(
+                image.path,
+                f'bands of dtype {kinds}',
+                'real numbers of one dtype',
+                'Write the image with one dtype for all bands (gdal_translate -ot).',
+            )
+        if image.header.has_palette:
+            raise SceneError(
+                image.path,
+                'a palette, whose numbers are no brightness',
+                'bands of brightness',
+                'Expand it first (gdal_translate -expand rgb).',
+            )
+        files.pop_all()
     return image
 
 
@@ -203,43 +218,25 @@ def place_of(image: Image, pixel_size: float | None) -> tuple[Grid, list[int]]:
     return grid, [code, *(round(side / unit) for side in bounds)]
 
 
-def _check_paths(source: Path, files: CloudRasters, overwrite: bool) -> None:
-    """Refuse outputs that cannot be written, before the long work."""
-    if len({path.resolve() for path in (source, *files)}) < 4:
-        raise ValueError(
-            f'{", ".join(map(str, (source, *files)))}: found the same file twice, expected '
-            'different files for input, output, mask and alpha.'
-        )
-    for path in files:
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f'{path.parent}: found no such folder. Create it first.')
-        if path.exists() and not overwrite:
-            raise FileExistsError(f'{path}: exists already. Overwrite it, or name another.')
-
-
 @contextmanager
 def _writers(
     image: Image, files: CloudRasters, advance: Callable[[], object]
 ) -> Iterator[list[RasterWriter]]:
-    """Writers of image, mask and opacity, which get their names together when all are complete."""
+    """Writers of image, mask and opacity, whose files are compared with what was written."""
     grid, layout = image.grid, {**TILED, 'compress': 'deflate'}
-    try:
-        with ExitStack() as names:
-            # the image gets its name last: where it is, the others are
-            first, second, third = (names.enter_context(replacing(path)) for path in files)
-            with (
-                RasterWriter.like(image.raster, first) as cloudy,
-                RasterWriter(second, grid, 1, 'uint8', 255, **layout) as mask,
-                RasterWriter(third, grid, 1, 'float32', math.nan, predictor=3, **layout) as alpha,
-            ):
-                mask.raster.set_band_description(1, 'cloud mask (1 cloud, 0 clear)')
-                alpha.raster.set_band_description(1, 'cloud opacity')
-                yield [cloudy, mask, alpha]
-            cloudy.verify(advance=advance)
-            mask.verify()
-            alpha.verify()
-    except OSError as error:
-        raise cannot_write(files.image, error, 'or write to another disk') from error
+    with (
+        RasterWriter.like(image.raster, files.image) as cloudy,
+        RasterWriter(files.mask, grid, 1, 'uint8', 255, **layout) as mask,
+        RasterWriter(files.alpha, grid, 1, 'float32', math.nan, predictor=3, **layout) as alpha,
+    ):
+        mask.raster.set_band_description(1, 'cloud mask (1 cloud, 0 clear)')
+        alpha.raster.set_band_description(1, 'cloud opacity')
+        for writer in (mask, alpha):
+            writer.lie_like(image.raster)
+        yield [cloudy, mask, alpha]
+    cloudy.verify(advance=advance)
+    mask.verify()
+    alpha.verify()
 
 
 def _covering(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from fractions import Fraction
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from .. import __version__
-from .._files import replacing
+from .._files import writing
 from ..datasets.scene_spec import SceneSpec, spec_to_dict
 from ..models import CloudSegNet
 from ..models.cloudsegnet import STRIDE
@@ -132,6 +132,9 @@ def export_network(
     path: str | Path,
     reconstruct: bool = False,
     resolution: Resolution = 'optical',
+    overwrite: bool = False,
+    wait: bool = False,
+    inputs: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Write a network to a file that runs without this package.
 
@@ -147,13 +150,18 @@ def export_network(
         resolution: ``optical`` gives logits (B, K, H, W); ``label`` resizes them (bilinear) to
             the grid of the training labels, (B, K, H * label_scale, W * label_scale), rounded
             down.
+        overwrite: replace a file that exists.
+        wait: wait for another run that writes the same file, rather than refuse.
+        inputs: files that must not be replaced, such as the network's.
 
     Returns:
         the facts in the file.
 
     Raises:
         ValueError: if the file is of another kind, or the arguments do not fit the network.
+        FileExistsError: if there is such a file, and *overwrite* is False.
         FileNotFoundError: if the folder does not exist.
+        OutputError: if it cannot be written, or another run is writing it.
         ExportError: if a library is missing, the encoder cannot be recorded for all sizes, the
             network is too large for the format, or the file gives other outputs than the network.
     """
@@ -162,8 +170,6 @@ def export_network(
         raise ValueError(
             f'{path}: found {path.suffix or "no suffix"}, expected one of {", ".join(FORMATS)}.'
         )
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f'{path.parent}: no such folder. Create it first.')
     config = network.config
     known = (len(spec.optical_bands), len(spec.sar_bands)), spec.num_classes
     if known != (config.in_channels, config.num_classes):
@@ -188,7 +194,7 @@ def export_network(
         'resolution': resolution,
         **spec_to_dict(spec),
     }
-    with replacing(path) as draft, _quiet():
+    with writing([path], inputs, overwrite, wait) as (draft,), _quiet():
         run = FORMATS[path.suffix](_record(portable), draft, facts)
         _compare(run, portable, path)
     return facts

@@ -30,6 +30,8 @@ class Header:
     nodata: float | None = None
     #: Bands that are masks, counted from 1.
     alpha_bands: tuple[int, ...] = ()
+    #: Whether values stand for colors of a table.
+    has_palette: bool = False
 
     @property
     def color_bands(self) -> tuple[int, ...]:
@@ -73,6 +75,7 @@ def header_of(raster: DatasetReader) -> Header:
         dtype=raster.dtypes[0],
         nodata=raster.nodata,
         alpha_bands=tuple(band for band, color in colors if color == ColorInterp.alpha),
+        has_palette=ColorInterp.palette in raster.colorinterp,
     )
 
 

@@ -93,13 +93,29 @@ class RasterWriter:
         by_dataset = MaskFlags.per_dataset in source.mask_flag_enums[0]
         writer.has_mask = by_dataset and not header.alpha_bands
         raster = writer.raster
+        writer.lie_like(source)
         raster.update_tags(**source.tags())
         raster.colorinterp = source.colorinterp
         raster.scales, raster.offsets = source.scales, source.offsets
         raster.descriptions, raster.units = source.descriptions, source.units
         for band in source.indexes:
-            raster.update_tags(band, **source.tags(band))
+            tags = source.tags(band).items()
+            # statistics are those of other pixels
+            kept = {key: value for key, value in tags if not key.startswith('STATISTICS_')}
+            raster.update_tags(band, **kept)
         return writer
+
+    def lie_like(self, source: DatasetReader) -> None:
+        """Say where the pixels lie as a file does that has no grid to say it.
+
+        Args:
+            source: the open raster, of the same size.
+        """
+        points, crs = source.gcps
+        if points:
+            self.raster.gcps = points, crs
+        if source.rpcs:
+            self.raster.rpcs = source.rpcs
 
     def __enter__(self) -> Self:
         """Use as a context manager, which closes the file."""

@@ -491,21 +491,24 @@ def test_resume_keeps_finished_rows_and_finished_maps(
     predict_scene(wobbly, scene.optical, scene.sar, output, **kwargs)
     assert wobbly.windows == 4
     resumed = read(output)
-    predict_scene(wobbly, scene.optical, scene.sar, output, spec=spec, progress=False)
+    predict_scene(wobbly, *(scene.optical, scene.sar, output), spec=spec, overwrite=True)
     assert wobbly.windows == 4 + 6
     np.testing.assert_array_equal(resumed, read(output))
 
 
 def test_work_of_another_run_is_not_resumed(make_scene, network, spec, tmp_path: Path) -> None:
-    scene = make_scene()
+    scene = make_scene(700, 160)
 
     class Broken(Constant):
         def forward(self, optical: Tensor, sar: Tensor) -> Tensor:
-            raise KeyboardInterrupt
+            self.calls = getattr(self, 'calls', 0) + 1
+            if self.calls == 3:
+                raise KeyboardInterrupt
+            return super().forward(optical, sar)
 
     args = (scene.optical, scene.sar, tmp_path / 'map.tif')
     with pytest.raises(KeyboardInterrupt):
-        predict_scene(Broken(), *args, spec=spec)
+        predict_scene(Broken(), *args, spec=spec, batch_size=1)
     with pytest.raises(ResumeError, match=r'options: .*stride.* then.*resume'):
         predict_scene(Constant(), *args, spec=spec, options=PAPER, resume=True)
     with pytest.raises(ResumeError, match='network'):
@@ -583,7 +586,8 @@ def test_more_bands_than_expected_are_not_guessed(
     with rasterio.open(scene.optical, 'r+') as raster:
         raster.colorinterp = (*raster.colorinterp[:4], ColorInterp.alpha)
     for expected in (exact, spec):
-        predict_scene(Constant(), scene.optical, scene.sar, output, spec=expected)
+        args = scene.optical, scene.sar, output
+        predict_scene(Constant(), *args, spec=expected, overwrite=True)
 
 
 def test_arguments_that_do_not_fit(make_scene, network, spec, tmp_path: Path) -> None:

@@ -124,7 +124,9 @@ def test_interrupted_run_resumes(inputs, tmp_path: Path, monkeypatch) -> None:
     compare(expected(inputs, tmp_path), folder)
     # everything is there: nothing is computed
     assert lightning_run.predict(*inputs, str(folder), resume=True).model.windows == 0
-    again = lightning_run.predict(*inputs, str(folder))
+    with pytest.raises(FileExistsError, match='exists already'):
+        lightning_run.predict(*inputs, str(folder))
+    again = lightning_run.predict(*inputs, str(folder), overwrite=True)
     assert 0 < done < again.model.windows
     (folder / 'n_1_optical_map.tif.parts').mkdir()
     (folder / 'n_1_optical_map.tif.parts' / 'manifest.json').write_text('{"network": "other"}')

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import shutil
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from ..._files import check_outputs, publish
 from ...datasets.scene_spec import SceneSpec, spec_to_dict
-from ...rasters import Grid, RasterLayer, exact_scale, open_raster, write_cog
+from ...rasters import (
+    Grid,
+    Image,
+    RasterLayer,
+    SceneError,
+    exact_scale,
+    file_state,
+    is_local,
+    name_of,
+    open_raster,
+    sources_of,
+    write_cog,
+)
 from ..windows.plan import WindowPlan, plan_windows
-from .options import DEFAULT_BLEND, MapOptions, Product
+from .options import DEFAULT_BLEND, MapOptions, Product, product_paths
 from .pair_reader import ScenePairReader
 from .products import Arrays, class_arrays, raster_layers, reconstruction_array, valid_on_map
 from .quicklook import save_quicklook
-from .row_blocks import RowBlockStore
+from .row_blocks import RowBlockStore, digest
 
 #: Tag of a map that tells how it was made.
 RUN_TAG = 'CLOUDSEG_RUN'
@@ -38,6 +51,7 @@ class MapJob:
         grid: the grid of the map.
         optical_grid: the grid of the optical image.
         layers: the rasters to write, by product.
+        manifest: what decides the pixels of the map, for JSON.
     """
 
     optical_path: str
@@ -49,10 +63,11 @@ class MapJob:
     grid: Grid
     optical_grid: Grid
     layers: dict[Product, RasterLayer]
+    manifest: dict[str, Any]
 
     @classmethod
     def of_scene(
-        cls, scene: ScenePairReader, output_path: str | Path, options: MapOptions
+        cls, scene: ScenePairReader, output_path: str | Path, options: MapOptions, network: str
     ) -> MapJob:
         """Plan the map of a scene.
 
@@ -60,20 +75,19 @@ class MapJob:
             scene: the open scene.
             output_path: file name of the class map, ``.tif``.
             options: how to map, and what to write.
+            network: fingerprint of the network.
 
         Returns:
             the plan.
 
         Raises:
-            ValueError: if the output is no GeoTIFF or one of the inputs, windows and resolution
-                do not fit, or the scene is smaller than a pixel of the map.
+            ValueError: if the output is no GeoTIFF, windows and resolution do not fit, or the
+                scene is smaller than a pixel of the map.
         """
         output = Path(output_path)
         if output.suffix.lower() not in ('.tif', '.tiff'):
             raise ValueError(f'{output}: a map is a GeoTIFF; give it a name that ends in .tif.')
         paths, grid = (scene.optical.path, scene.sar.path), scene.optical.grid
-        if output.resolve() in [Path(path).resolve() for path in paths]:
-            raise ValueError(f'{output}: the map would replace its own input.')
         spec, size_px = scene.spec, (grid.height, grid.width)
         scale = _scale(grid, spec, options)
         window, stride = _windows(spec, options, scale.denominator)
@@ -87,12 +101,20 @@ class MapJob:
         options = replace(options, window=window, stride=stride, blend=blend)
         dtype, nodata = scene.optical.header.dtype, scene.optical_nodata
         layers = raster_layers(spec, options.products, dtype, nodata)
-        return cls(*paths, output, spec, options, plan, _map_grid(scene, plan), grid, layers)
+        manifest = {
+            'optical': _facts(scene.optical),
+            'sar': _facts(scene.sar),
+            'network': network,
+            'spec': spec_to_dict(spec),
+            'options': {**asdict(options), 'blend': repr(options.blend)},
+        }
+        map_grid = _map_grid(scene, plan)
+        return cls(*paths, output, spec, options, plan, map_grid, grid, layers, manifest)
 
-    @property
+    @cached_property
     def store(self) -> RowBlockStore:
         """Where finished row blocks are kept."""
-        return RowBlockStore(self.output_path)
+        return RowBlockStore(self.output_path, self.manifest)
 
     @property
     def reconstructs(self) -> bool:
@@ -101,41 +123,48 @@ class MapJob:
 
     def outputs(self) -> dict[Product, Path]:
         """The files to be written, by product."""
-        path = self.output_path
-        names = {'classes': path.name, 'quicklook': f'{path.stem}.png'}
-        return {
-            product: path.with_name(names.get(product, f'{path.stem}_{product}{path.suffix}'))
-            for product in self.options.products
-        }
+        return product_paths(self.output_path, self.options.products)
 
-    def manifest(self, model: str) -> dict[str, Any]:
-        """What decides the pixels of the map, for telling whether a run can be carried on.
+    @property
+    def inputs(self) -> list[str]:
+        """Files of this machine that are read."""
+        files = (file for key in ('optical', 'sar') for file in self.manifest[key])
+        return [file for file in files if is_local(file)]
 
-        Args:
-            model: fingerprint of the network.
-
-        Returns:
-            a dict for JSON.
-        """
-        return {
-            'optical': _file_facts(self.optical_path),
-            'sar': _file_facts(self.sar_path),
-            'network': model,
-            'spec': spec_to_dict(self.spec),
-            'options': {**asdict(self.options), 'blend': repr(self.options.blend)},
-        }
-
-    def is_published(self, model: str) -> bool:
-        """Whether the map is there, complete and made by the same network in the same way.
-
-        Args:
-            model: fingerprint of the network.
-        """
-        if self.store.folder.exists() or not all(file.exists() for file in self.outputs().values()):
+    def is_published(self) -> bool:
+        """Whether the map is there, complete and made by the same network in the same way."""
+        outputs, store = self.outputs(), self.store
+        unfinished = store.folder.exists() and not store.was_publishing
+        if unfinished or not all(file.is_file() for file in outputs.values()):
             return False
-        with open_raster(self.output_path) as raster:
-            found: str | None = raster.tags().get(RUN_TAG)
-        return found == digest(self.manifest(model))
+        try:
+            return all(self._run_of(outputs[product]) == store.run for product in self.layers)
+        except SceneError:
+            return False
+
+    def _run_of(self, path: Path) -> str | None:
+        """Run that made a raster, by its tag."""
+        with open_raster(path) as raster:
+            run: str | None = raster.tags().get(RUN_TAG)
+        return run
+
+    def prepare(self, overwrite: bool = False, resume: bool = False) -> None:
+        """Make sure that the map may be written, and take up earlier work or start anew.
+
+        Args:
+            overwrite: replace files that are there.
+            resume: carry on where an interrupted run stopped.
+
+        Raises:
+            ValueError: if an output is an input.
+            FileExistsError: if an output is there already.
+            ResumeError: if there is unfinished work of a different run.
+            OutputError: if the folder of the row blocks cannot be written, or is somebody else's.
+        """
+        may_replace = overwrite or (resume and self.store.was_publishing)
+        self.store.check(resume)
+        check_outputs(self.outputs().values(), self.inputs, may_replace)
+        self.store.prepare(resume)
 
     def block_arrays(
         self, row: int, probabilities: Tensor, valid: Tensor, reconstruction: Tensor | None = None
@@ -173,25 +202,29 @@ class MapJob:
         Raises:
             OutputError: if they cannot be written, or one is missing; the row blocks are kept.
         """
-        store = self.store
-        run = {RUN_TAG: digest(store.manifest())}
-        outputs, files = self.outputs(), []
+        store, outputs, folder = self.store, self.outputs(), self.store.assembly
+        files: list[Path] = []
         try:
+            # what a run that was killed has left there is not complete
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
             for product, layer in self.layers.items():
-                layer = replace(layer, tags={**layer.tags, **run})
+                layer = replace(layer, tags={**layer.tags, RUN_TAG: store.run})
                 grid = self.optical_grid if product == 'reconstruction' else self.grid
                 rows = (store.read(block, product) for block in range(len(self.plan.rows)))
-                files += write_cog(store.folder, outputs[product].name, grid, layer, rows)
+                files += write_cog(folder, outputs[product].name, grid, layer, rows)
             if 'quicklook' in outputs:
-                classes = store.folder / outputs['classes'].name
-                picture = store.folder / outputs['quicklook'].name
+                picture = folder / outputs['quicklook'].name
+                classes = folder / outputs['classes'].name
                 save_quicklook(picture, classes, self.optical_path, self.spec)
                 files.append(picture)
-            # the class map comes last: where it is, everything is
-            for file in sorted(files, key=lambda file: file.name == self.output_path.name):
-                file.replace(self.output_path.with_name(file.name))
+            store.start_publishing()
+            files.sort(key=lambda file: file.name == self.output_path.name)
+            publish({file: self.output_path.with_name(file.name) for file in files})
         except OSError as error:
             raise store.cannot_write(error) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
         store.remove()
         return outputs
 
@@ -228,24 +261,11 @@ def _map_grid(scene: ScenePairReader, plan: WindowPlan) -> Grid:
     return scene.optical.grid.scaled(plan.scale, size)
 
 
-def digest(manifest: dict[str, Any]) -> str:
-    """Short text that changes with anything that decides the pixels of a map.
-
-    Args:
-        manifest: see :meth:`MapJob.manifest`.
-
-    Returns:
-        a hash.
-    """
-    text = json.dumps(manifest, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def _file_facts(path: str) -> dict[str, Any]:
-    """What tells that a file has changed."""
-    file = Path(path)
-    if not file.exists():
-        # not a plain file: a URL, or a part of an archive
-        return {'path': path}
-    facts = file.stat()
-    return {'path': str(file.resolve()), 'bytes': facts.st_size, 'changed_ns': facts.st_mtime_ns}
+def _facts(image: Image) -> dict[str, Any]:
+    """Files that an image is made of, with what tells that one has changed."""
+    files = dict.fromkeys((image.path, *image.raster.files, *sources_of(image.path)))
+    # an address, or a part of an archive, has only its name
+    facts = {name_of(file): file_state(file) if is_local(file) else None for file in files}
+    # the text of a VRT, which has no name, may hold addresses with signatures
+    text = image.path if image.path.startswith('<') else ''
+    return {**facts, '<VRT>': digest({'vrt': text})} if text else facts

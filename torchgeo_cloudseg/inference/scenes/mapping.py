@@ -1,4 +1,4 @@
-"""From scenes to their maps."""
+"""From a scene to its map."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
+from ..._files import check_outputs, owning
 from ...datasets.scene_spec import SceneSpec
-from ...rasters import SceneError, block_cache
+from ...rasters import block_cache, is_local, sources_of
 from ..windows.network import WindowNetwork, fingerprint
 from ..windows.sliding import BATCH_SIZE, Images, stream_row_blocks
 from ..windows.weights import make_blend
 from .job import MapJob
-from .options import DEFAULT_BLEND, MapOptions, Product
+from .options import DEFAULT_BLEND, MapOptions, Product, product_paths
 from .pair_reader import ScenePairReader
-from .pairing import ScenePair, map_path
 from .products import Arrays
 
 logger = logging.getLogger(__name__)
@@ -39,6 +38,8 @@ def predict_scene(
     batch_size: int = BATCH_SIZE,
     device: torch.device | str | None = None,
     resume: bool = False,
+    overwrite: bool = False,
+    wait: bool = False,
     progress: bool = True,
 ) -> dict[Product, Path]:
     """Map a scene of any size to Cloud Optimized GeoTIFFs.
@@ -59,7 +60,10 @@ def predict_scene(
         batch_size: windows per forward pass.
         device: where to run the network (defaults to where it is).
         resume: carry on where an interrupted run stopped. The result is the same to the last
-            pixel, with the same batch size on the same machine.
+            pixel, with the same batch size on the same machine. A map that is there and was made
+            by the same run counts as done.
+        overwrite: replace files that exist.
+        wait: wait for another run that writes the same map, rather than refuse.
         progress: show a progress bar.
 
     Returns:
@@ -68,80 +72,52 @@ def predict_scene(
     Raises:
         SceneError: if an input is missing, broken, has too few bands, or if the two do not
             overlap.
-        OutputError: if the output cannot be written; finished rows are kept.
+        FileExistsError: if there is such a file already.
+        OutputError: if the output cannot be written, where finished rows are kept, or if another
+            run is writing it.
         ResumeError: if there is unfinished work of a different run.
         ValueError: if arguments do not fit together.
     """
-    options = options or MapOptions()
+    options, output = options or MapOptions(), Path(output_path)
+    inputs = local_files(optical_path, sar_path)
+    check_outputs(product_paths(output, options.products).values(), inputs, overwrite or resume)
     scene = ScenePairReader(optical_path, sar_path, spec, options.sar_resampling)
     with closing(scene), block_cache(scene.cache_bytes), _evaluating(model, device) as place:
-        job = MapJob.of_scene(scene, output_path, options)
-        store, identity = job.store, fingerprint(model)
-        if resume and job.is_published(identity):
-            logger.info('%s is complete.', job.output_path)
-            return job.outputs()
-        store.prepare(job.manifest(identity), resume)
-        finished = store.finished()
-        missing = [row for row in range(len(job.plan.rows)) if row not in finished]
-        with tqdm(
-            _map_row_blocks(model, scene, job, missing, batch_size, place),
-            total=len(job.plan.rows), initial=len(finished), unit='row',
-            desc=job.output_path.name, disable=not progress,
-        ) as row_blocks:  # fmt: skip
-            try:
-                for row, arrays in row_blocks:
-                    store.write(row, arrays)
-            except Exception:
-                if not store.finished():
-                    # nothing is to be resumed
-                    store.remove()
-                raise
-        return job.publish()
+        job = MapJob.of_scene(scene, output, options, fingerprint(model))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with owning(output, wait):
+            if resume and job.is_published():
+                logger.info('%s is complete.', output)
+                job.store.remove()
+                return job.outputs()
+            job.prepare(overwrite, resume)
+            store, finished = job.store, job.store.finished()
+            missing = [row for row in range(len(job.plan.rows)) if row not in finished]
+            with tqdm(
+                _map_row_blocks(model, scene, job, missing, batch_size, place),
+                total=len(job.plan.rows), initial=len(finished), unit='row',
+                desc=output.name, disable=not progress,
+            ) as row_blocks:  # fmt: skip
+                try:
+                    for row, arrays in row_blocks:
+                        store.write(row, arrays)
+                finally:
+                    store.remove_if_empty()
+            return job.publish()
 
 
-def predict_scenes(
-    model: nn.Module,
-    scenes: Sequence[ScenePair],
-    output_dir: str | Path,
-    *,
-    spec: SceneSpec,
-    resume: bool = False,
-    **kwargs: Any,
-) -> dict[str, dict[Product, Path]]:
-    """Map several scenes into a folder, ``<name>_map.tif`` each.
-
-    A scene that cannot be read does not stop the others.
+def local_files(*paths: str | Path) -> list[str]:
+    """Files of this machine that images are made of.
 
     Args:
-        model: see :func:`~torchgeo_cloudseg.inference.predict_scene`.
-        scenes: the scenes.
-        output_dir: the folder.
-        spec: bands, ranges and classes.
-        resume: carry on where an interrupted run stopped; finished maps are kept.
-        **kwargs: further arguments of :func:`~torchgeo_cloudseg.inference.predict_scene`.
+        *paths: the images, anything that GDAL reads.
 
     Returns:
-        the files of each scene, by its name.
-
-    Raises:
-        ExceptionGroup: if scenes could not be mapped, after all others.
-        OutputError: if output cannot be written.
+        the files; a VRT and its sources.
     """
-    written: dict[str, dict[Product, Path]] = {}
-    problems: list[Exception] = []
-    for scene in scenes:
-        output = map_path(output_dir, scene)
-        try:
-            written[scene.name] = predict_scene(
-                model, scene.optical_path, scene.sar_path, output,
-                spec=spec, resume=resume, **kwargs,
-            )  # fmt: skip
-        except SceneError as problem:
-            logger.error('%s: not mapped. %s', scene.name, problem)
-            problems.append(problem)
-    if problems:
-        raise ExceptionGroup(f'{len(problems)} of {len(scenes)} scenes were not mapped', problems)
-    return written
+    return [
+        file for path in paths for file in (str(path), *sources_of(str(path))) if is_local(file)
+    ]
 
 
 def _map_row_blocks(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from ...rasters import Resampling
@@ -60,3 +61,21 @@ class MapOptions:
         if size not in ('label', 'optical') and (isinstance(size, str) or size <= 0):
             expected = "'label', 'optical' or a positive pixel size"
             raise ValueError(f'resolution={size!r}: expected {expected}.')
+
+
+def product_paths(output_path: Path, products: Sequence[Product]) -> dict[Product, Path]:
+    """Names of the files of a map.
+
+    Args:
+        output_path: file name of the class map.
+        products: what is written.
+
+    Returns:
+        the files by product, the class map last: where it is, the others are.
+    """
+    stem, suffix = output_path.stem, output_path.suffix
+    names = {'classes': output_path.name, 'quicklook': f'{stem}.png'}
+    return {
+        product: output_path.with_name(names.get(product, f'{stem}_{product}{suffix}'))
+        for product in sorted(products, key=lambda product: product == 'classes')
+    }

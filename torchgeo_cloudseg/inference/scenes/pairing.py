@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ..._files import file_name
+
 logger = logging.getLogger(__name__)
 
 #: Files that count as rasters in a folder.
@@ -84,7 +86,7 @@ def map_path(output_dir: str | Path, scene: ScenePair) -> Path:
     Returns:
         the file name.
     """
-    return Path(output_dir) / f'{scene.name}_map.tif'
+    return Path(output_dir) / f'{file_name(scene.name)}_map.tif'
 
 
 def _several(source: Source) -> list[str]:

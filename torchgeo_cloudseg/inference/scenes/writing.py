@@ -3,8 +3,9 @@
 import os
 import warnings
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchgeo.datamodules import BaseDataModule
 
+from ..._files import check_outputs, owning
 from ...datasets.scene_spec import SceneSpec
 from ..windows.network import fingerprint
 from .job import MapJob
@@ -47,6 +49,8 @@ class RowBlockDataset(Dataset[dict[str, Tensor]]):
         jobs: Sequence[MapJob],
         blocks_per_sample: int = BLOCKS_PER_SAMPLE,
         resume: bool = False,
+        overwrite: bool = False,
+        wait: bool = False,
     ) -> None:
         """Initialize a new RowBlockDataset instance.
 
@@ -54,9 +58,11 @@ class RowBlockDataset(Dataset[dict[str, Tensor]]):
             jobs: the scenes and their plans.
             blocks_per_sample: row blocks per sample; more cost memory, fewer cost time.
             resume: leave out what an interrupted run has finished.
+            overwrite: replace maps that exist.
+            wait: wait for another run that writes the same maps.
         """
         self.jobs = list(jobs)
-        self.resume = resume
+        self.resume, self.overwrite, self.wait = resume, overwrite, wait
         finished = [job.store.finished() if resume else set() for job in self.jobs]
         #: Index of the job, first row block and the one after the last, by sample.
         self.places = [
@@ -127,6 +133,8 @@ class MapDataModule(BaseDataModule):
         num_workers: int = 0,
         resume: bool = False,
         bands_per_strip: int | None = None,
+        overwrite: bool = False,
+        wait: bool = False,
     ) -> None:
         """Initialize a new MapDataModule instance.
 
@@ -141,6 +149,8 @@ class MapDataModule(BaseDataModule):
             num_workers: Number of workers that read.
             resume: Carry on where an interrupted run stopped.
             bands_per_strip: Deprecated, the earlier name of *blocks_per_sample*.
+            overwrite: Replace maps that exist.
+            wait: Wait for another run that writes the same maps, rather than refuse.
         """
         if bands_per_strip is not None:
             text = 'bands_per_strip is now called blocks_per_sample.'
@@ -154,6 +164,8 @@ class MapDataModule(BaseDataModule):
         self.blocks_per_sample = blocks_per_sample
         self.num_workers = num_workers
         self.resume = resume
+        self.overwrite = overwrite
+        self.wait = wait
 
     def setup(self, stage: str) -> None:
         """Do nothing: what the task knows is restored from its checkpoint only afterwards.
@@ -179,11 +191,12 @@ class MapDataModule(BaseDataModule):
                 f'{type(task).__name__} does not say which bands and classes it knows. Give `spec`.'
             )
         options = _options(self.options or MapOptions(), task)
-        jobs = [_plan(scene, self.output_dir, spec, options) for scene in self.scenes]
-        if self.resume and task is not None:
-            model = fingerprint(task)
-            jobs = [job for job in jobs if not job.is_published(model)]
-        row_blocks = RowBlockDataset(jobs, self.blocks_per_sample, self.resume)
+        network = '' if task is None else fingerprint(task)
+        jobs = [_plan(scene, self.output_dir, spec, options, network) for scene in self.scenes]
+        if self.resume:
+            jobs = [job for job in jobs if not job.is_published()]
+        rules = self.resume, self.overwrite, self.wait
+        row_blocks = RowBlockDataset(jobs, self.blocks_per_sample, *rules)
         return DataLoader(row_blocks, batch_size=1, num_workers=self.num_workers)
 
     def on_after_batch_transfer(
@@ -216,9 +229,10 @@ class PredictionWriter(BasePredictionWriter):
     def __init__(self) -> None:
         """Initialize a new PredictionWriter instance."""
         super().__init__(write_interval='batch')
+        self._owned = ExitStack()
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Make the folders in which finished rows are kept.
+        """Take the maps, and make the folders in which finished rows are kept.
 
         Args:
             trainer: The trainer.
@@ -226,14 +240,24 @@ class PredictionWriter(BasePredictionWriter):
 
         Raises:
             TypeError: If the data loader does not read row blocks.
+            ValueError: If a map would replace an input, or another map.
+            FileExistsError: If a map is there already.
             ResumeError: If there is unfinished work of a different run.
+            OutputError: If another run has a map, or it cannot be written.
         """
         super().on_predict_start(trainer, pl_module)
         dataset = _dataset(trainer)
-        model = fingerprint(pl_module)
         if trainer.is_global_zero:
+            check_outputs(
+                chain.from_iterable(job.outputs().values() for job in dataset.jobs),
+                chain.from_iterable(job.inputs for job in dataset.jobs),
+                overwrite=True,
+            )
             for job in dataset.jobs:
-                job.store.prepare(job.manifest(model), dataset.resume)
+                job.output_path.parent.mkdir(parents=True, exist_ok=True)
+                self._owned.enter_context(owning(job.output_path, dataset.wait))
+                self._owned.callback(job.store.remove_if_empty)
+                job.prepare(dataset.overwrite, dataset.resume)
         trainer.strategy.barrier('maps prepared')
 
     def write_on_batch_end(
@@ -296,6 +320,19 @@ class PredictionWriter(BasePredictionWriter):
         for job in _dataset(trainer).jobs[trainer.global_rank :: trainer.world_size]:
             job.publish()
         trainer.strategy.barrier('maps written')
+        self._owned.close()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Give the maps back.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The task.
+            exception: What went wrong.
+        """
+        self._owned.close()
 
 
 def _dataset(trainer: Trainer) -> RowBlockDataset:
@@ -310,7 +347,9 @@ def _dataset(trainer: Trainer) -> RowBlockDataset:
     return dataset
 
 
-def _plan(scene: ScenePair, output_dir: Path, spec: SceneSpec, options: MapOptions) -> MapJob:
+def _plan(
+    scene: ScenePair, output_dir: Path, spec: SceneSpec, options: MapOptions, network: str
+) -> MapJob:
     """The map of a scene, if the task can make it."""
     if 'reconstruction' in options.products:
         raise ValueError(
@@ -319,7 +358,7 @@ def _plan(scene: ScenePair, output_dir: Path, spec: SceneSpec, options: MapOptio
         )
     paths = scene.optical_path, scene.sar_path
     with closing(ScenePairReader(*paths, spec, options.sar_resampling)) as pair:
-        job = MapJob.of_scene(pair, map_path(output_dir, scene), options)
+        job = MapJob.of_scene(pair, map_path(output_dir, scene), options, network)
     if job.plan.scale != spec.label_scale:
         raise ValueError(
             f'resolution={options.resolution}: predict_step gives pixels of the label grid only. '

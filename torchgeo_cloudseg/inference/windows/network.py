@@ -123,9 +123,12 @@ def fingerprint(model: nn.Module) -> str:
         model: the network.
 
     Returns:
-        a hash of parameters and buffers.
+        a hash of parameters and buffers, and of what a network was configured to do with them.
     """
     digest = hashlib.blake2b(digest_size=8)
+    for module in model.modules():
+        if isinstance(module, CloudSegNet):
+            digest.update(repr(module.config).encode())
     for name, value in model.state_dict().items():
         digest.update(f'{name} {tuple(value.shape)} {value.dtype}'.encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
