@@ -12,6 +12,7 @@ from rasterio.transform import from_origin
 
 from torchgeo_cloudseg._random import combined_seed
 from torchgeo_cloudseg.inference.clouds import add_clouds_to_raster, open_clear, place_of
+from torchgeo_cloudseg.rasters import SceneError
 from torchgeo_cloudseg.transforms import CloudField, CloudRecipe
 
 HEIGHT, WIDTH = 300, 410
@@ -167,7 +168,7 @@ def test_errors_leave_nothing_behind(clear, tmp_path):
         run(clear, 'clear.tif', overwrite=True)
     with pytest.raises(FileNotFoundError, match='no such folder'):
         run(clear, 'missing/cloudy.tif')
-    with pytest.raises(FileNotFoundError, match='not found'):
+    with pytest.raises(SceneError, match=r'absent\.tif: found no such file'):
         run(tmp_path / 'absent.tif')
 
 
