@@ -4,6 +4,7 @@ from .loader import SceneDataLoader
 from .m3mcr import M3MCRDataModule
 from .ombria import OMBRIADataModule
 from .scene_datamodule import SceneDataModule
+from .scene_folder import SceneFolderDataModule
 from .whuoptsar import WHUOPTSARDataModule
 
 __all__ = (
@@ -11,5 +12,6 @@ __all__ = (
     'OMBRIADataModule',
     'SceneDataLoader',
     'SceneDataModule',
+    'SceneFolderDataModule',
     'WHUOPTSARDataModule',
 )

@@ -15,6 +15,7 @@ from torchgeo.datasets import DatasetNotFoundError, GeoDataset
 
 from .._random import step_seed
 from ..datasets import SceneDataset, SceneSpec, ZonedDataset
+from ..datasets.scene_declaration import SceneDeclaration
 from ..samplers import CenterSceneSampler, RandomSceneSampler, SceneSampler, TileSceneSampler
 from ..transforms import RandomFlipRotate, Rescale, StackModalities
 from .loader import SceneDataLoader
@@ -59,6 +60,7 @@ class SceneDataModule(GeoDataModule):
         test_size: int | tuple[int, int] | None = None,
         clouds: Clouds = None,
         stack: bool = False,
+        facts: SceneDeclaration | None = None,
         **kwargs: Any,
     ) -> None:
         """Initialize a new SceneDataModule instance.
@@ -83,6 +85,7 @@ class SceneDataModule(GeoDataModule):
                 arguments by name, to draw clouds on the cloud-free image; None for none.
             stack: Join optical and SAR image into ``image`` after scaling, for models with a single
                 input, such as TorchGeo's own tasks.
+            facts: What the data set states (defaults to what its class states).
             **kwargs: Additional keyword arguments passed to *dataset*.
 
         Raises:
@@ -102,8 +105,12 @@ class SceneDataModule(GeoDataModule):
         self.test_batch_size = test_batch_size or (1 if tiles else max(1, batch_size // 4))
         self.predict_batch_size = self.test_batch_size
         #: Scaling of each image to 0..1; where clouds are drawn, they leave the clear image.
-        self.rescale = Rescale({'image_clear': dataset.ranges['image'], **dataset.ranges})
-        drawn, fixed = (sky(dataset, source, clouds, seed) for source in ('random', 'bounds'))
+        stated = facts or dataset
+        ranges = dict(stated.ranges)
+        self.rescale = Rescale(
+            {'image_clear': ranges['image'], **ranges} if 'image' in ranges else ranges
+        )
+        drawn, fixed = (sky(stated, source, clouds, seed) for source in ('random', 'bounds'))
         #: What happens to a batch on the device after scaling, by split.
         self.augmentations: dict[str, nn.Module] = {}
         steps = [step for step in (drawn, RandomFlipRotate() if augment else None) if step]

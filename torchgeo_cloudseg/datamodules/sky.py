@@ -5,7 +5,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from ..datasets import SceneDataset
+from ..datasets.scene_declaration import SceneDeclaration
 from ..transforms import SyntheticClouds
 
 #: Kind of clouds: a preset, or arguments by name (those of SyntheticClouds and, with
@@ -44,6 +44,22 @@ class Sky(nn.Module):
             return {**batch, 'image_clear': clear}
         clouded: dict[str, Any] = self.clouds({**batch, 'image': clear})
         return clouded
+
+
+class KnownSky(nn.Module):
+    """Real clouds of which there is no cloud-free twin: what they hide nobody knows."""
+
+    def forward(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Say what is known of the ground.
+
+        Args:
+            batch: a batch with ``image`` (B, C, H, W) and ``mask_cloud`` (B, H, W).
+
+        Returns:
+            a new dict with ``image_clear``, the image itself, and ``mask_hidden`` (B, H, W), 1
+            where that does not show the ground: a student learns nothing of it there.
+        """
+        return {**batch, 'image_clear': batch['image'], 'mask_hidden': batch['mask_cloud']}
 
 
 class SkyOverClear(nn.Module):
@@ -92,7 +108,7 @@ class SkyOverClear(nn.Module):
 
 
 def sky(
-    dataset: type[SceneDataset],
+    facts: SceneDeclaration | type[SceneDeclaration],
     seed_from: Literal['random', 'bounds'],
     clouds: Clouds,
     seed: int = 0,
@@ -101,7 +117,7 @@ def sky(
     """What is done about clouds in the images of a data set.
 
     Args:
-        dataset: the data set.
+        facts: what the data set, or its class, states.
         seed_from: ``random`` for new clouds at every call, ``bounds`` for those of the place.
         clouds: preset of :class:`~torchgeo_cloudseg.transforms.SyntheticClouds`, or its arguments
             by name; None for those of the data set, or none.
@@ -114,16 +130,19 @@ def sky(
     Raises:
         ValueError: if an argument of the clouds is outside its range.
     """
-    twins, real = ('image_clear' in dataset.layers, 'mask_cloud' in dataset.layers)
+    twins, real = ('image_clear' in facts.layers, 'mask_cloud' in facts.layers)
+    optical = facts.layers.get('image') or facts.layers.get('image_clear')
+    if optical is None:
+        return None
     if real and not twins and seed_from == 'bounds':
         return None  # there are real clouds to be tested on
     if clouds is None:
-        return None if twins or real else Sky(None)
+        return None if twins else KnownSky() if real else Sky(None)
     arguments: dict[str, Any] = {'preset': clouds} if isinstance(clouds, str) else dict(clouds)
-    low, high = (float(end[0]) for end in dataset.ranges['image'])
-    nodata = dataset.layers['image'].nodata
+    low, high = (float(end[0]) for end in facts.ranges['image'])
+    nodata = optical.nodata
     options: dict[str, Any] = {
-        'pixel_size': dataset.pixel_size_m,
+        'pixel_size': facts.pixel_size_m,
         'data_range': (low, high) if stored else (0.0, 1.0),
         'seed': seed,
     }

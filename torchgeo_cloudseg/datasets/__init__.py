@@ -8,6 +8,7 @@ from .ombria import OMBRIA
 from .query import SceneSlice
 from .registry import DATASETS, recognize_dataset, register_dataset
 from .scene_dataset import SceneDataset
+from .scene_folder import Division, Modality, SceneFolder
 from .scene_scan import EmptySplitError, pair_by_name
 from .scene_spec import SceneSpec
 from .validation import ValidationReport, validate_scenes
@@ -19,12 +20,15 @@ __all__ = (
     'M3MCR',
     'OMBRIA',
     'WHUOPTSAR',
+    'Division',
     'EmptySplitError',
     'LandCoverClass',
     'Layer',
+    'Modality',
     'SceneDataset',
     'SceneError',
     'SceneFiles',
+    'SceneFolder',
     'SceneSlice',
     'SceneSpec',
     'ScenesError',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 
 from .._compat import georeference
-from ..index import IndexDir, project_each
-from ..rasters import Grid, ScenesError
+from ..index import IndexDir, Layer, project_each
+from ..rasters import Grid, SceneError, ScenesError
 from .query import SceneSlice
 from .rendering import plot_sample
 from .scene_declaration import SceneDeclaration, code_tables
@@ -125,9 +125,7 @@ class SceneDataset(SceneDeclaration, LookupCRS, RasterDataset):
         # the grid of a scene is that of its reference, whether or not that is asked for
         keys = [key for key in self.layers if key in (*modalities, self.reference)]
         layers = {key: self.layers[key] for key in keys}
-        table, problems = read_split(
-            type(self), Path(root), split, layers, file_list, val_share, index_dir
-        )
+        table, problems = self.read_scenes(layers)
         if problems:
             raise ScenesError(problems)
         if table.empty:
@@ -158,6 +156,19 @@ class SceneDataset(SceneDeclaration, LookupCRS, RasterDataset):
         self._res = res
         target = pyproj.CRS.from_user_input(crs if crs is not None else zones.index[0])
         self.index = self._outlined(np.arange(len(self._table)), target)
+
+    def read_scenes(self, layers: Mapping[str, Layer]) -> tuple[pd.DataFrame, list[SceneError]]:
+        """The sound scenes of the split; to be replaced where no class states the layout.
+
+        Args:
+            layers: the modalities that every scene must have, by key.
+
+        Returns:
+            the table, see :func:`~torchgeo_cloudseg.index.read_scene_table`, and what is wrong
+            with other scenes.
+        """
+        where = (type(self), Path(self.root), self.split, layers)
+        return read_split(*where, self.file_list, self.val_share, self.index_dir)
 
     def _outlined(self, ids: NDArray[np.intp], crs: pyproj.CRS | str) -> gpd.GeoDataFrame:
         """Index of some scenes of the table in one CRS."""

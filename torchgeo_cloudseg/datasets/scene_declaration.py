@@ -267,13 +267,19 @@ def _spec(
         label_scale=facts.label_ratio,
         window=window,
         rgb=_rgb(facts.all_bands, facts.rgb_bands),
-        exact=('optical', 'sar'),
+        exact=tuple(
+            name
+            for name, layer in (('optical', optical), ('sar', facts.layers.get('image_sar')))
+            if layer is None or not layer.numbers
+        ),
     )
 
 
 def _numbers(layer: Layer | None) -> tuple[int, ...]:
     """Bands of a layer, counted from 1; where there is no such layer, one that is not looked at."""
-    return tuple(range(1, len(layer.bands) + 1)) if layer else (1,)
+    if layer is None:
+        return (1,)
+    return layer.numbers or tuple(range(1, len(layer.bands) + 1))
 
 
 def _rgb(all_bands: tuple[str, ...], rgb_bands: tuple[str, ...]) -> tuple[int, int, int]:

@@ -290,7 +290,7 @@ class SceneReader:
 
 
 @lru_cache(maxsize=4096)
-def _require_data(file: SceneFile, nodata: int | None) -> None:
+def _require_data(file: SceneFile, nodata: float | None) -> None:
     """Refuse a file without a single pixel of data; that others have some is remembered.
 
     A window without data is fine: scenes may have an empty border.

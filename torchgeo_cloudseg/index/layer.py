@@ -33,7 +33,7 @@ class Layer:
     #: True for labels and masks: returned as int64 without a band axis.
     categorical: bool = False
     #: Stored value that stands for no data, in all bands of a pixel.
-    nodata: int | None = None
+    nodata: float | None = None
     #: True where NaN stands for a missing measurement.
     may_be_nan: bool = False
     #: Bands of a file that are read, counted from 1; by default a file has *bands* and no others.

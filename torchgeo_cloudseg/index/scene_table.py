@@ -260,7 +260,7 @@ def _misfits(
         apart_px = max(abs(header.height - size[0]), abs(header.width - size[1]))
         bounds = header.grid.bounds
         if layers[key].anywhere:
-            if key != reference and not _overlap(header, headers[reference]):
+            if placed and key != reference and not _overlap(header, headers[reference]):
                 expected = f'some of the ground of {scene.paths[reference]}'
                 remedy = 'Check that they belong together, and which CRS the files state.'
                 yield SceneError(path, f'bounds {bounds} in {header.crs}', expected, remedy)

@@ -38,7 +38,7 @@ def add_clouds(rng: np.random.Generator, clear: Array) -> tuple[Array, NDArray[n
 
     Args:
         rng: source of randomness.
-        clear: reflectance (4, H, W), 0 to 1.
+        clear: reflectance (C, H, W), 0 to 1.
 
     Returns:
         the cloudy image, and the cloud mask (H, W).
@@ -52,8 +52,8 @@ def add_clouds(rng: np.random.Generator, clear: Array) -> tuple[Array, NDArray[n
     here, sunwards = opacity[:height, :width], opacity[down:, right:]
     alpha = 1 - (1 - here) * (1 - rng.uniform(*HAZE_RANGE))
 
-    day = 1 + 0.04 * rng.standard_normal((4, 1, 1))
-    bands = 1 + BAND_VARIATION * rng.standard_normal((4, 1, 1))
+    day = 1 + 0.04 * rng.standard_normal((len(clear), 1, 1))
+    bands = 1 + BAND_VARIATION * rng.standard_normal((len(clear), 1, 1))
     ground = clear * day * (1 - SHADOW_STRENGTH * sunwards)
     cloud = rng.uniform(*CLOUD_REFLECTANCE) * bands
     return np.clip(ground * (1 - alpha) + cloud * alpha, 0.002, 1), here > 0

@@ -6,6 +6,7 @@ from .grid import Grid, Take, exact_scale, nearest, size_at
 from .header import Header, crs_string, read_array_header, read_header
 from .image import Image
 from .installed import gdal_version, missing_drivers
+from .mosaic import mosaic
 from .name import gdal_name, is_local, name_of, sources_of
 from .open import block_cache, file_state, open_raster
 from .stack import Band, band_stack
@@ -33,6 +34,7 @@ __all__ = (
     'gdal_version',
     'is_local',
     'missing_drivers',
+    'mosaic',
     'name_of',
     'nearest',
     'open_raster',

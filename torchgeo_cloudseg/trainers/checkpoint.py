@@ -9,8 +9,7 @@ from typing import Any
 
 from ..datasets.scene_spec import SceneSpec, spec_from_dict, spec_to_dict
 from ..models import CloudSegNet
-from .arguments import ARGUMENTS, HYPERPARAMETERS, network_arguments, task_arguments
-from .checkpoint_io import read_plain
+from ..models.weights import read_weights
 
 #: Key of a checkpoint under which lies what the network expects of a scene.
 SCENE_SPEC = 'scene_spec'
@@ -35,17 +34,17 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no checkpoint of a task of this package.
     """
-    content: Any = read_plain(path)
+    content: Any = read_weights(path)
     keys = set(content) if isinstance(content, dict) else set()
     if 'network' in keys:
         raise ValueError(
             f"{path}: found a file of the authors' code. Convert it first: "
             f'`cloudseg convert {path} {Path(path).stem}.ckpt`.'
         )
-    if 'state_dict' not in keys or not keys & {ARGUMENTS, HYPERPARAMETERS}:
+    if not {'state_dict', 'hyper_parameters'} <= keys:
         raise ValueError(
             f'{path}: found {sorted(map(str, keys)) or type(content).__name__}, expected '
-            f"'state_dict' and '{ARGUMENTS}', as tasks of this package write them."
+            "'state_dict' and 'hyper_parameters', as Lightning writes them."
         )
     return dict(content)
 
@@ -66,23 +65,33 @@ def load_network(path: str | Path) -> CloudSegNet:
     return _network(path, read_checkpoint(path))
 
 
-def build_network(arguments: Mapping[str, Any], **options: Any) -> CloudSegNet:
-    """Build the network that arguments of a task describe.
+def build_network(hparams: Mapping[str, Any], **options: Any) -> CloudSegNet:
+    """Build the network that hyperparameters describe.
 
     Args:
-        arguments: arguments of a task.
+        hparams: hyperparameters of a task. Those of a teacher say nothing of spatial gates and
+            reconstruction: it has neither.
         **options: what is no part of the architecture, such as initial weights.
 
     Returns:
         the network.
     """
-    return CloudSegNet(**network_arguments(arguments), **options)
+    return CloudSegNet(
+        encoder=hparams['backbone'],
+        in_channels=tuple(hparams['in_channels']),
+        num_classes=hparams['num_classes'],
+        spatial_gate=hparams.get('spatial_gate', False),
+        reconstruct=hparams.get('reconstruction_weight', 0) > 0,
+        # checkpoints of before 2026-12 do not name what there was no choice of
+        **{name: hparams[name] for name in ('modalities', 'fusion') if name in hparams},
+        **options,
+    )
 
 
 def _network(path: str | Path, checkpoint: dict[str, Any]) -> CloudSegNet:
     parts = ((name.partition('.'), x) for name, x in checkpoint['state_dict'].items())
     try:
-        network = build_network(task_arguments(checkpoint))
+        network = build_network(checkpoint['hyper_parameters'])
         network.load_state_dict({name: x for (part, _, name), x in parts if part == 'model'})
     except (KeyError, RuntimeError) as error:
         raise ValueError(f'{path}: no network of this package ({error}).') from error

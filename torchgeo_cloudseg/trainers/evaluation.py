@@ -92,12 +92,22 @@ class SceneEvaluationTask(SemanticSegmentationTask):
             batch: a batch.
 
         Returns:
-            optical (B, C, H, W) and SAR image (B, S, H, W).
+            optical (B, C, H, W) and SAR image (B, S, H, W); zeros for one that is absent and that
+            the network does not look at.
 
         Raises:
             KeyError: if one is missing.
         """
-        optical, sar = self._required(batch, self.hparams['image_key'], 'image_sar')
+        keys = {'optical': self.hparams['image_key'], 'sar': 'image_sar'}
+        looks_at = self.hparams['modalities']
+        seen = [key for name, key in keys.items() if looks_at in (name, 'both', 'early')]
+        (some, *_) = self._required(batch, *seen)
+        # nothing stands in for an image that the network does not look at
+        shapes = ((some.shape[0], bands, *some.shape[-2:]) for bands in self.hparams['in_channels'])
+        optical, sar = (
+            batch[key] if key in batch else some.new_zeros(()).expand(shape)
+            for key, shape in zip(keys.values(), shapes, strict=True)
+        )
         return optical, sar
 
     def _required(self, batch: Batch, *keys: str) -> list[Tensor]:
