@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from golden.weights import golden_tensor
+from helpers import save_untrained
 from torch import Tensor
 
 from torchgeo_cloudseg.miniature import write_miniature_m3mcr
+from torchgeo_cloudseg.trainers import CloudSegTeacherTask
 
 #: Where the real sample is, with what the authors' code makes of it: not for redistribution.
 SHARED = Path(os.environ.get('CLOUDSEG_SHARED', Path(__file__).parents[2] / 'shared'))
@@ -71,3 +73,11 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_miniature_m3mcr(
         root, seed=1, train_areas=3, test_areas=1, patches_per_area=2, progress=False
     )
+
+
+@pytest.fixture(scope='session')
+def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of an untrained teacher."""
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp('teacher') / 'teacher.ckpt'
+    return save_untrained(CloudSegTeacherTask(backbone='mit_b0'), path)

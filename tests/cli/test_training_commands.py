@@ -16,6 +16,7 @@ from matplotlib.image import imread
 
 from torchgeo_cloudseg.cli import COMMANDS, main
 from torchgeo_cloudseg.datasets import M3MCR
+from torchgeo_cloudseg.trainers.arguments import task_arguments
 
 CONFIGS = Path(__file__).parents[2] / 'torchgeo_cloudseg/configs/m3mcr'
 SCRIPTS = Path(sys.executable).parent
@@ -68,7 +69,7 @@ def test_torchgeo_trains_teacher_and_student(trained: Path) -> None:
         assert (output / f'{name}.ckpt').is_file()
         assert (output / 'last.ckpt').is_file()
         assert list(output.glob('lightning_logs/version_0/events.*'))
-        hparams = torch.load(output / f'{name}.ckpt', weights_only=True)['hyper_parameters']
+        hparams = task_arguments(torch.load(output / f'{name}.ckpt', weights_only=True))
         assert hparams['backbone'] == 'mit_b0'
         assert hparams['labels'][3] == 'urban'
 

@@ -201,7 +201,7 @@ def checkpoints(root: Path) -> dict[str, Any]:
         content = torch.load(path, weights_only=True)
         found[kind] = {
             'keys': sorted(content),
-            'hyper_parameters': content['hyper_parameters'],
+            'hyper_parameters': content['module_arguments'],
             'scene_spec': content['scene_spec'],
             'state_dict': {
                 name: list(value.shape) for name, value in content['state_dict'].items()

@@ -5,13 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from helpers import save_untrained
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from torchgeo_cloudseg.datamodules import M3MCRDataModule
-from torchgeo_cloudseg.trainers import CloudSegTeacherTask
 
 #: Batches of two patches of 80 px: 8 patches are an epoch of four steps.
 SMALL = {'batch_size': 2, 'patch_size': 80, 'length': 8, 'seed': 3}
@@ -66,11 +63,3 @@ def fit(miniature: Path, tmp_path: Path) -> Fit:
         return trainer, losses.values
 
     return run
-
-
-@pytest.fixture(scope='session')
-def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Checkpoint of an untrained teacher."""
-    torch.manual_seed(1)
-    path = tmp_path_factory.mktemp('teacher') / 'teacher.ckpt'
-    return save_untrained(CloudSegTeacherTask(backbone='mit_b0'), path)

@@ -14,6 +14,7 @@ from ..models import load_reference_checkpoint
 from ..models.reference import NETWORK
 from ..models.weights import read_weights
 from ..trainers import CloudSegStudentTask, CloudSegTeacherTask
+from ..trainers.arguments import keep_arguments, task_arguments
 from ..trainers.checkpoint import SCENE_SPEC, read_checkpoint, scene_facts
 
 
@@ -42,7 +43,7 @@ def convert(
     with writing([target], [source], overwrite, wait) as (draft,):
         checkpoint = _converted(source, dataset, facts or {})
         torch.save(checkpoint, draft)
-    hparams = checkpoint['hyper_parameters']
+    hparams = task_arguments(checkpoint)
     kind = 'student' if 'reconstruction_weight' in hparams else 'teacher'
     title = f'{kind}, {hparams["backbone"]}, {hparams["num_classes"]} classes'
     sys.stdout.write(f'{target}: {title}, from {source}\n')
@@ -56,13 +57,14 @@ def _converted(source: Path, dataset: str | None, facts: dict[str, Any]) -> dict
     content = read_weights(source)
     released = isinstance(content, dict) and NETWORK in content
     checkpoint = _released(source) if released else read_checkpoint(source)
-    hparams = checkpoint['hyper_parameters']
+    hparams = task_arguments(checkpoint)
     if dataset or facts:
         count = hparams['num_classes']
         stated = find_dataset(dataset).published_spec(count) if dataset else None
         if released and stated:
             hparams['label_scale'] = float(stated.label_scale)
         checkpoint[SCENE_SPEC] = spec_to_dict(scene_facts(hparams, stated, **facts))
+    keep_arguments(checkpoint, hparams)
     return checkpoint
 
 
@@ -77,7 +79,6 @@ def _released(source: Path) -> dict[str, Any]:
     task.model.load_state_dict(network.state_dict())
     checkpoint = {
         'state_dict': task.state_dict(),
-        'hyper_parameters': dict(task.hparams),
         'epoch': 0,
         'global_step': 0,
         'pytorch-lightning_version': version('lightning'),

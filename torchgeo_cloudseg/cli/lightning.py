@@ -1,15 +1,26 @@
 """``cloudseg fit|validate|test|predict``: TorchGeo's command line with our classes by name."""
 
+import json
 import os
 import warnings
+from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import (
+    ArgsType,
+    LightningArgumentParser,
+    LightningCLI,
+    SaveConfigCallback,
+)
 from torchgeo.datamodules import BaseDataModule
 
 # imported for their classes: jsonargparse finds by name only what is loaded
 from .. import __version__, datamodules, trainers  # noqa: F401
 from .._compat import BaseTask
+from ..trainers.arguments import refuse_contradictions, task_arguments
+from ..trainers.checkpoint import read_checkpoint
+from ..trainers.checkpoint_io import read_plain
 
 #: Listing a folder of thousands of files at every open costs more than the read itself.
 RASTERIO_DEFAULTS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR'}
@@ -25,7 +36,52 @@ TRAINING_CALLBACKS: list[dict[str, Any]] = [
 ]
 
 
-class TrainingCLI(LightningCLI):
+#: Checkpoints that Lightning finds by itself.
+FOUND_BY_LIGHTNING = ('best', 'last', 'hpc')
+
+
+class CheckpointCLI(LightningCLI):
+    """Lightning's command line, in which a checkpoint does not overrule the user.
+
+    What belongs to the network comes from the checkpoint and is not contradicted. What belongs to
+    the run comes from the user where given, else from the checkpoint.
+    """
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse arguments, those of a checkpoint before the user's.
+
+        Args:
+            parser: the parser.
+            args: the command line, from the subcommand on.
+
+        Raises:
+            FileNotFoundError: if there is no such checkpoint.
+            ValueError: if it could run code, or holds another network than the user describes.
+        """
+        super().parse_arguments(parser, args)
+        given = self.config[self.config.subcommand]
+        path, model = given.ckpt_path, given.model
+        if not path or path in FOUND_BY_LIGHTNING or not isinstance(args, list):
+            return
+        if Path(path).is_dir():  # of a sharded training
+            return
+        read_plain(path)
+        if not issubclass(resolve_name(model.class_path), trainers.CloudSegTask):
+            return
+        stored = task_arguments(read_checkpoint(path))
+        known = {name: value for name, value in stored.items() if name in model.init_args}
+        first = json.dumps({'class_path': model.class_path, 'init_args': known})
+        # a trained network needs no initial weights
+        args = [args[0], f'--model={first}', *args[1:], '--model.weights=null']
+        super().parse_arguments(parser, args)
+        model = self.config[self.config.subcommand].model
+        refuse_contradictions({**stored, **model.init_args.as_dict()}, stored, path)
+
+    def _parse_ckpt_path(self) -> None:
+        """Do nothing: Lightning would set the checkpoint's arguments over the user's."""
+
+
+class TrainingCLI(CheckpointCLI):
     """Lightning's command line, with checkpoints even where the configuration names none."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -44,7 +100,7 @@ class TrainingCLI(LightningCLI):
             trainer.callbacks = [c for c in callbacks if c.class_path != CHECKPOINTS] or None
 
 
-class EvaluationCLI(LightningCLI):
+class EvaluationCLI(CheckpointCLI):
     """Lightning's command line for a network that has been trained."""
 
     def before_instantiate_classes(self) -> None:

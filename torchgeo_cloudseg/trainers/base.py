@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Adam
@@ -18,7 +19,17 @@ from ..datasets.scene_spec import SceneSpec, spec_from_dict, spec_to_dict
 from ..losses import SegmentationLoss
 from ..metrics import RegionMetrics
 from ..models import Modalities
+from .arguments import (
+    changes,
+    contradictions,
+    defaults,
+    keep_arguments,
+    plain_value,
+    refuse_contradictions,
+    task_arguments,
+)
 from .checkpoint import SCENE_SPEC, build_network, scene_facts
+from .checkpoint_io import SafeCheckpointIO, require_writable
 from .evaluation import Batch, SceneEvaluationTask, cloud_mask, label_size
 from .schedules import Schedule, lr_factor
 
@@ -104,7 +115,10 @@ class CloudSegTask(SceneEvaluationTask):
             stride: Distance between windows, in pixels.
             label_scale: Pixels of the label grid per optical pixel, for prediction.
             image_key: Key of the optical image.
-            _class_path: Class of the task, as checkpoints name it; without effect.
+            _class_path: Class of the task, as older checkpoints name it; without effect.
+
+        Raises:
+            ValueError: If an argument is no plain value, nor can be made one.
         """
         self.weights = weights
         self.scene_spec = None
@@ -112,30 +126,77 @@ class CloudSegTask(SceneEvaluationTask):
         self._losses = self.losses
         # passes over SemanticSegmentationTask, which would build a network of its own
         super(SemanticSegmentationTask, self).__init__()
+        # what cannot be read again is refused now, not after the training
+        self.hparams.update({k: plain_value(v, k) for k, v in self.hparams.items()})
+
+    def setup(self, stage: str) -> None:
+        """Have checkpoints written complete or not at all, and read without running code.
+
+        Args:
+            stage: Either 'fit', 'validate', 'test', or 'predict'.
+
+        Raises:
+            OSError: If a training could not write its checkpoints.
+        """
+        if (trainer := self._trainer) is None:
+            return
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = SafeCheckpointIO()
+        if stage == 'fit' and trainer.is_global_zero:
+            for callback in trainer.checkpoint_callbacks:
+                if folder := getattr(callback, 'dirpath', None):
+                    require_writable(folder)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what the network expects of a scene, and which task this is.
+        """Keep the arguments, and what the network expects of a scene.
 
         Args:
             checkpoint: what is saved.
         """
-        # Lightning's command line wants the class with the arguments, and itself notes it only
-        # where it has made the task
-        name = f'{type(self).__module__}.{type(self).__qualname__}'
-        checkpoint['hyper_parameters'].setdefault('_class_path', name)
-        # nor must it fetch initial weights for a network whose own are in the checkpoint
-        checkpoint['hyper_parameters'].setdefault('weights', None)
+        keep_arguments(checkpoint, self.hparams)
         if self.scene_spec is not None:
             checkpoint[SCENE_SPEC] = spec_to_dict(self.scene_spec)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore what the network expects of a scene.
+        """Restore the network's architecture, and what it expects of a scene.
+
+        What belongs to the run (learning rate, schedule, teacher, window, ...) is this task's.
 
         Args:
             checkpoint: what was saved.
+
+        Raises:
+            ValueError: If the task was made for another network.
         """
         if SCENE_SPEC in checkpoint:
             self.scene_spec = spec_from_dict(checkpoint[SCENE_SPEC])
+        stored = task_arguments(checkpoint)
+        if not stored:
+            return
+        self._take_architecture(stored)
+        if changed := changes(self.hparams, stored):
+            rank_zero_info(f'Other arguments than in the checkpoint: {changed}.')
+        # the rates of this run, at the step of the other
+        for state in checkpoint.get('lr_schedulers', ()):
+            if 'lr_lambdas' in state:
+                state.pop('base_lrs', None)
+
+    def _take_architecture(self, stored: Mapping[str, Any]) -> None:
+        """Make the network that a checkpoint holds, where none was asked for."""
+        differing = contradictions(self.hparams, stored)
+        usual = defaults(type(self))
+        mine, theirs = self.hparams.keys(), stored.keys()
+        free = all(n in mine & theirs and self.hparams[n] == usual[n] for n in differing)
+        trainer = self._trainer
+        sharded = trainer is not None and trainer.strategy.restore_checkpoint_after_setup
+        if sharded or not free:
+            refuse_contradictions(self.hparams, stored, 'checkpoint')
+        if differing:
+            self.weights = None
+            self.hparams.update({name: stored[name] for name in differing})
+            self.configure_models()
+            self.configure_losses()
+            self.configure_metrics()
 
     def on_fit_start(self) -> None:
         """Note the seed of the run and the facts of its data, and compile the step if asked to."""
@@ -149,6 +210,16 @@ class CloudSegTask(SceneEvaluationTask):
         self._seed = torch.initial_seed()
         if self.hparams['compile']:
             self._losses = torch.compile(self.losses, fullgraph=True)
+
+    def on_train_start(self) -> None:
+        """Begin with this run's learning rates: a checkpoint brings those of the run before."""
+        for config in self.trainer.lr_scheduler_configs:
+            scheduler: Any = config.scheduler
+            if isinstance(scheduler, LambdaLR):
+                now = [factor(scheduler.last_epoch) for factor in scheduler.lr_lambdas]
+                groups = scheduler.optimizer.param_groups
+                for group, base, factor in zip(groups, scheduler.base_lrs, now, strict=False):
+                    group['initial_lr'], group['lr'] = base, base * factor
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step, so that drop path goes on in a resumed run as if it had not stopped.

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..datasets.scene_spec import SceneSpec, spec_from_dict, spec_to_dict
 from ..models import CloudSegNet
-from ..models.weights import read_weights
+from .arguments import ARGUMENTS, HYPERPARAMETERS, network_arguments, task_arguments
+from .checkpoint_io import read_plain
 
 #: Key of a checkpoint under which lies what the network expects of a scene.
 SCENE_SPEC = 'scene_spec'
@@ -34,17 +35,17 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no checkpoint of a task of this package.
     """
-    content: Any = read_weights(path)
+    content: Any = read_plain(path)
     keys = set(content) if isinstance(content, dict) else set()
     if 'network' in keys:
         raise ValueError(
             f"{path}: found a file of the authors' code. Convert it first: "
             f'`cloudseg convert {path} {Path(path).stem}.ckpt`.'
         )
-    if not {'state_dict', 'hyper_parameters'} <= keys:
+    if 'state_dict' not in keys or not keys & {ARGUMENTS, HYPERPARAMETERS}:
         raise ValueError(
             f'{path}: found {sorted(map(str, keys)) or type(content).__name__}, expected '
-            "'state_dict' and 'hyper_parameters', as Lightning writes them."
+            f"'state_dict' and '{ARGUMENTS}', as tasks of this package write them."
         )
     return dict(content)
 
@@ -65,33 +66,23 @@ def load_network(path: str | Path) -> CloudSegNet:
     return _network(path, read_checkpoint(path))
 
 
-def build_network(hparams: Mapping[str, Any], **options: Any) -> CloudSegNet:
-    """Build the network that hyperparameters describe.
+def build_network(arguments: Mapping[str, Any], **options: Any) -> CloudSegNet:
+    """Build the network that arguments of a task describe.
 
     Args:
-        hparams: hyperparameters of a task. Those of a teacher say nothing of spatial gates and
-            reconstruction: it has neither.
+        arguments: arguments of a task.
         **options: what is no part of the architecture, such as initial weights.
 
     Returns:
         the network.
     """
-    return CloudSegNet(
-        encoder=hparams['backbone'],
-        in_channels=tuple(hparams['in_channels']),
-        num_classes=hparams['num_classes'],
-        spatial_gate=hparams.get('spatial_gate', False),
-        reconstruct=hparams.get('reconstruction_weight', 0) > 0,
-        # checkpoints of before 2026-12 do not name what there was no choice of
-        **{name: hparams[name] for name in ('modalities', 'fusion') if name in hparams},
-        **options,
-    )
+    return CloudSegNet(**network_arguments(arguments), **options)
 
 
 def _network(path: str | Path, checkpoint: dict[str, Any]) -> CloudSegNet:
     parts = ((name.partition('.'), x) for name, x in checkpoint['state_dict'].items())
     try:
-        network = build_network(checkpoint['hyper_parameters'])
+        network = build_network(task_arguments(checkpoint))
         network.load_state_dict({name: x for (part, _, name), x in parts if part == 'model'})
     except (KeyError, RuntimeError) as error:
         raise ValueError(f'{path}: no network of this package ({error}).') from error

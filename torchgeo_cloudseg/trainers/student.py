@@ -73,6 +73,7 @@ class CloudSegStudentTask(CloudSegTask):
             FileNotFoundError: If there is no such checkpoint.
             ValueError: If it holds no teacher for this student.
         """
+        super().setup(stage)
         path = self.hparams['teacher']
         if stage == 'fit' and path is not None and self.hparams['distillation_weight'] > 0:
             initial: bool = self.hparams['init_from_teacher']

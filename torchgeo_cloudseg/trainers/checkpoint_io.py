@@ -1,0 +1,123 @@
+"""How Lightning writes and reads checkpoints of our tasks: whole files, and no code in them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor
+
+from .._files import replacing
+from ..models.weights import read_weights
+
+
+def is_url(path: str | os.PathLike[str]) -> bool:
+    """Whether a path leads away from the file system.
+
+    Args:
+        path: a path or a URL.
+
+    Returns:
+        True for a URL.
+    """
+    return '://' in os.fspath(path)
+
+
+class SafeCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its target, and reads nothing but plain data.
+
+    Lightning's own writes into the folder for temporary files: where that lies on another file
+    system, a process that is killed leaves a part of the checkpoint under the final name. And it
+    runs the code that a checkpoint at a URL holds.
+    """
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: str | os.PathLike[str],
+        storage_options: Any | None = None,
+    ) -> None:
+        """Write a checkpoint that is complete or absent.
+
+        Args:
+            checkpoint: what is saved.
+            path: the file, or a URL.
+            storage_options: None.
+        """
+        if is_url(path) or storage_options is not None:
+            super().save_checkpoint(checkpoint, os.fspath(path), storage_options)
+            return
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target, durable=True) as draft:
+            torch.save(checkpoint, draft)
+
+    def load_checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        map_location: Any | None = None,
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
+        """Read a checkpoint onto the CPU, without running code.
+
+        Args:
+            path: the file.
+            map_location: without effect; Lightning moves what it loads.
+            weights_only: without effect; nothing else is ever read.
+
+        Returns:
+            what was saved.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is a URL, or holds anything but plain data.
+        """
+        # tensors that are mapped would change with the file, if that is written to
+        content: dict[str, Any] = apply_to_collection(read_plain(path), Tensor, Tensor.clone)
+        return content
+
+
+def read_plain(path: str | os.PathLike[str]) -> Any:
+    """Read a checkpoint that somebody gives.
+
+    Args:
+        path: a file.
+
+    Returns:
+        what was saved.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is a URL, or holds anything but plain data.
+    """
+    if is_url(path):
+        raise ValueError(
+            f'{os.fspath(path)}: found a URL, expected a file. Download it, and give the path of '
+            'the file.'
+        )
+    return read_weights(path)
+
+
+def require_writable(folder: str | os.PathLike[str]) -> None:
+    """Find out before a training whether its checkpoints can be written.
+
+    Args:
+        folder: where they are to be; made where it is missing.
+
+    Raises:
+        OSError: if nothing can be written there.
+    """
+    if is_url(folder):
+        return
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with replacing(Path(folder) / 'writable') as draft:
+            draft.touch()
+        (Path(folder) / 'writable').unlink()
+    except OSError as error:
+        raise OSError(
+            f'{os.fspath(folder)}: checkpoints cannot be written there ({error.strerror}). Give '
+            'another `dirpath` to ModelCheckpoint, or another `default_root_dir` to the trainer.'
+        ) from error
