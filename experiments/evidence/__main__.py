@@ -52,9 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
             chosen = cells(args.only, args.more)
             changes = runner.overlay(args.changes, args.dry)
             sys.exit(
-                runner.run(
-                    chosen, args.jobs, args.root, args.again, args.keep, changes, args.dry
-                )
+                runner.run(chosen, args.jobs, args.root, args.again, args.keep, changes, args.dry)
             )
         case 'table':
             text = tables.report()

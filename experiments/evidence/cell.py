@@ -94,7 +94,7 @@ def run_cell(
     """
     config = compose(cell, folder, root, teacher, changes)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / 'config.yaml'
+    path = folder / 'cell.yaml'
     path.write_text(yaml.safe_dump(config, sort_keys=False))
     started, busy = time.time(), time.process_time()
     command.run('fit', ['--config', str(path)])
@@ -111,7 +111,6 @@ def run_cell(
         'seconds': round(seconds, 1),
         'cpu_seconds': round(cpu_seconds, 1),
         'parameters': sum(weights.numel() for weights in task.model.parameters()),
-        'labels': config['model']['init_args'].get('labels'),
         'machine': machine(),
         'config': {key: config[key] for key in ('trainer', 'model', 'data')},
         'scores': scores,

@@ -126,6 +126,10 @@ def compose(
     if teacher is not None:
         own['model'] = {'init_args': {'teacher': str(teacher)}}
     composed: dict[str, Any] = {}
-    for layer in (*(yaml.safe_load(file.read_text()) for file in overlays(cell)), own, changes or {}):
+    for layer in (
+        *(yaml.safe_load(file.read_text()) for file in overlays(cell)),
+        own,
+        changes or {},
+    ):
         composed = merge(composed, layer)
     return composed

@@ -22,7 +22,10 @@ from .grid import GRID, Cell, merge
 TOLERANCE = 0.03
 
 #: What makes a run a matter of seconds, to see whether everything fits.
-DRY = {'trainer': {'max_epochs': 1, 'limit_train_batches': 1}, 'data': {'init_args': {'batch_size': 2}}}
+DRY = {
+    'trainer': {'max_epochs': 1, 'limit_train_batches': 1},
+    'data': {'init_args': {'batch_size': 2}},
+}
 
 
 def overlay(changes: Sequence[str], dry: bool = False) -> dict[str, Any]:
@@ -61,7 +64,9 @@ def run(
         how many cells failed, or were not what is recorded.
     """
     if keep is not None and len(cells) != 1:
-        raise ValueError(f'--keep: found {len(cells)} cells, expected one, such as ombria/student/0.')
+        raise ValueError(
+            f'--keep: found {len(cells)} cells, expected one, such as ombria/student/0.'
+        )
     recording = not (changes or dry)
     if root is not None and not root.is_dir():
         raise FileNotFoundError(f'{root}: no such folder. Give the root of the data.')
@@ -102,7 +107,6 @@ def _run_unit(
     with tempfile.TemporaryDirectory(prefix='evidence-') as name:
         folder = Path(name)
         teachers = dict.fromkeys(cell.teacher for cell in unit if cell.teacher is not None)
-        checkpoint: Path | None = None
         for cell in dict.fromkeys([*teachers, *unit]):
             mine = folder / cell.variant
             result = mine / 'record.json'

@@ -7,14 +7,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
-from .grid import GRID, RESULTS, Cell
+from .grid import GRID, HERE, RESULTS
 
 REGIONS = ('cloudy', 'clear', 'all')
 
 #: Draws of the bootstrap, and its seed.
 DRAWS, SEED = 2000, 0
+
+#: What the others are held against.
+REFERENCE = 'student'
+
+HEADER = (
+    'variant',
+    'seeds',
+    'steps',
+    'M parameters',
+    'under clouds',
+    'clear sky',
+    'all pixels',
+    'student less this: under clouds',
+    'clear sky',
+)
 
 Counts = NDArray[np.int64]
 
@@ -49,16 +65,17 @@ def iou(counts: NDArray[Any], score: str, labels: Sequence[str]) -> NDArray[np.f
     return one
 
 
-def labels_of(record: Mapping[str, Any]) -> list[str]:
-    """Names of the classes of a record."""
-    return list(record['labels'] or [])
+def labels_of(data: str) -> list[str]:
+    """Names of the classes of a data set."""
+    facts = yaml.safe_load((HERE / 'configs' / data / 'data.yaml').read_text())
+    return list(facts['model']['init_args']['labels'])
 
 
 def summary(record: Mapping[str, Any]) -> dict[str, float]:
     """The score of a record by region."""
     data = record['cell'].partition('/')[0]
     totals = counts_of(record).sum(axis=0)
-    values = iou(totals, GRID['data'][data]['score'], labels_of(record))
+    values = iou(totals, GRID['data'][data]['score'], labels_of(data))
     return {region: round(float(value), 4) for region, value in zip(REGIONS, values, strict=True)}
 
 
@@ -95,49 +112,71 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def ordered(data: str, found: Mapping[str, Any]) -> list[str]:
+def ordered(found: Mapping[str, Any]) -> list[str]:
     """Variants that are recorded, in the order of the grid."""
     return [variant for variant in GRID['variants'] if variant in found]
 
 
-def table(data: str, reference: str = 'student') -> str:
+def difference(
+    found: Mapping[str, Any], reference: str, variant: str, score: str, labels: Sequence[str]
+) -> list[tuple[float, float, float]]:
+    """By how much a variant is below another: mean, and the 95 % interval, by region."""
+    both = sorted(set(found[variant]) & set(found[reference]))
+    ours, theirs = (stack(found[name], both) for name in (reference, variant))
+    drawn = np.subtract(*bootstrap([ours, theirs], score, labels))
+    means = [iou(stacked.sum(axis=1), score, labels).mean(axis=0) for stacked in (ours, theirs)]
+    return [
+        (float(means[0][region] - means[1][region]), *interval(drawn[:, region]))
+        for region in range(len(REGIONS))
+    ]
+
+
+def table(data: str, reference: str = REFERENCE) -> str:
     """Scores of all variants, and how far the student is from each."""
     found = records(data)
     score = GRID['data'][data]['score']
-    lines = [
-        '| variant | seeds | steps | min | M parameters | under clouds | clear | all '
-        '| student less this, under clouds | clear |',
-        '|---|---|---|---|---|---|---|---|---|---|',
-    ]
-    for variant in ordered(data, found):
+    lines = [f'| {" | ".join(HEADER)} |', '|---' * len(HEADER) + '|']
+    for variant in ordered(found):
         by_seed = found[variant]
         some = next(iter(by_seed.values()))
-        labels = labels_of(next(iter(next(iter(found.values())).values())))
         values = np.array([list(summary(record).values()) for record in by_seed.values()])
         cells = [
-            Cell(data, variant, 0).title,
+            GRID['variants'][variant]['title'],
             str(len(by_seed)),
             _steps(found, variant, some),
-            f'{np.mean([record["seconds"] for record in by_seed.values()]) / 60:.1f}',
             f'{some["parameters"] / 1e6:.1f}',
             *(_spread(values[:, column]) for column in range(3)),
         ]
-        both = sorted(set(by_seed) & set(found.get(reference, {})))
-        if variant != reference and both:
-            pair = [stack(found[name], both) for name in (reference, variant)]
-            ours, theirs = bootstrap(pair, score, labels)
-            for region in (0, 1):
-                low, high = interval(ours[:, region] - theirs[:, region])
-                mean = np.mean(
-                    [
-                        summary(found[reference][seed])[REGIONS[region]]
-                        - summary(by_seed[seed])[REGIONS[region]]
-                        for seed in both
-                    ]
-                )
-                cells.append(f'{100 * mean:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})')
-        lines.append(f'| {" | ".join([*cells, "", ""][:10])} |')
+        if variant != reference and set(by_seed) & set(found.get(reference, {})):
+            apart = difference(found, reference, variant, score, labels_of(data))
+            cells += [f'{100 * m:+.1f} ({100 * a:+.1f} to {100 * b:+.1f})' for m, a, b in apart[:2]]
+        lines.append(f'| {" | ".join([*cells, "", ""][: len(HEADER)])} |')
     return '\n'.join(lines)
+
+
+def verdicts(data: str, reference: str = REFERENCE) -> list[str]:
+    """What the intervals say, one sentence for each variant."""
+    found = records(data)
+    score, sentences = GRID['data'][data]['score'], []
+    for variant in ordered(found):
+        if variant == reference or not set(found[variant]) & set(found.get(reference, {})):
+            continue
+        apart = difference(found, reference, variant, score, labels_of(data))
+        said = [
+            f'{_verdict(*apart[region])} {"under clouds" if region == 0 else "in clear sky"}'
+            for region in (0, 1)
+        ]
+        title = GRID['variants'][variant]['title']
+        sentences.append(f'- Against *{title}*, the student is {said[0]}, and {said[1]}.')
+    return sentences
+
+
+def _verdict(mean: float, low: float, high: float) -> str:
+    if low > 0:
+        return f'better by {100 * mean:.1f} points'
+    if high < 0:
+        return f'worse by {-100 * mean:.1f} points'
+    return f'not told apart ({100 * mean:+.1f} points, the interval holds 0)'
 
 
 def _steps(found: Mapping[str, Any], variant: str, record: Mapping[str, Any]) -> str:
@@ -151,6 +190,39 @@ def _spread(values: NDArray[np.float64]) -> str:
     return f'{100 * values.mean():.1f}{deviation}'
 
 
+def cost(data: str) -> str:
+    """Where, how long and with what the cells ran."""
+    every = [record for by_seed in records(data).values() for record in by_seed.values()]
+    hours = sum(record['seconds'] for record in every) / 3600
+    busy = sum(record['cpu_seconds'] for record in every) / 3600
+    told = {
+        name: ', '.join(sorted({str(record['machine'][name])[:40] for record in every}))
+        for name in ('processor', 'threads', 'torch', 'torchgeo', 'commit')
+    }
+    return (
+        f'{len(every)} cells; in training {hours:.1f} hours by the clock and {busy:.1f} hours of '
+        'processor time ({processor}; {threads} thread(s); torch {torch}, torchgeo {torchgeo}; '
+        'commit {commit}).'.format(**told)
+    )
+
+
 def report() -> str:
-    """All that is recorded, in words and tables."""
-    return '\n'.join(table(data) for data in GRID['data'] if records(data))
+    """All that is recorded, in tables and words."""
+    parts = [(HERE / 'report' / 'head.md').read_text()]
+    for data, facts in GRID['data'].items():
+        if not records(data):
+            continue
+        about = HERE / 'report' / f'{data}.md'
+        parts += [
+            f'## {facts["title"]}',
+            about.read_text() if about.is_file() else '',
+            table(data),
+            cost(data),
+            f'![Scores by variant](images/evidence-{data}.png)',
+            f'![Scores against cloud cover](images/evidence-{data}-cover.png)',
+            'What the intervals say (95 %, scenes and seeds drawn anew, the same for both):',
+            '\n'.join(verdicts(data)),
+        ]
+    after = HERE / 'report' / 'tail.md'
+    parts += [after.read_text()] if after.is_file() else []
+    return '\n\n'.join(part.strip() for part in parts if part.strip()) + '\n'

@@ -1,0 +1,114 @@
+"""The runner of the comparison: cells, configurations, records, intervals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from experiments.evidence import cell as cell_module
+from experiments.evidence import figures, runner, tables
+from experiments.evidence.grid import GRID, Cell, cells, compose, merge, parse
+from torchgeo_cloudseg.miniature import write_miniature_ombria
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / 'results'
+    for module in ('grid', 'tables'):
+        monkeypatch.setattr(f'experiments.evidence.{module}.RESULTS', folder)
+    return folder
+
+
+def record(cell: Cell, scenes: dict[str, list[int]]) -> dict:
+    machine = dict.fromkeys(('processor', 'threads', 'torch', 'torchgeo', 'commit'), 'x')
+    facts = {'steps': 10, 'seconds': 60, 'cpu_seconds': 30, 'parameters': 1e6, 'machine': machine}
+    return {'cell': cell.name, **facts, 'scores': {'test': scenes}}
+
+
+def write_scores(results: Path, better: float) -> None:
+    rng = np.random.default_rng(0)
+    for seed in range(3):
+        hits = rng.integers(40, 60, 50)
+        for variant, more in {'sar': 0, 'student': better}.items():
+            found = {
+                # clear: all dry and found; cloudy: dry, no false alarms, missed and found floods
+                f's{i}': [100, 0, 0, 0, 100, 0, int(100 - hit - more), int(hit + more)]
+                for i, hit in enumerate(hits)
+            }
+            cell = Cell('ombria', variant, seed)
+            path = results / f'{cell.name}.json'
+            cell_module.write_record(path, record(cell, found))
+            assert json.loads(path.read_text())['scores']['test'] == found
+
+
+def test_cells_come_seed_by_seed_and_by_pattern() -> None:
+    core = cells([])
+    assert [cell.seed for cell in core if cell.data == 'ombria'] == sorted([0, 1, 2, 3, 4] * 4)
+    assert {cell.name for cell in cells(['ombria/s*/1'])} >= {'ombria/sar/1', 'ombria/student/1'}
+    assert cells(['ombria/student/17']) == [Cell('ombria', 'student', 17)]
+    with pytest.raises(ValueError, match='nobody/student/0'):
+        parse('nobody/student/0')
+
+
+def test_configurations_are_composed(tmp_path: Path) -> None:
+    made = compose(parse('ombria/student/2'), tmp_path, tmp_path, tmp_path / 'teacher.ckpt')
+    arguments = made['model']['init_args']
+    assert arguments['teacher'] == str(tmp_path / 'teacher.ckpt')
+    assert arguments['in_channels'] == [6, 2]
+    assert made['seed_everything'] == made['data']['init_args']['seed'] == 2
+    assert made['data']['init_args']['clouds']['bands'] == [0, 1, 2]
+    single = compose(parse('ombria/sar/0'), tmp_path)
+    assert 'clouds' not in single['data']['init_args']
+    assert 'spatial_gate' not in compose(parse('ombria/teacher/0'), tmp_path)['model']['init_args']
+    assert merge({'a': {'b': 1, 'c': 2}}, {'a': {'b': None, 'd': 3}}) == {'a': {'c': 2, 'd': 3}}
+    assert runner.overlay(['model.lr=0.1', 'model.b=x']) == {'model': {'lr': 0.1, 'b': 'x'}}
+
+
+@pytest.mark.parametrize(('better', 'said'), [(0, 'not told apart'), (10, 'better by 10.0')])
+def test_tables_and_figures_come_of_records_alone(
+    results: Path, tmp_path: Path, better: int, said: str
+) -> None:
+    write_scores(results, better)
+    assert tables.summary(tables.records('ombria')['sar'][0])['cloudy'] == pytest.approx(
+        tables.counts_of(tables.records('ombria')['sar'][0])[:, 0, 1, 1].sum() / 5000, abs=1e-4
+    )
+    text = tables.report()
+    assert f'the student is {said}' in text
+    found = tables.records('ombria')
+    clouded, *_ = tables.difference(found, 'student', 'sar', 'IoU_flood', ['dry', 'flood'])
+    # in every draw both see the same scenes and seeds
+    assert clouded == pytest.approx((better / 100,) * 3)
+    assert len(figures.draw(tmp_path)) == 2
+
+
+def test_recorded_cells_are_skipped(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_scores(results, 1)
+    assert runner.run([Cell('ombria', 'sar', 0), Cell('ombria', 'student', 1)]) == 0
+    assert capsys.readouterr().out == ''
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings('ignore')
+def test_a_teacher_its_student_and_a_foreign_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('CLOUDSEG_CACHE', str(tmp_path / 'cache'))
+    root = write_miniature_ombria(tmp_path / 'data', places_per_event=2)
+    arguments = {**runner.DRY['data']['init_args'], 'train_list': None, 'length': 2}
+    changes = {**runner.DRY, 'data': {'init_args': arguments}}
+    teacher: Path | None = None
+    for variant in ('teacher', 'student', 'torchgeo'):
+        cell, folder = Cell('ombria', variant, 0), tmp_path / variant
+        taught = teacher if variant == 'student' else None
+        made = cell_module.run_cell(cell, folder, root, taught, changes)
+        teacher = teacher or folder / 'last.ckpt'
+        assert made['steps'] == 1
+        assert 'seed_everything' in yaml.safe_load((folder / 'cell.yaml').read_text())
+        scenes = made['scores']['test']
+        assert sorted(map(int, scenes)) == [7, 8, 9, 10]
+        assert all(sum(counts) == 128 * 128 for counts in scenes.values())
+    assert set(GRID['variants']) >= {'teacher', 'student', 'torchgeo'}
