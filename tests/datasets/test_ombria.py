@@ -106,6 +106,10 @@ def test_clouds_lie_on_clear_images_and_on_bands_after_the_flood(root: Path) -> 
     assert after['mask_cloud'][~cloudy].float().mean() == pytest.approx(0.6, abs=0.02)
     rare = OMBRIADataModule(**{**options, 'clouds': {**CLOUDS, 'probability': 0.0}})
     assert torch.equal(rare.on_after_batch_transfer(batch, 0)['image'], batch['image'] / 255)
+    teaching = OMBRIADataModule(root=root, clear_only=True, patch_size=64, batch_size=2)
+    teaching.setup('fit')
+    events = {row['id']: row['event'] for row in division(root)}
+    assert [events[query.scene] for query in teaching.train_sampler] == ['A'] * 3
     # tests see the real clouds, and no image that is said to be clear
     data.setup('test')
     shown = data.augmentations.get('test')

@@ -98,8 +98,7 @@ def test_a_teacher_its_student_and_a_foreign_task(
 ) -> None:
     monkeypatch.setenv('CLOUDSEG_CACHE', str(tmp_path / 'cache'))
     root = write_miniature_ombria(tmp_path / 'data', places_per_event=2)
-    arguments = {**runner.DRY['data']['init_args'], 'train_list': None, 'length': 2}
-    changes = {**runner.DRY, 'data': {'init_args': arguments}}
+    changes = merge(runner.DRY, {'data': {'init_args': {'length': 2}}})
     teacher: Path | None = None
     for variant in ('teacher', 'student', 'torchgeo'):
         cell, folder = Cell('ombria', variant, 0), tmp_path / variant

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets import OMBRIA, SceneDataset, ZonedDataset
+from ..samplers import CenterSceneSampler
 from ..transforms import MendWrapped
 from .scene_datamodule import Batch, SceneDataModule
-from .sky import Clouds
+from .sky import CLEAR_COVER, Clouds
 
 
 class OMBRIADataModule(SceneDataModule):
@@ -33,6 +34,7 @@ class OMBRIADataModule(SceneDataModule):
         clouds: Clouds = None,
         stack: bool = False,
         mend: bool = True,
+        clear_only: bool = False,
         **kwargs: Any,
     ) -> None:
         """Initialize a new OMBRIADataModule instance.
@@ -54,6 +56,7 @@ class OMBRIADataModule(SceneDataModule):
                 input, such as TorchGeo's own tasks.
             mend: Fill in what wrapped around, see
                 :class:`~torchgeo_cloudseg.transforms.MendWrapped`.
+            clear_only: Train on clear images only, as a teacher does.
             **kwargs: Additional keyword arguments passed to
                 :class:`~torchgeo_cloudseg.datasets.OMBRIA`.
 
@@ -64,6 +67,7 @@ class OMBRIADataModule(SceneDataModule):
         lists = (train_list, val_list, test_list)
         super().__init__(OMBRIA, *common, *lists, clouds=clouds, stack=stack)
         self.mend = MendWrapped() if mend else None
+        self.clear_only = clear_only
         # not through the base class: so the command line knows the arguments of the dataset
         self.kwargs = kwargs
 
@@ -76,7 +80,17 @@ class OMBRIADataModule(SceneDataModule):
         Returns:
             the data set.
         """
-        return OMBRIA.on_own_grids(split=split, file_list=self.lists[split], **self.kwargs)
+        dataset = OMBRIA.on_own_grids(split=split, file_list=self.lists[split], **self.kwargs)
+        if self.clear_only and split == 'train':
+            arguments = {**self.kwargs, 'split': split, 'file_list': self.lists[split]}
+            masks = OMBRIA.on_own_grids(**{**arguments, 'modalities': ['mask_cloud']})
+            clear = [
+                query.scene
+                for query in CenterSceneSampler(masks)
+                if masks[query]['mask_cloud'].float().mean() <= CLEAR_COVER
+            ]
+            dataset.index = dataset.index[dataset.index['scene'].isin(clear)]
+        return dataset
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Mend, scale and augment a batch on the device.
