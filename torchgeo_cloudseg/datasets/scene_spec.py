@@ -38,9 +38,15 @@ class SceneSpec:
         sar_range: the same for the SAR image (dB).
         optical_nodata: stored value of optical pixels without data, for files that do not
             declare one; None where every value is a measurement.
+        sar_nodata: the same for SAR pixels.
+        optical_scale: physical units, such as reflectance, per stored unit, for files that
+            declare a scale of their own; None where values have no physical unit.
+        optical_offset: physical value of a stored 0.
         label_scale: pixels of the label grid per optical pixel.
         window: side of the windows in optical pixels, as in training.
         rgb: positions in *optical_bands* of red, green and blue, counted from 0, for quick looks.
+        optical_names: names of *optical_bands*, by which they are found in files that name theirs.
+        sar_names: the same for the SAR image.
         exact: images ('optical', 'sar') whose files must have these bands and no others, because
             nobody said which of more bands they are.
     """
@@ -56,6 +62,11 @@ class SceneSpec:
     window: int = 160
     rgb: tuple[int, int, int] = (2, 1, 0)
     exact: tuple[str, ...] = ()
+    sar_nodata: float | None = None
+    optical_scale: float | None = 1e-4
+    optical_offset: float = 0.0
+    optical_names: tuple[str, ...] = ()
+    sar_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the facts against each other; sequences may come from YAML or JSON, as lists.
@@ -63,7 +74,8 @@ class SceneSpec:
         Raises:
             ValueError: if they contradict each other.
         """
-        for name in ('class_names', 'optical_bands', 'sar_bands', 'rgb', 'exact'):
+        listed = 'class_names', 'optical_bands', 'sar_bands', 'rgb', 'exact'
+        for name in (*listed, 'optical_names', 'sar_names'):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         colors = tuple((int(r), int(g), int(b)) for r, g, b in self.class_colors)
         object.__setattr__(self, 'class_colors', colors)
@@ -81,6 +93,12 @@ class SceneSpec:
             bands: tuple[int, ...] = getattr(self, f'{name}_bands')
             if not bands or min(bands) < 1:
                 raise ValueError(f'{name}_bands={bands}: expected band numbers, counted from 1.')
+            names: tuple[str, ...] = getattr(self, f'{name}_names')
+            if len(names) not in (0, len(bands)):
+                raise ValueError(
+                    f'{name}_names: found {len(names)}, expected one for each of the '
+                    f'{len(bands)} bands.'
+                )
             ends = (np.atleast_1d(end) for end in getattr(self, f'{name}_range'))
             low, high = (tuple(map(float, end)) for end in ends)
             object.__setattr__(self, f'{name}_range', (low, high))
@@ -120,4 +138,6 @@ def spec_from_dict(values: Mapping[str, Any]) -> SceneSpec:
     # before 2026-11 they were spelled otherwise
     renamed = {'class_colours': 'class_colors'}
     named = {renamed.get(name, name): value for name, value in values.items()}
-    return SceneSpec(**{**named, 'label_scale': Fraction(values['label_scale'])})
+    # earlier ones did not say what a stored unit is
+    unknown = {'optical_scale': None}
+    return SceneSpec(**{**unknown, **named, 'label_scale': Fraction(values['label_scale'])})

@@ -9,6 +9,7 @@ from .installed import gdal_version, missing_drivers
 from .mosaic import mosaic
 from .name import gdal_name, is_local, name_of, sources_of
 from .open import block_cache, file_state, open_raster
+from .place import has_place, overlap, place_text
 from .stack import Band, band_stack
 from .warp import Resampling, transform_bounds, warp, window_under
 from .window import read_window
@@ -32,12 +33,15 @@ __all__ = (
     'file_state',
     'gdal_name',
     'gdal_version',
+    'has_place',
     'is_local',
     'missing_drivers',
     'mosaic',
     'name_of',
     'nearest',
     'open_raster',
+    'overlap',
+    'place_text',
     'read_array_header',
     'read_header',
     'read_window',

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.transform import Affine, from_bounds
 
+from .control import Control
+
 #: Largest denominator of a scale that was given as a decimal fraction.
 MAX_DENOMINATOR = 1000
 
@@ -30,6 +32,8 @@ class Grid(NamedTuple):
     transform: Affine
     height: int
     width: int
+    #: What states the place where there is no CRS: ground control points, or polynomials.
+    control: Control | None = None
 
     @classmethod
     def north_up(
@@ -92,7 +96,8 @@ class Grid(NamedTuple):
         a, b, c, d, e, f = tuple(self.transform)[:6]
         left, top = c + a * cols[0] + b * rows[0], f + d * cols[0] + e * rows[0]
         place = Affine(a, b, left, d, e, top)
-        return Grid(self.crs, place, rows[1] - rows[0], cols[1] - cols[0])
+        control = self.control.moved(rows[0], cols[0]) if self.control else None
+        return Grid(self.crs, place, rows[1] - rows[0], cols[1] - cols[0], control)
 
     def scaled(self, scale: Fraction, size_px: tuple[int, int]) -> Grid:
         """The grid with pixels of another size, from the same corner on.
@@ -106,7 +111,8 @@ class Grid(NamedTuple):
         """
         a, b, c, d, e, f = tuple(self.transform)[:6]
         a, b, d, e = (float(Fraction(value) / scale) for value in (a, b, d, e))
-        return Grid(self.crs, Affine(a, b, c, d, e, f), *size_px)
+        control = self.control.scaled(float(scale), float(scale)) if self.control else None
+        return Grid(self.crs, Affine(a, b, c, d, e, f), *size_px, control)
 
     def covers_like(self, coarser: Grid) -> bool:
         """Whether another grid, usually of coarser pixels, covers the same ground.

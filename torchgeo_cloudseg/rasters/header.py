@@ -12,6 +12,7 @@ from rasterio.io import DatasetReader
 from rasterio.transform import Affine
 
 from .array import map_array
+from .control import Control
 from .errors import SceneError
 from .grid import Grid
 from .open import reading
@@ -69,8 +70,10 @@ def header_of(raster: DatasetReader) -> Header:
         its header.
     """
     colors = enumerate(raster.colorinterp, start=1)
+    # a grid goes before whatever else is stated
+    control = None if raster.crs else Control.of(raster)
     return Header(
-        grid=Grid(raster.crs or None, raster.transform, raster.height, raster.width),
+        grid=Grid(raster.crs or None, raster.transform, raster.height, raster.width, control),
         count=raster.count,
         dtype=raster.dtypes[0],
         nodata=raster.nodata,

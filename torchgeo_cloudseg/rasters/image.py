@@ -1,8 +1,10 @@
-"""An open image: windows of its bands with where there is data, on its own grid or on another."""
+"""An open image: measurements and where there are any, on its own grid or on another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import Resampling as Rule
 from rasterio.errors import RasterioError
-from rasterio.vrt import WarpedVRT
+from rasterio.io import DatasetReader
 
 from .errors import SceneError
 from .grid import Grid
 from .header import header_of
+from .measured import MISSING, measured_view
 from .open import open_raster
 from .warp import Resampling, warped_view
 from .window import Pixels, Span, data_mask
 
 
 class Image:
-    """A raster that is open until it is closed."""
+    """A raster that is open until it is closed.
+
+    :meth:`read` gives what is stored. :meth:`measure` gives what it means, of the bands that were
+    :meth:`selected <select>`.
+    """
 
     def __init__(self, path: str | Path) -> None:
         """Open the raster.
@@ -38,21 +45,72 @@ class Image:
         self.raster = open_raster(self.path)
         #: What the file holds.
         self.header = header_of(self.raster)
-        self._view: WarpedVRT | None = None
+        self._view: DatasetReader | None = None
 
     @property
     def grid(self) -> Grid:
         """Where the pixels of the file lie."""
         return self.header.grid
 
-    def warp_to(self, grid: Grid, resampling: Resampling) -> None:
+    def select(
+        self,
+        bands: Sequence[int],
+        nodata: float | None = None,
+        unit: tuple[float, float] | None = None,
+    ) -> None:
+        """Say which bands are looked at, and what their values are to mean.
+
+        Values are those that are stored, times the scale and plus the offset that the file
+        declares.
+
+        Args:
+            bands: numbers of the bands, from 1.
+            nodata: stored value of pixels without data in bands that declare none.
+            unit: scale and offset of the values that are wanted, where these are no physical
+                values themselves. A file that declares a scale gives physical values, which are
+                brought to it; any other is taken to have this unit.
+
+        Raises:
+            SceneError: if values are complex.
+        """
+        if self.header.dtype.startswith('complex'):
+            remedy = 'Make backscatter of it first: calibrated intensity, in dB for most networks.'
+            found = f'complex values ({self.header.dtype}), as of single-look complex SAR'
+            raise SceneError(self.path, found, 'real ones', remedy)
+        scale, offset = (
+            np.array([values[band - 1] for band in bands])
+            for values in (self.raster.scales, self.raster.offsets)
+        )
+        wanted = unit or (1.0, 0.0)
+        physical = scale != 1
+        #: What is multiplied with stored values, and what is added, (C, 1, 1) each.
+        self.gain = np.where(physical, scale / wanted[0], 1.0)[:, None, None]
+        bias = np.where(physical, (offset - wanted[1]) / wanted[0], offset)
+        self.bias = bias[:, None, None]
+        self._bands, self._nodata = list(bands), nodata
+        self._see(measured_view(self.path, self.raster, self._bands, nodata))
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether values are others than those that are stored."""
+        return bool((self.gain != 1).any() or self.bias.any())
+
+    def warp_to(self, grid: Grid, resampling: Resampling, place: Grid | None = None) -> None:
         """Read it on another grid from now on.
 
         Args:
             grid: the grid.
             resampling: how its pixels are made.
+            place: where its own pixels are to be taken to lie (defaults to what the file says).
         """
-        self._view = warped_view(self.raster, grid, resampling)
+        view = measured_view(self.path, self.raster, self._bands, self._nodata)
+        place = place or self.grid
+        self._see(warped_view(view, place, grid, resampling, len(self._bands)))
+
+    def _see(self, view: str) -> None:
+        if self._view is not None:
+            self._view.close()
+        self._view = open_raster(view)
 
     def close(self) -> None:
         """Close the file."""
@@ -72,7 +130,7 @@ class Image:
     def read(
         self, bands: Sequence[int], rows: Span, cols: Span | None = None
     ) -> tuple[Pixels, NDArray[np.bool_]]:
-        """Read a window.
+        """Read a window of the file as it is stored.
 
         Args:
             bands: numbers of the bands, from 1.
@@ -85,25 +143,67 @@ class Image:
         Raises:
             SceneError: if they cannot be read.
         """
-        numbers = list(bands)
+        window, numbers = (rows, cols or (0, self.grid.width)), list(bands)
+        with self._naming(rows):
+            return self.raster.read(numbers, window=window), data_mask(self.raster, numbers, window)
+
+    def measure(
+        self, rows: Span, cols: Span | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Read a window of the bands that were selected, on the grid that is wanted.
+
+        Args:
+            rows: first row and the one after the last.
+            cols: first column and the one after the last (defaults to all).
+
+        Returns:
+            values (C, H, W), NaN where one is missing or not finite; and where there is data
+            (H, W): where the file does not say of all bands that there is none.
+
+        Raises:
+            SceneError: if they cannot be read.
+            ValueError: if no bands were selected.
+        """
+        if self._view is None:
+            raise ValueError('Select the bands first.')
+        with self._naming(rows):
+            values: NDArray[np.float32] = self._view.read(
+                window=(rows, cols or (0, self._view.width))
+            )
+        missing = values == MISSING
+        has_data: NDArray[np.bool_] = ~missing.all(axis=0)
+        values[missing | ~np.isfinite(values)] = np.nan
+        if self.is_scaled:
+            values = (values * self.gain + self.bias).astype(np.float32)
+        return values, has_data
+
+    @contextmanager
+    def _naming(self, rows: Span) -> Iterator[None]:
+        """Errors of reads inside name the file."""
         try:
-            if self._view is None:
-                window = rows, cols or (0, self.grid.width)
-                pixels: Pixels = self.raster.read(numbers, window=window)
-                return pixels, data_mask(self.raster, numbers, window)
-            window = rows, cols or (0, self._view.width)
-            cover_band = header_of(self._view).alpha_bands[0]
-            *values, cover = self._view.read([*numbers, cover_band], window=window)
+            yield
         except RasterioError as error:
             found = f'unreadable pixels in rows {rows[0]} to {rows[1]}'
             # the error itself only says that there is another one
-            cause = f'{found} ({error.__cause__ or error})'
+            reason = re.sub(r'<VRTDataset.*>', '...', str(error.__cause__ or error))
             remedy = (
                 'Restore the file from its source. If it is unharmed, and only the connection was '
                 'lost, run again; what writes maps goes on with resume.'
             )
+            cause = f'{found} ({reason})'
             raise SceneError(self.path, cause, 'a complete raster', remedy) from error
-        return np.stack(values), cover > 0
+
+    def to_stored(self, values: Pixels) -> Pixels:
+        """Bring values back to what the file would store for them.
+
+        Args:
+            values: pixels (C, H, W) as :meth:`measure` gives them.
+
+        Returns:
+            stored values, not rounded.
+        """
+        stored: Pixels = (values - self.bias) / self.gain
+        return stored
 
     def overview(self, bands: list[int], longest_px: int, smooth: bool) -> Any:
         """Read the whole image at a smaller size.

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.crs import CRS
 from rasterio.io import DatasetReader
-from rasterio.rpc import RPC
 
 from .errors import SceneError
+from .grid import Grid
 from .header import header_of
 from .name import gdal_name
 from .open import open_raster
-
-Element = ElementTree.Element
+from .vrt import Element, add, add_mask, add_points, add_polynomials, add_source
 
 #: GDAL's names of data types, by those of numpy.
 GDAL_TYPES = {
@@ -126,82 +123,55 @@ def _check_extents(opened: dict[str, DatasetReader], finest: str) -> None:
 def _vrt(bands: list[Band], opened: dict[str, DatasetReader], finest: DatasetReader) -> str:
     size = {'rasterXSize': str(finest.width), 'rasterYSize': str(finest.height)}
     root = ElementTree.Element('VRTDataset', size)
-    _add_place(root, finest)
+    add_place(root, header_of(finest).grid)
     # one data type for all: several bands are read at once
-    dtype = str(np.result_type(*(opened[b.path].dtypes[b.number - 1] for b in bands)))
+    stored = {opened[band.path].dtypes[band.number - 1] for band in bands}
+    # one that numpy does not know
+    kinds = {'complex64' if kind == 'complex_int16' else kind for kind in stored}
+    dtype = GDAL_TYPES[str(np.result_type(*kinds))]
     for position, band in enumerate(bands, start=1):
-        _add_band(root, position, band, opened[band.path], dtype, finest)
+        raster, size = opened[band.path], finest.shape
+        element = add(root, 'VRTRasterBand', dataType=dtype, band=str(position))
+        _add_facts(element, band, raster)
+        add_source(element, gdal_name(band.path), str(band.number), raster.shape, size)
+        beside = [other.number for other in bands if other.path == band.path]
+        add_mask(element, band.path, raster, band.number, beside, size)
     return ElementTree.tostring(root, encoding='unicode')
 
 
-def _add_place(root: Element, raster: DatasetReader) -> None:
-    """Where the pixels lie, in whichever way the file says so."""
-    if raster.crs:
-        _add(root, 'SRS', raster.crs.to_wkt(), dataAxisToSRSAxisMapping='1,2')
-    if not raster.transform.is_identity:
-        _add(root, 'GeoTransform', ', '.join(map(repr, raster.transform.to_gdal())))
-    points, crs = raster.gcps
-    if points:
-        listed = _add(root, 'GCPList', Projection=crs.to_wkt() if crs else '')
-        for point in points:
-            facts = {'Id': point.id, 'Pixel': point.col, 'Line': point.row}
-            facts |= {'X': point.x, 'Y': point.y, 'Z': point.z or 0}
-            _add(listed, 'GCP', **{key: str(value) for key, value in facts.items()})
-    polynomials: RPC | None = raster.rpcs
-    if polynomials:
-        tags = _add(root, 'Metadata', domain='RPC')
-        for key, value in polynomials.to_gdal().items():
-            _add(tags, 'MDI', str(value), key=key)
+def add_place(root: Element, grid: Grid) -> None:
+    """Say where the pixels of a VRT lie.
+
+    Args:
+        root: the VRT.
+        grid: the place.
+    """
+    if grid.crs:
+        add(root, 'SRS', CRS.from_user_input(grid.crs).to_wkt(), dataAxisToSRSAxisMapping='1,2')
+    if not grid.transform.is_identity:
+        add(root, 'GeoTransform', ', '.join(map(repr, grid.transform.to_gdal())))
+    if grid.control and grid.control.points:
+        add_points(root, grid.control)
+    if grid.control and grid.control.polynomials:
+        add_polynomials(root, grid.control, domain='RPC')
 
 
-def _add_band(
-    root: Element,
-    position: int,
-    band: Band,
-    raster: DatasetReader,
-    dtype: str,
-    finest: DatasetReader,
-) -> None:
+def _add_facts(element: Element, band: Band, raster: DatasetReader) -> None:
+    """What a band is called, and what its values mean."""
     own = band.number - 1
     rows, columns = raster.block_shapes[own]
-    facts = {'band': position, 'blockXSize': columns, 'blockYSize': rows}
-    facts_text = {key: str(value) for key, value in facts.items()}
-    element = _add(root, 'VRTRasterBand', dataType=GDAL_TYPES[dtype], **facts_text)
+    element.attrib |= {'blockXSize': str(columns), 'blockYSize': str(rows)}
     name = band.name or raster.descriptions[own]
     if name:
-        _add(element, 'Description', name)
+        add(element, 'Description', name)
     nodata = raster.nodatavals[own] if band.nodata is None else band.nodata
     if nodata is not None:
-        _add(element, 'NoDataValue', 'nan' if math.isnan(nodata) else repr(nodata))
+        add(element, 'NoDataValue', repr(float(nodata)))
     known = {'Scale': (band.scale, raster.scales[own], 1.0)}
     known['Offset'] = band.offset, raster.offsets[own], 0.0
     for tag, (given, declared, nothing) in known.items():
         value = declared if given is None else given
         if value != nothing:
-            _add(element, tag, repr(float(value)))
+            add(element, tag, repr(float(value)))
     if raster.units[own]:
-        _add(element, 'UnitType', raster.units[own])
-    _add_source(element, band, str(band.number), raster, finest)
-    flags = raster.mask_flag_enums[own]
-    is_measured = raster.colorinterp[own] != ColorInterp.alpha
-    if is_measured and (MaskFlags.per_dataset in flags or MaskFlags.alpha in flags):
-        mask = _add(_add(element, 'MaskBand'), 'VRTRasterBand', dataType='Byte')
-        _add_source(mask, band, f'mask,{band.number}', raster, finest)
-
-
-def _add_source(
-    element: Element, band: Band, which: str, raster: DatasetReader, finest: DatasetReader
-) -> None:
-    """The file of a band, spread over the whole image."""
-    source = _add(element, 'SimpleSource')
-    _add(source, 'SourceFilename', gdal_name(band.path), relativeToVRT='0')
-    _add(source, 'SourceBand', which)
-    for tag, size in {'SrcRect': raster, 'DstRect': finest}.items():
-        span = {'xSize': str(size.width), 'ySize': str(size.height)}
-        _add(source, tag, xOff='0', yOff='0', **span)
-
-
-def _add(parent: Element, tag: str, text: Any = None, **attributes: str) -> Element:
-    element = ElementTree.SubElement(parent, tag, attributes)
-    element.text = text
-    return element
+        add(element, 'UnitType', raster.units[own])

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import math
 from typing import Any, Literal
+from xml.etree import ElementTree
 
 import numpy as np
 import rasterio.warp
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp
 from rasterio.enums import Resampling as Rule
-from rasterio.io import DatasetReader
-from rasterio.vrt import WarpedVRT
 
+from .control import MANY_POINTS
 from .grid import Bounds, Grid
+from .measured import MISSING
+from .place import crs_of, unwrapped
+from .vrt import Element, add, add_points, add_polynomials
 from .window import Pixels, Span
 
 Resampling = Literal['nearest', 'bilinear', 'cubic', 'average']
+
+#: Resamplings as GDAL writes them.
+ALGORITHMS = {
+    'nearest': 'NearestNeighbour',
+    'bilinear': 'Bilinear',
+    'cubic': 'Cubic',
+    'average': 'Average',
+}
+
+#: How far a pixel may come from elsewhere, so that not every single one has to be transformed.
+MAX_ERROR_PX = 0.125
 
 #: Pixels read around a window that is warped, for the neighbors of its outermost pixels.
 MARGIN_PX = 2
@@ -92,24 +105,70 @@ def warp(
     return warped, inside == 0
 
 
-def warped_view(raster: DatasetReader, grid: Grid, resampling: Resampling) -> WarpedVRT:
-    """An open raster on another grid, resampled as it is read.
+def warped_view(view: str, source: Grid, target: Grid, resampling: Resampling, count: int) -> str:
+    """The text of a VRT that brings a view of measurements to another grid as it is read.
+
+    Either grid may be stated by points or polynomials.
 
     Args:
-        raster: the raster.
-        grid: the grid that is wanted.
+        view: what :func:`~.measured.measured_view` gave.
+        source: where its pixels lie.
+        target: the grid that is wanted.
         resampling: how.
+        count: number of bands.
 
     Returns:
-        a raster, to be closed, whose alpha band tells what the file covers.
+        the text, which GDAL opens like a path; :data:`~.measured.MISSING` where there is nothing.
     """
-    return WarpedVRT(
-        raster,
-        crs=grid.crs,
-        transform=grid.transform,
-        height=grid.height,
-        width=grid.width,
-        resampling=Rule[resampling],
-        # rasterio makes no mask of it, but it tells what the image covers
-        add_alpha=ColorInterp.alpha not in raster.colorinterp,
-    )
+    source, target = unwrapped(source), unwrapped(target)
+    size = {'rasterXSize': str(target.width), 'rasterYSize': str(target.height)}
+    root = ElementTree.Element('VRTDataset', size, subClass='VRTWarpedDataset')
+    for number in range(1, count + 1):
+        band = add(
+            root, 'VRTRasterBand', dataType='Float32', band=str(number),
+            subClass='VRTWarpedRasterBand',
+        )  # fmt: skip
+        add(band, 'NoDataValue', repr(MISSING))
+    options = add(root, 'GDALWarpOptions')
+    add(options, 'ResampleAlg', ALGORITHMS[resampling])
+    add(options, 'WorkingDataType', 'Float32')
+    # a pixel may be missing in one band, and be there in another
+    for name, value in {'INIT_DEST': 'NO_DATA', 'UNIFIED_SRC_NODATA': 'NO'}.items():
+        add(options, 'Option', value, name=name)
+    add(options, 'SourceDataset', view, relativeToVRT='0')
+    approximate = add(add(options, 'Transformer'), 'ApproxTransformer')
+    add(approximate, 'MaxError', str(MAX_ERROR_PX))
+    way = add(add(approximate, 'BaseTransformer'), 'GenImgProjTransformer')
+    _add_side(way, 'Src', source)
+    _add_side(way, 'Dst', target)
+    ends = {'SourceSRS': crs_of(source), 'TargetSRS': crs_of(target)}
+    if ends['SourceSRS'] != ends['TargetSRS']:
+        between = add(add(way, 'ReprojectTransformer'), 'ReprojectionTransformer')
+        for tag, crs in ends.items():
+            add(between, tag, crs.to_wkt())
+    bands = add(options, 'BandList')
+    for number in range(1, count + 1):
+        band = add(bands, 'BandMapping', src=str(number), dst=str(number))
+        for tag in ('SrcNoDataReal', 'DstNoDataReal'):
+            add(band, tag, repr(MISSING))
+    return ElementTree.tostring(root, encoding='unicode')
+
+
+def _add_side(way: Element, side: str, grid: Grid) -> None:
+    """How pixels of one image become coordinates."""
+    control = grid.control
+    if grid.crs or not control:
+        for name, transform in (('', grid.transform), ('Inv', ~grid.transform)):
+            numbers = ','.join(map(repr, transform.to_gdal()))
+            add(way, f'{side}{name}GeoTransform', numbers)
+        return
+    kind = 'TPS' if len(control.points) >= MANY_POINTS else 'GCP' if control.points else 'RPC'
+    element = add(add(way, f'{side}{kind}Transformer'), f'{kind}Transformer')
+    add(element, 'Reversed', '0')
+    if control.points:
+        # of the highest order that they allow for
+        add(element, 'Order', '0')
+        add_points(element, control)
+        return
+    add(element, 'HeightOffset', repr(control.height))
+    add_polynomials(element, control)

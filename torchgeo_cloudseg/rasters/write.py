@@ -69,6 +69,8 @@ class RasterWriter:
                 path, 'w', driver='GTiff', count=count, dtype=dtype, nodata=nodata, crs=grid.crs,
                 transform=grid.transform, height=grid.height, width=grid.width, **profile,
             )  # fmt: skip
+            if grid.control:
+                grid.control.write(self.raster)
 
     @classmethod
     def like(cls, source: DatasetReader, path: Path) -> Self:

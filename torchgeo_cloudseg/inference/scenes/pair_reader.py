@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...datasets.scene_spec import SceneSpec
-from ...rasters import Image, Resampling, SceneError, nearest, transform_bounds
+from ...rasters import (
+    Grid,
+    Image,
+    Resampling,
+    SceneError,
+    has_place,
+    name_of,
+    nearest,
+    overlap,
+    place_text,
+)
 from ...transforms.rescale import Rescale
 from ..windows.sliding import Images
 
@@ -64,11 +74,17 @@ class ScenePairReader:
             self.sar = files.enter_context(closing(Image(sar_path)))
             _check_bands(self.optical, spec.optical_bands, 'optical', 'optical' in spec.exact)
             _check_bands(self.sar, spec.sar_bands, 'SAR', 'sar' in spec.exact)
+            unit = (spec.optical_scale, spec.optical_offset) if spec.optical_scale else None
+            self.optical.select(spec.optical_bands, spec.optical_nodata, unit)
+            self.sar.select(spec.sar_bands, spec.sar_nodata)
             #: Whether pixels of both images correspond by their position in the array.
             self.coextensive = self.optical.grid.covers_like(self.sar.grid)
+            self._by_position = self.coextensive and sar_resampling == 'nearest'
             if not self.coextensive:
                 self._check_overlap()
                 self.sar.warp_to(self.optical.grid, sar_resampling)
+            elif not self._by_position:
+                self.sar.warp_to(*_as_one(self.optical.grid, self.sar.grid, sar_resampling))
             self._files = files.pop_all()
         self._rescale = Rescale({'image': spec.optical_range, 'image_sar': spec.sar_range})
 
@@ -119,7 +135,7 @@ class ScenePairReader:
         return Images(optical_rows, sar_rows, valid_rows[0] > 0)
 
     def to_stored(self, image: Tensor) -> Tensor:
-        """Map an optical image from 0..1 to stored units.
+        """Map an optical image from 0..1 to what the optical file stores.
 
         Args:
             image: (C, H, W), 0..1.
@@ -127,19 +143,18 @@ class ScenePairReader:
         Returns:
             (C, H, W) in digital numbers.
         """
-        stored: Tensor = self._rescale.inverse({'image': image.clamp(0, 1)})['image']
-        return stored
+        values: Tensor = self._rescale.inverse({'image': image.clamp(0, 1)})['image']
+        if not self.optical.is_scaled:
+            return values
+        return torch.from_numpy(self.optical.to_stored(values.numpy()))
 
     def _read_optical(self, top: int, rows: int) -> tuple[Pixels, NDArray[np.bool_]]:
         """Stored values, with the lower end of the range where there are none."""
-        stored, has_data = self.optical.read(self.spec.optical_bands, (top, top + rows))
-        values = stored.astype(np.float32)
-        if self.optical.header.nodata is None and self.spec.optical_nodata is not None:
-            has_data &= (stored != self.spec.optical_nodata).any(axis=0)
+        values, has_data = self.optical.measure((top, top + rows))
         known = ~np.isnan(values)
         has_data &= known.any(axis=0)
         low = np.asarray(self.spec.optical_range[0], np.float32)[:, None, None]
-        return np.where(known & has_data, values, low), has_data
+        return np.where(known, values, low), has_data
 
     def _read_sar(self, top: int, rows: int) -> tuple[Pixels, NDArray[np.bool_]]:
         """SAR on the optical grid; NaN where a measurement is missing.
@@ -147,19 +162,18 @@ class ScenePairReader:
         On a grid of the same extent it is the pixel in which the center of each optical pixel lies,
         by position in the array.
         """
-        if not self.coextensive:
-            values, has_data = self.sar.read(self.spec.sar_bands, (top, top + rows))
-            return values.astype(np.float32), has_data
-        (height, width), one = self.sar.grid[2:], Fraction(1)
+        if not self._by_position:
+            return self.sar.measure((top, top + rows))
+        height, width, one = self.sar.grid.height, self.sar.grid.width, Fraction(1)
         below = nearest(top, rows, height, Fraction(height, self.optical.grid.height), one)
         along = nearest(
             0, self.optical.grid.width, width, Fraction(width, self.optical.grid.width), one
         )
         if below is None or along is None:
             raise ValueError(f'Rows {top} to {top + rows} lie outside the scene.')
-        values, has_data = self.sar.read(self.spec.sar_bands, (below.low, below.high))
+        values, has_data = self.sar.measure((below.low, below.high))
         places = np.ix_(below.source, along.source)
-        return values[:, places[0], places[1]].astype(np.float32), has_data[places]
+        return values[:, places[0], places[1]], has_data[places]
 
     @cached_property
     def _sar_mean(self) -> float:
@@ -177,7 +191,7 @@ class ScenePairReader:
     def _check_overlap(self) -> None:
         """Refuse images that lie elsewhere, or nowhere."""
         for image in (self.optical, self.sar):
-            if image.grid.crs is None:
+            if not has_place(image.grid):
                 size = f'{image.grid.height} x {image.grid.width} pixels'
                 raise SceneError(
                     image.path,
@@ -185,17 +199,27 @@ class ScenePairReader:
                     'one, to find its place beside the other image of the scene',
                     'Georeference the file, or bring both images to the same size.',
                 )
-        here, there = self.optical.grid, self.sar.grid
-        left, bottom, right, top = here.bounds
-        sar = transform_bounds(there.crs, here.crs, there.bounds)
-        if sar[0] >= right or sar[2] <= left or sar[1] >= top or sar[3] <= bottom:
-            place = f'{_text(here.bounds)} ({here.crs})'
+        beside = f'{name_of(self.optical.path)} ({place_text(self.optical.grid)})'
+        found = f'a SAR image over {place_text(self.sar.grid)}'
+        try:
+            together = overlap(self.optical.grid, self.sar.grid)
+        except ValueError as error:
             raise SceneError(
                 self.sar.path,
-                f'a SAR image over {_text(sar)}',
-                f'one that overlaps {self.optical.path} over {place}',
-                'Give a SAR image of the same place.',
-            )
+                f'{found}, from which no way leads to the CRS of the optical image ({error})',
+                f'a CRS that can be related to that of {beside}',
+                'Give both images in a CRS upon the earth.',
+            ) from error
+        if not together:
+            expected = f'one that overlaps {beside}'
+            raise SceneError(self.sar.path, found, expected, 'Give a SAR image of the same place.')
+
+
+def _as_one(optical: Grid, sar: Grid, resampling: Resampling) -> tuple[Grid, Resampling, Grid]:
+    """Grids of images that cover the same ground, without the small offset between them."""
+    # where they lie does not matter, as long as it is the same
+    here = Grid.from_bounds('EPSG:3857', (0, 0, 1, 1), (optical.height, optical.width))
+    return here, resampling, Grid.from_bounds(here.crs, here.bounds, (sar.height, sar.width))
 
 
 def _check_bands(image: Image, bands: tuple[int, ...], kind: str, exact: bool) -> None:
@@ -209,7 +233,3 @@ def _check_bands(image: Image, bands: tuple[int, ...], kind: str, exact: bool) -
             f'Give the file that has them, or say which of its bands they are '
             f'(`{kind.lower()}_bands`, {len(bands)} of them).',
         )
-
-
-def _text(bounds: tuple[float, ...]) -> str:
-    return '({})'.format(', '.join(f'{value:.6g}' for value in bounds))
