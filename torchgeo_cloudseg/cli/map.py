@@ -14,7 +14,7 @@ from .._files import check_outputs, writing
 from ..datasets.scene_spec import Range, SceneSpec
 from ..inference import MapOptions, find_scenes, predict_scene
 from ..inference.scenes.batch import BatchReport, blamed, map_batch
-from ..inference.scenes.options import DEFAULT_BLEND, Product
+from ..inference.scenes.options import DEFAULT_BLEND, Product, SarUnit
 from ..inference.windows.sliding import BATCH_SIZE
 from ..inference.windows.weights import BlendName
 from ..rasters import Resampling
@@ -37,6 +37,9 @@ def map_scenes(
     optical_range: tuple[float, float] | Range | None = None,
     sar_range: tuple[float, float] | Range | None = None,
     optical_nodata: float | None = None,
+    sar_nodata: float | None = None,
+    sar_unit: SarUnit | None = None,
+    max_clipped: float = 0.5,
     sar_resampling: Resampling = 'nearest',
     assets: tuple[str, str] = ('optical', 'sar'),
     batch_size: int = BATCH_SIZE,
@@ -68,6 +71,11 @@ def map_scenes(
         optical_range: stored values of 0 and 1, two numbers or two lists of one per band.
         sar_range: the same for the SAR image.
         optical_nodata: stored value of optical pixels without data, where the file has none.
+        sar_nodata: the same for the SAR image.
+        sar_unit: what SAR values are: dB, power or amplitude (defaults to what the file says, else
+            to those of the training).
+        max_clipped: share of values outside of the range of the training from which a scene is
+            refused; 1 accepts all.
         sar_resampling: how SAR is brought to the optical grid.
         assets: keys of the optical and the SAR asset in a STAC item.
         batch_size: windows per forward pass.
@@ -88,10 +96,13 @@ def map_scenes(
         'optical_range': optical_range,
         'sar_range': sar_range,
         'optical_nodata': optical_nodata,
+        'sar_nodata': sar_nodata,
     }
     spec = _changed(spec, {name: value for name, value in changes.items() if value is not None})
     wanted = (products,) if isinstance(products, str) else products or ('classes',)
-    options = MapOptions(stride, window, blend, resolution, wanted, sar_resampling)
+    options = MapOptions(
+        stride, window, blend, resolution, wanted, sar_resampling, sar_unit, max_clipped
+    )
     scenes = find_scenes(optical, sar, assets)
     common: dict[str, Any] = {'batch_size': batch_size, 'device': device, 'wait': wait}
     common |= {'spec': spec, 'options': options, 'resume': resume, 'overwrite': overwrite}

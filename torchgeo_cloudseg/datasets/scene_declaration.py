@@ -68,6 +68,11 @@ class SceneDeclaration:
     #: Stored values that are brought to 0 and 1, by sample key; per band where they differ.
     ranges: ClassVar[Mapping[str, Range]]
 
+    #: Reflectance, or another physical unit, per stored unit of optical images, and that of a
+    #: stored 0; None where values have no such meaning.
+    optical_scale: float | None = None
+    optical_offset: float = 0.0
+
     #: Value for ground that no scene covers, by sample key; per band where it is a tuple. By
     #: default 0, and :attr:`ignore_index` for labels.
     fills: ClassVar[Mapping[str, float | tuple[float, ...]]] = {}
@@ -256,14 +261,19 @@ def _spec(
     """The facts for a network, as a data set or its class states them."""
     unit = ((0.0,), (1.0,))
     optical = facts.layers.get('image') or facts.layers.get('image_clear')
+    sar = facts.layers.get('image_sar')
     return SceneSpec(
         class_names=tuple(entry.name for entry in legend),
         class_colors=tuple(entry.color for entry in legend),
         optical_bands=_numbers(optical),
-        sar_bands=_numbers(facts.layers.get('image_sar')),
+        sar_bands=_numbers(sar),
         optical_range=facts.ranges.get(optical.key, unit) if optical else unit,
         sar_range=facts.ranges.get('image_sar', unit),
         optical_nodata=optical.nodata if optical else None,
+        optical_scale=facts.optical_scale,
+        optical_offset=facts.optical_offset,
+        optical_names=optical.bands if optical else (),
+        sar_names=sar.bands if sar else (),
         label_scale=facts.label_ratio,
         window=window,
         rgb=_rgb(facts.all_bands, facts.rgb_bands),

@@ -37,6 +37,9 @@ class RasterLayer:
     #: Names and colors of the values 0, 1, ..., for a raster of classes.
     class_names: tuple[str, ...] = ()
     class_colors: tuple[Color, ...] = ()
+    #: Physical units per stored unit, and physical value of a stored 0, by band.
+    scales: tuple[float, ...] = ()
+    offsets: tuple[float, ...] = ()
 
 
 def write_cog(
@@ -94,6 +97,8 @@ def _describe(writer: RasterWriter, layer: RasterLayer) -> None:
     """Names of bands, tags and colors."""
     writer.raster.descriptions = layer.bands
     writer.raster.update_tags(**layer.tags)
+    if layer.scales:
+        writer.raster.scales, writer.raster.offsets = layer.scales, layer.offsets
     if layer.class_colors:
         table = {value: (*color, 255) for value, color in enumerate(layer.class_colors)}
         writer.raster.write_colormap(1, {**table, int(layer.nodata or 0): (0, 0, 0, 0)})

@@ -46,17 +46,32 @@ class Image:
         #: What the file holds.
         self.header = header_of(self.raster)
         self._view: DatasetReader | None = None
+        #: Whether it is read on another grid than its own.
+        self.is_warped = False
 
     @property
     def grid(self) -> Grid:
         """Where the pixels of the file lie."""
         return self.header.grid
 
+    def unit_of(self, bands: Sequence[int]) -> str:
+        """What the file says that physical values are.
+
+        Args:
+            bands: numbers of the bands, from 1.
+
+        Returns:
+            the unit that all bands have in common, or nothing.
+        """
+        units = {self.raster.units[band - 1] or '' for band in bands}
+        return units.pop() if len(units) == 1 else ''
+
     def select(
         self,
         bands: Sequence[int],
         nodata: float | None = None,
         unit: tuple[float, float] | None = None,
+        decibels: float | None = None,
     ) -> None:
         """Say which bands are looked at, and what their values are to mean.
 
@@ -69,6 +84,8 @@ class Image:
             unit: scale and offset of the values that are wanted, where these are no physical
                 values themselves. A file that declares a scale gives physical values, which are
                 brought to it; any other is taken to have this unit.
+            decibels: make dB of linear values: so many per power of ten (10 for power, 20 for
+                amplitude).
 
         Raises:
             SceneError: if values are complex.
@@ -87,8 +104,14 @@ class Image:
         self.gain = np.where(physical, scale / wanted[0], 1.0)[:, None, None]
         bias = np.where(physical, (offset - wanted[1]) / wanted[0], offset)
         self.bias = bias[:, None, None]
-        self._bands, self._nodata = list(bands), nodata
+        self._bands, self._nodata, self._decibels = list(bands), nodata, decibels
         self._see(measured_view(self.path, self.raster, self._bands, nodata))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of what is read."""
+        raster = self._view or self.raster
+        return raster.height, raster.width
 
     @property
     def is_scaled(self) -> bool:
@@ -105,6 +128,7 @@ class Image:
         """
         view = measured_view(self.path, self.raster, self._bands, self._nodata)
         place = place or self.grid
+        self.is_warped = True
         self._see(warped_view(view, place, grid, resampling, len(self._bands)))
 
     def _see(self, view: str) -> None:
@@ -175,6 +199,10 @@ class Image:
         values[missing | ~np.isfinite(values)] = np.nan
         if self.is_scaled:
             values = (values * self.gain + self.bias).astype(np.float32)
+        if self._decibels:
+            # what is not positive was not measured
+            logarithms = np.log10(values, where=values > 0, out=np.full_like(values, np.nan))
+            values = np.float32(self._decibels) * logarithms
         return values, has_data
 
     @contextmanager

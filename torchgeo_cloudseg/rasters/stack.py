@@ -38,6 +38,7 @@ class Band:
         nodata: stored value of pixels without data (defaults to what the file says).
         scale: physical units per stored unit (defaults to what the file says).
         offset: physical value of a stored 0 (defaults to what the file says).
+        unit: what physical values are, such as 'dB' or 'power' (defaults to what the file says).
     """
 
     path: str
@@ -46,6 +47,7 @@ class Band:
     nodata: float | None = None
     scale: float | None = None
     offset: float | None = None
+    unit: str = ''
 
 
 def band_stack(bands: Sequence[Band | str | os.PathLike[str]]) -> str:
@@ -173,5 +175,6 @@ def _add_facts(element: Element, band: Band, raster: DatasetReader) -> None:
         value = declared if given is None else given
         if value != nothing:
             add(element, tag, repr(float(value)))
-    if raster.units[own]:
-        add(element, 'UnitType', raster.units[own])
+    unit = band.unit or raster.units[own]
+    if unit:
+        add(element, 'UnitType', unit)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -409,18 +411,28 @@ def test_cloudsegnet_on_the_real_sample(real_root: Path, spec, tmp_path: Path) -
     assert read(out['reconstruction']).shape == (4, 300, 300)
 
 
-def test_quicklook_of_a_scene_without_data(
-    write_raster, make_scene, network, spec, tmp_path
+def test_a_scene_without_data_is_refused(
+    write_raster, make_scene, network, spec, tmp_path: Path
 ) -> None:
     scene = make_scene()
-    write_raster(scene.optical, np.zeros((4, 300, 300), np.uint16))
-    out = predict_scene(
-        network, scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec,
-        options=MapOptions(products=['quicklook', 'confidence']),
-    )  # fmt: skip
-    assert (read(out['classes']) == 255).all()
-    assert np.isnan(read(out['confidence'])).all()
-    assert network.windows == 0
+    halves = np.zeros((4, 300, 300), np.uint16), np.zeros((2, 90, 90))
+    for empty, path, profile in (
+        (halves[0], scene.optical, {}),
+        (halves[1], scene.sar, {'nodata': 0, 'transform': Affine(10, 0, 760300, 0, -10, 1898410)}),
+    ):
+        kept = path.read_bytes()
+        write_raster(path, empty, **profile)
+        with pytest.raises(SceneError, match=rf'{path.name}: found no measurement at all'):
+            predict_scene(network, scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec)
+        path.write_bytes(kept)
+    # each has data, but not at the same place
+    optical, sar = scene.optical_pixels.copy(), scene.sar_pixels.copy()
+    optical[:, :150], sar[:, 45:] = 0, 0
+    write_raster(scene.optical, optical)
+    write_raster(scene.sar, sar, nodata=0, transform=Affine(10, 0, 760300, 0, -10, 1898410))
+    with pytest.raises(SceneError, match='no pixel of which both images have data'):
+        predict_scene(network, scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec)
+    assert not list(tmp_path.glob('map*'))
 
 
 def test_quicklook_of_a_narrow_scene_has_room_for_its_legend(
@@ -540,16 +552,25 @@ def test_full_disk_keeps_what_is_done(
 def test_truncated_input_is_named(make_scene, network, spec, tmp_path: Path) -> None:
     scene = make_scene(900, 200)
     content = scene.optical.read_bytes()
-    scene.optical.write_bytes(content[: len(content) // 2])
+
+    class Cutting(type(network)):
+        """Something cuts the file off while it is mapped."""
+
+        def forward(self, optical: Tensor, sar: Tensor) -> Tensor:
+            os.truncate(scene.optical, len(content) // 2)
+            return super().forward(optical, sar)
+
     with pytest.raises(SceneError, match=r'scene_optical.tif: found unreadable pixels .* resume'):
-        predict_scene(network, scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec)
+        predict_scene(Cutting(), scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec)
     assert not (tmp_path / 'map.tif').exists()
     assert list(tmp_path.glob('map.tif.parts/band-*.npz'))
-    # nothing to be carried on with: nothing is left behind
-    scene.optical.write_bytes(content[:2000])
-    with pytest.raises(SceneError, match='unreadable'):
-        predict_scene(network, scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec)
-    assert not list(tmp_path.glob('map*'))
+    shutil.rmtree(tmp_path / 'map.tif.parts')
+    # found out beforehand: nothing is left behind
+    for size in (len(content) // 2, 2000):
+        scene.optical.write_bytes(content[:size])
+        with pytest.raises(SceneError, match='unreadable'):
+            predict_scene(network, scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec)
+        assert not list(tmp_path.glob('map*'))
 
 
 def test_inputs_that_do_not_fit(write_raster, make_scene, network, spec, tmp_path: Path) -> None:

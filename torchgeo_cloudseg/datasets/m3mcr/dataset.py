@@ -72,6 +72,7 @@ class M3MCR(SceneDataset):
         'image_clear': ((0.0,), (10000.0,)),
         'image_sar': ((-25.0, -32.5), (0.0, 0.0)),
     }
+    optical_scale = 1e-4
     fills: ClassVar[Mapping[str, float | tuple[float, ...]]] = {'image_sar': (-25.0, -32.5)}
     pixel_size_m = 3.0
 

@@ -97,10 +97,10 @@ class MapJob:
                 f'{paths[0]}: {size_px[0]} x {size_px[1]} pixels are less than a pixel '
                 f'of the map, {scale} times as many. Give a larger scene, or another resolution.'
             )
+        scene.check_values(options.max_clipped)
         blend = options.blend or DEFAULT_BLEND
         options = replace(options, window=window, stride=stride, blend=blend)
-        dtype, nodata = scene.optical.header.dtype, scene.optical_nodata
-        layers = raster_layers(spec, options.products, dtype, nodata)
+        layers = raster_layers(spec, options.products, scene.reconstruction_layer)
         manifest = {
             'optical': _facts(scene.optical),
             'sar': _facts(scene.sar),

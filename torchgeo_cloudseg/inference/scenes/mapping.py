@@ -81,7 +81,7 @@ def predict_scene(
     options, output = options or MapOptions(), Path(output_path)
     inputs = local_files(optical_path, sar_path)
     check_outputs(product_paths(output, options.products).values(), inputs, overwrite or resume)
-    scene = ScenePairReader(optical_path, sar_path, spec, options.sar_resampling)
+    scene = ScenePairReader(optical_path, sar_path, spec, options.sar_resampling, options.sar_unit)
     with closing(scene), block_cache(scene.cache_bytes), _evaluating(model, device) as place:
         job = MapJob.of_scene(scene, output, options, fingerprint(model))
         output.parent.mkdir(parents=True, exist_ok=True)

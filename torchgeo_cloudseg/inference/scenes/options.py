@@ -13,6 +13,9 @@ from ..windows.weights import BlendName
 #: How windows are put together by default.
 DEFAULT_BLEND: BlendName = 'hann'
 
+#: What values of a SAR image can be.
+SarUnit = Literal['dB', 'power', 'amplitude']
+
 #: What can be written. Classes are always written.
 Product = Literal['classes', 'confidence', 'probabilities', 'reconstruction', 'quicklook']
 PRODUCTS: tuple[Product, ...] = get_args(Product)
@@ -37,6 +40,9 @@ class MapOptions:
         products: what to write beside the class map.
         sar_resampling: how SAR is brought to the optical grid where it must be warped. Training
             used the nearest neighbor.
+        sar_unit: what values of SAR images are (defaults to what the files say).
+        max_clipped: share of values outside of the range of the training from which a scene is
+            refused.
     """
 
     stride: int | None = None
@@ -45,6 +51,8 @@ class MapOptions:
     resolution: Literal['label', 'optical'] | float = 'label'
     products: Sequence[Product] = ('classes',)
     sar_resampling: Resampling = 'nearest'
+    sar_unit: SarUnit | None = None
+    max_clipped: float = 0.5
 
     def __post_init__(self) -> None:
         """Check the choices.

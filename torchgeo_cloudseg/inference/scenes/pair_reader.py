@@ -18,6 +18,7 @@ from ...datasets.scene_spec import SceneSpec
 from ...rasters import (
     Grid,
     Image,
+    RasterLayer,
     Resampling,
     SceneError,
     has_place,
@@ -28,9 +29,17 @@ from ...rasters import (
 )
 from ...transforms.rescale import Rescale
 from ..windows.sliding import Images
+from .options import SarUnit
+from .plausibility import check_values
+
+#: How many dB a power of ten is, by what values of a SAR image are.
+DECIBELS = {'power': 10.0, 'amplitude': 20.0}
 
 #: Rows read at once where a whole scene is passed over.
 SWEEP_ROWS = 512
+
+#: Rows read at once to see whether there is data.
+CHECKED_ROWS = 64
 
 #: Lower bound of GDAL's block cache, in bytes.
 MIN_CACHE = 32 * 2**20
@@ -55,6 +64,7 @@ class ScenePairReader:
         sar_path: str | Path,
         spec: SceneSpec,
         sar_resampling: Resampling = 'nearest',
+        sar_unit: SarUnit | None = None,
     ) -> None:
         """Open a scene.
 
@@ -63,6 +73,8 @@ class ScenePairReader:
             sar_path: SAR raster.
             spec: bands, ranges and nodata.
             sar_resampling: name of the resampling where SAR must be warped.
+            sar_unit: what values of the SAR image are (defaults to what the file says, else to
+                those of the training); a network that was trained on dB gets dB.
 
         Raises:
             SceneError: if a file cannot be opened, has other bands or no place, or if the two do
@@ -76,7 +88,10 @@ class ScenePairReader:
             _check_bands(self.sar, spec.sar_bands, 'SAR', 'sar' in spec.exact)
             unit = (spec.optical_scale, spec.optical_offset) if spec.optical_scale else None
             self.optical.select(spec.optical_bands, spec.optical_nodata, unit)
-            self.sar.select(spec.sar_bands, spec.sar_nodata)
+            wants_decibels = min(spec.sar_range[0]) < 0
+            found = sar_unit or self.sar.unit_of(spec.sar_bands)
+            decibels = DECIBELS.get(found) if wants_decibels else None
+            self.sar.select(spec.sar_bands, spec.sar_nodata, decibels=decibels)
             #: Whether pixels of both images correspond by their position in the array.
             self.coextensive = self.optical.grid.covers_like(self.sar.grid)
             self._by_position = self.coextensive and sar_resampling == 'nearest'
@@ -93,16 +108,47 @@ class ScenePairReader:
         self._files.close()
 
     @property
-    def optical_nodata(self) -> float | None:
-        """Stored value of optical pixels without data: the file's own, or the network's."""
-        declared = self.optical.header.nodata
-        return self.spec.optical_nodata if declared is None else declared
+    def reconstruction_layer(self) -> RasterLayer:
+        """A raster of the optical bands, as they are stored in the optical file."""
+        raster, spec = self.optical.raster, self.spec
+        own = [band - 1 for band in spec.optical_bands]
+        named = spec.optical_names or [f'band {band}' for band in spec.optical_bands]
+        declared = raster.nodatavals[own[0]]
+        return RasterLayer(
+            bands=tuple(raster.descriptions[i] or name for i, name in zip(own, named, strict=True)),
+            dtype=self.optical.header.dtype,
+            nodata=spec.optical_nodata if declared is None else declared,
+            overviews='average',
+            scales=tuple(raster.scales[i] for i in own),
+            offsets=tuple(raster.offsets[i] for i in own),
+        )
 
     @property
     def cache_bytes(self) -> int:
         """Block cache that holds two rows of blocks of both files, whatever their height."""
         size = self.optical.two_rows_of_blocks + self.sar.two_rows_of_blocks
         return max(MIN_CACHE, size)
+
+    def check_values(self, max_clipped: float) -> None:
+        """Refuse images without data, and those whose values cannot be those of the training.
+
+        Args:
+            max_clipped: share of values outside of their range that is accepted.
+
+        Raises:
+            SceneError: with what the values may be, and what to do about it.
+        """
+        check_values(self.optical, 'optical', self.spec.optical_range, max_clipped)
+        check_values(self.sar, 'SAR', self.spec.sar_range, max_clipped)
+        height = self.optical.grid.height
+        # most often it is seen in the middle
+        for top in (height // 2, *range(0, height, CHECKED_ROWS)):
+            rows = min(CHECKED_ROWS, height - top)
+            if (self._read_optical(top, rows)[1] & self._read_sar(top, rows)[1]).any():
+                return
+        found = f'no pixel of which both images have data ({name_of(self.optical.path)})'
+        remedy = 'Give images that have data of the same place.'
+        raise SceneError(self.sar.path, found, 'some', remedy)
 
     def read(self, top: int, rows: int, width: int) -> Images:
         """Read rows of the scene.
@@ -185,7 +231,8 @@ class ScenePairReader:
             total += float(values[known].sum(dtype=np.float64))
             count += int(known.sum())
         if not count:
-            raise SceneError(self.sar.path, 'no measurement at all', 'some under the optical image')
+            found = 'no measurement at all under the optical image'
+            raise SceneError(self.sar.path, found, 'pixels with data')
         return total / count
 
     def _check_overlap(self) -> None:

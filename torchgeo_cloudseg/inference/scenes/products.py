@@ -23,15 +23,14 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def raster_layers(
-    spec: SceneSpec, products: Sequence[Product], optical_dtype: str, optical_nodata: float | None
+    spec: SceneSpec, products: Sequence[Product], reconstruction: RasterLayer
 ) -> dict[Product, RasterLayer]:
     """The rasters of a scene, by product.
 
     Args:
         spec: classes and bands.
         products: what is wanted.
-        optical_dtype: data type of the optical file.
-        optical_nodata: stored value of optical pixels without data.
+        reconstruction: bands of the optical file, as they are stored.
 
     Returns:
         the rasters that are wanted.
@@ -39,12 +38,11 @@ def raster_layers(
     names, colors = spec.class_names, spec.class_colors
     # beside the file's category names, which many tools do not show
     tags = {'CLASS_NAMES': json.dumps(dict(enumerate(names)))}
-    bands = tuple(f'band {number}' for number in spec.optical_bands)
     layers: dict[Product, RasterLayer] = {
         'classes': RasterLayer(('land cover',), 'uint8', MAP_NODATA, 'mode', tags, names, colors),
         'confidence': RasterLayer(('confidence',), 'float32', np.nan, 'average'),
         'probabilities': RasterLayer(names, 'float32', np.nan, 'average'),
-        'reconstruction': RasterLayer(bands, optical_dtype, optical_nodata, 'average'),
+        'reconstruction': reconstruction,
     }
     return {product: layer for product, layer in layers.items() if product in products}
 

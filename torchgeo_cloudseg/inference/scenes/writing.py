@@ -104,9 +104,10 @@ class RowBlockDataset(Dataset[dict[str, Tensor]]):
         key = os.getpid(), index
         if self._open is None or self._open[0] != key:
             job = self.jobs[index]
-            paths = job.optical_path, job.sar_path
+            paths, how = (job.optical_path, job.sar_path), job.options
             # files are closed with the last reference to them
-            self._open = key, ScenePairReader(*paths, job.spec, job.options.sar_resampling)
+            scene = ScenePairReader(*paths, job.spec, how.sar_resampling, how.sar_unit)
+            self._open = key, scene
         return self._open[1]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -357,7 +358,8 @@ def _plan(
             'probabilities.'
         )
     paths = scene.optical_path, scene.sar_path
-    with closing(ScenePairReader(*paths, spec, options.sar_resampling)) as pair:
+    how = options.sar_resampling, options.sar_unit
+    with closing(ScenePairReader(*paths, spec, *how)) as pair:
         job = MapJob.of_scene(pair, map_path(output_dir, scene), options, network)
     if job.plan.scale != spec.label_scale:
         raise ValueError(
