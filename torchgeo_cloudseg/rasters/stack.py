@@ -149,7 +149,7 @@ def add_place(root: Element, grid: Grid) -> None:
         grid: the place.
     """
     if grid.crs:
-        add(root, 'SRS', CRS.from_user_input(grid.crs).to_wkt(), dataAxisToSRSAxisMapping='1,2')
+        add(root, 'SRS', CRS.from_user_input(grid.crs).to_wkt())
     if not grid.transform.is_identity:
         add(root, 'GeoTransform', ', '.join(map(repr, grid.transform.to_gdal())))
     if grid.control and grid.control.points:
