@@ -120,3 +120,32 @@ def test_what_cannot_be_written(
     with pytest.raises(ValueError, match=named):
         write(tmp_path, progress=False, **arguments)
     assert not list(tmp_path.iterdir())
+
+
+def test_test_areas_may_have_other_skies(tmp_path: Path) -> None:
+    kinds = ('usual', 'overcast', 'cumulus')
+    options = {'train_areas': 1, 'test_areas': 3, 'patches_per_area': 1, 'progress': False}
+    write_miniature_m3mcr(tmp_path / 'usual', **options)
+    write_miniature_m3mcr(tmp_path / 'other', test_skies=kinds, **options)
+    pairs = {
+        file.relative_to(tmp_path / 'usual'): (
+            file,
+            tmp_path / 'other' / file.relative_to(tmp_path / 'usual'),
+        )
+        for file in (tmp_path / 'usual').rglob('*.*')
+    }
+    # the same ground, and the same clouds where nothing else is asked for
+    changed = {
+        str(name) for name, (one, other) in pairs.items() if one.read_bytes() != other.read_bytes()
+    }
+    assert len(changed) == 4
+    assert all('cloudy' in name or 'cloudmask' in name for name in changed)
+    assert all('spring_2' in name or 'summer_3' in name for name in changed)
+    covers = [
+        np.load(other).mean()
+        for name, (_, other) in sorted(pairs.items())
+        if 'cloudmask_s' in str(name)
+    ]
+    assert max(covers) > 0.7
+    with pytest.raises(ValueError, match='test_skies'):
+        write_miniature_m3mcr(tmp_path, test_skies=['green'])

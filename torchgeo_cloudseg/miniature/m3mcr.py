@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from .._files import replacing
 from ..datasets.m3mcr.layout import LAYERS, LIST_COLUMNS, SEASONS
 from ..rasters import Grid, write_array, write_geotiff
-from .atmosphere import add_clouds
+from .atmosphere import SKIES, add_clouds
 from .covers import COVERS
 from .landscape import draw_landscape
 from .sensors import backscatter_db, reflectance
@@ -65,6 +65,7 @@ def write_miniature_m3mcr(
     patches_per_area: int = 4,
     zones: Sequence[int] = (32646,),
     seasons: Sequence[str] = ('fall', 'spring', 'summer', 'winter'),
+    test_skies: Sequence[str] = ('usual',),
     progress: bool = True,
 ) -> Path:
     """Write miniature M3M-CR: real GeoTIFFs and ``.npy`` files in the real layout.
@@ -80,13 +81,15 @@ def write_miniature_m3mcr(
         patches_per_area: patches of each area.
         zones: EPSG codes of UTM zones (WGS 84, north or south), taken in turn by the areas.
         seasons: seasons, taken in turn by the areas.
+        test_skies: kinds of clouds, taken in turn by the test areas: 'usual', the only kind over
+            training areas, 'veil', 'overcast' or 'cumulus'.
         progress: show a progress bar.
 
     Returns:
         *root*.
 
     Raises:
-        ValueError: if a number is too small, or there is no such zone or season.
+        ValueError: if a number is too small, or there is no such zone, season or sky.
     """
     if min(seed, train_areas, test_areas) < 0 or patches_per_area < 1:
         raise ValueError(
@@ -100,13 +103,17 @@ def write_miniature_m3mcr(
         )
     if not seasons or set(seasons) - set(SEASONS):
         raise ValueError(f'seasons={tuple(seasons)}: expected some of {tuple(SEASONS)}.')
+    if not test_skies or set(test_skies) - set(SKIES):
+        raise ValueError(f'test_skies={tuple(test_skies)}: expected some of {tuple(SKIES)}.')
     root = Path(root)
     areas = [('train', i) for i in range(train_areas)] + [('test', i) for i in range(test_areas)]
     for split, i in tqdm(areas, 'Miniature M3M-CR', unit='area', disable=not progress):
         area = f'{seasons[i % len(seasons)]}_{i + 1}'
         place = 2 * i + (split == 'test')
         rng = np.random.default_rng((seed, place))
-        _write_area(root / split, rng, area, place, zones[i % len(zones)], patches_per_area)
+        zone = zones[i % len(zones)]
+        sky = test_skies[i % len(test_skies)] if split == 'test' else 'usual'
+        _write_area(root / split, rng, area, place, zone, patches_per_area, sky)
     return root
 
 
@@ -136,7 +143,13 @@ def write_file_list(path: str | Path, folder: str | Path) -> Path:
 
 
 def _write_area(
-    folder: Path, rng: np.random.Generator, area: str, place: int, zone: int, patches: int
+    folder: Path,
+    rng: np.random.Generator,
+    area: str,
+    place: int,
+    zone: int,
+    patches: int,
+    sky: str,
 ) -> None:
     """Write the patches of an area, named after its season and number."""
     across = math.ceil(math.sqrt(patches))
@@ -146,7 +159,7 @@ def _write_area(
     centers = (2 * np.arange(max(down, across) * COARSE_PX) + 1) * OPTICAL_PX // (2 * COARSE_PX)
     coarse = land.sampled(centers[: down * COARSE_PX], centers[: across * COARSE_PX])
     clear = reflectance(rng, land, OPTICAL_M)
-    cloudy, clouds = add_clouds(rng, clear)
+    cloudy, clouds = add_clouds(rng, clear, sky)
     layers: dict[str, NDArray[Any]] = {
         'image': _stored(cloudy),
         'image_clear': _stored(clear),
