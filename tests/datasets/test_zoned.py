@@ -386,7 +386,7 @@ def project_one(outline: Any, crs: pyproj.CRS) -> Any:
 
 def test_crs_and_resolution_of_the_container_reach_plain_queries(root: Path) -> None:
     zoned = M3MCR.zoned(root, val_share=0, modalities=['mask_cloud'])
-    before = len(zoned.whole.index)
+    before = len(zoned)
     zoned.crs = pyproj.CRS('EPSG:3857')
     zoned.res = (10.0, 10.0)
     place = (
@@ -395,7 +395,7 @@ def test_crs_and_resolution_of_the_container_reach_plain_queries(root: Path) -> 
     sample = zoned[place.x - 100 : place.x + 100, place.y - 100 : place.y + 100]
     assert sample['mask_cloud'].shape == (20, 20)
     assert int(sample['epsg']) == 3857
-    assert len(zoned.whole.index) == before
+    assert len(zoned) == before
 
 
 def test_real_patch_through_the_container(real_root: Path) -> None:

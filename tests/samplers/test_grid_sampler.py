@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torchgeo.datasets import GeoDataset
 
 from torchgeo_cloudseg.datasets import M3MCR
-from torchgeo_cloudseg.samplers import CenterSceneSampler, GridSceneSampler
+from torchgeo_cloudseg.samplers import CenterSceneSampler, GridSceneSampler, RandomSceneSampler
 
 Make = Callable[..., GeoDataset]
 
@@ -85,8 +85,15 @@ def test_whole_scenes_of_any_size(outlines: Make) -> None:
     assert sizes == [(300, 200), (70, 80)]
 
 
-@pytest.mark.parametrize('sampler', [GridSceneSampler, CenterSceneSampler])
-def test_patch_larger_than_a_scene(outlines: Make, sampler: type) -> None:
-    dataset = outlines((0, 900, 300, 300), (900, 900, 100, 300))
-    with pytest.raises(ValueError, match=rf'{sampler.__name__}: .* does not fit into 1 of 2'):
-        sampler(dataset, 160)
+@pytest.mark.parametrize('sampler', [GridSceneSampler, CenterSceneSampler, RandomSceneSampler])
+def test_scene_smaller_than_a_patch(
+    outlines: Make, sampler: type, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = outlines((0, 900, 300, 300), (900, 900, 100, 300), (2000, 900, 160, 160))
+    queries = list(sampler(dataset, 160))
+    assert queries
+    assert not any(900 <= query[0].start < 1000 for query in queries)
+    assert f'{sampler.__name__}: a patch of 160 x 160 px does not fit into 1 of 3' in caplog.text
+    assert '(100 x 300 px). They are left out' in caplog.text
+    with pytest.raises(ValueError, match=rf'{sampler.__name__}: .* does not fit into 3 of 3'):
+        sampler(dataset, 301)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
+
+import pyproj
 
 
 class SceneSlice(tuple[slice, slice, slice]):
@@ -44,3 +47,37 @@ class SceneSlice(tuple[slice, slice, slice]):
     def __getnewargs__(self) -> tuple[Any, ...]:
         """Arguments with which a copy is made in another process."""
         return tuple(self), self.scene, self.zone, self.crs
+
+
+def crs_text(crs: pyproj.CRS) -> str:
+    """A coordinate reference system as queries have it.
+
+    Args:
+        crs: the CRS.
+
+    Returns:
+        ``EPSG:code``, or WKT where it has no code.
+    """
+    code = crs.to_epsg()
+    return f'EPSG:{code}' if code else str(crs.to_wkt())
+
+
+def same_crs(first: Any, second: Any) -> bool:
+    """Whether two coordinate reference systems are the same.
+
+    Args:
+        first: object of pyproj, or text, which is compared faster.
+        second: another one.
+
+    Returns:
+        True where they are.
+    """
+    return first is second or _same_crs(first, second)
+
+
+@lru_cache(maxsize=1024)
+def _same_crs(first: Any, second: Any) -> bool:
+    if first == second:
+        return True
+    same: bool = pyproj.CRS.from_user_input(first) == pyproj.CRS.from_user_input(second)
+    return same

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import geopandas as gpd
 import numpy as np
@@ -16,20 +16,33 @@ import shapely
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 
 from .._compat import georeference
-from ..index import IndexDir, Layer, project_each
+from ..index import IndexDir, Layer, project, project_each
 from ..rasters import Grid, SceneError, ScenesError
-from .query import SceneSlice
+from .lookup import LookupCRS, resolution_after, same_unit
+from .query import SceneSlice, crs_text, same_crs
 from .rendering import plot_sample
 from .scene_declaration import SceneDeclaration, code_tables
 from .scene_reader import SceneList, SceneReader
 from .scene_scan import read_split
-from .zoned import GLOBAL_CRS, LookupCRS, ZonedDataset
+from .zoned import GLOBAL_CRS, ZonedDataset
 
 Sample = dict[str, Any]
 Index = tuple[slice, slice, slice] | tuple[slice, slice] | tuple[slice] | slice
+
+
+class _Lookup(NamedTuple):
+    """What is looked up in an index for every query."""
+
+    index: gpd.GeoDataFrame
+    #: Rows of each scene, by name.
+    rows: Mapping[str | None, NDArray[np.intp]]
+    outlines: NDArray[np.object_]
+    #: CRS of the outlines, as text.
+    crs: str
 
 
 class SceneDataset(SceneDeclaration, LookupCRS, RasterDataset):
@@ -84,7 +97,8 @@ class SceneDataset(SceneDeclaration, LookupCRS, RasterDataset):
             split: one of the splits, such as 'train', 'val' or 'test'.
             crs: :term:`coordinate reference system (CRS)` to warp to (defaults to the CRS of the
                 files, which must then all be the same).
-            res: resolution of the dataset in units of CRS (defaults to that of the files).
+            res: resolution of the dataset in units of CRS (defaults to that of the files, or what
+                becomes of it in the unit of *crs*).
             modalities: keys to read; nothing is spent on the others (defaults to all).
             file_list: list of the scenes to take, instead of all scenes of the split: a text file
                 with a name on every line, unless the data set has a format of its own.
@@ -146,16 +160,16 @@ class SceneDataset(SceneDeclaration, LookupCRS, RasterDataset):
         # zone by zone, as a container counts scenes
         table = table.sort_values('crs', kind='stable')
         self._table = table.set_axis(pd.Index(table['scene'], name='name'))
-        fills = {'mask': self.ignore_index, **self.fills}
+        self._names = table['scene'].to_list()
         codes = code_tables(self)
-        self._reader = SceneReader(self.layers, self.label_ratio, codes, fills, self.cache)
-        if res is None:
-            res = (float(table['xres'].iloc[0]), float(table['yres'].iloc[0]))
-        elif isinstance(res, int | float):
-            res = (float(res), float(res))
-        self._res = res
+        self._reader = SceneReader(
+            self.layers, self.label_ratio, codes, self.fill_values, self.cache
+        )
         target = pyproj.CRS.from_user_input(crs if crs is not None else zones.index[0])
+        sides = [] if res is None else np.ravel(res).astype(float).tolist()
+        self._wanted_res = (sides[0], sides[-1]) if sides else None
         self.index = self._outlined(np.arange(len(self._table)), target)
+        self._res = self._resolution()
 
     def read_scenes(self, layers: Mapping[str, Layer]) -> tuple[pd.DataFrame, list[SceneError]]:
         """The sound scenes of the split; to be replaced where no class states the layout.
@@ -178,6 +192,7 @@ class SceneDataset(SceneDeclaration, LookupCRS, RasterDataset):
         )
         names = ('scene', 'area', 'left', 'top', 'xres', 'yres')
         columns = {name: table[name].to_numpy() for name in names}
+        columns['native_crs'] = table['crs'].to_numpy()
         # as arrays: geometries made of columns take several times as long
         right = columns['left'] + columns['xres'] * table['width'].to_numpy()
         bottom = columns['top'] - columns['yres'] * table['height'].to_numpy()
@@ -185,6 +200,16 @@ class SceneDataset(SceneDeclaration, LookupCRS, RasterDataset):
         outlines = project_each(boxes, table['crs'].to_numpy(), crs)
         columns = {'filepath': table[self.reference].to_numpy(), 'scene_id': ids, **columns}
         return gpd.GeoDataFrame(columns, index=time, geometry=outlines, crs=crs)
+
+    def _resolution(self) -> tuple[float, float]:
+        """Resolution asked for, else that of the first scene, in the unit of the CRS."""
+        first = self._table.iloc[[self.index['scene_id'].iloc[0]]]
+        own = pyproj.CRS.from_user_input(first['crs'].iloc[0])
+        res = float(first['xres'].iloc[0]), float(first['yres'].iloc[0])
+        if same_unit(own, self.crs):
+            return self._wanted_res or res
+        before = self._outlined(self.index['scene_id'].to_numpy()[:1], own).geometry
+        return self._wanted_res or resolution_after(res, before, self.index.geometry.iloc[:1])
 
     @classmethod
     def zoned(cls, *args: Any, crs: str = GLOBAL_CRS, **kwargs: Any) -> ZonedDataset:
@@ -233,6 +258,9 @@ class SceneDataset(SceneDeclaration, LookupCRS, RasterDataset):
         for zone in sorted(set(zones)):
             part = copy.copy(self)
             part.index = self._outlined(ids[zones == zone], zone)
+            if not same_unit(part.crs, self.crs):  # what was asked for is in the other unit
+                part._wanted_res = None
+            part._res = part._resolution()
             parts.append(part)
         return parts
 
@@ -244,7 +272,8 @@ class SceneDataset(SceneDeclaration, LookupCRS, RasterDataset):
     @property
     def scene_names(self) -> list[str]:
         """Names of all scenes, at the positions that samples state under ``scene``."""
-        return self.scenes.names
+        names: list[str] = self._names
+        return names
 
     @property
     def files(self) -> list[str]:
@@ -257,7 +286,7 @@ class SceneDataset(SceneDeclaration, LookupCRS, RasterDataset):
 
         Args:
             index: ``[xmin:xmax:xres, ymin:ymax:yres, tmin:tmax]`` in units of :attr:`crs`, or a
-                :class:`SceneSlice` drawn by a sampler of this package.
+                :class:`SceneSlice` drawn by a sampler of this package, in any CRS.
 
         Returns:
             the modalities asked for (see :attr:`layers`), ``bounds``, ``transform`` (and ``crs``
@@ -269,13 +298,20 @@ class SceneDataset(SceneDeclaration, LookupCRS, RasterDataset):
             IndexError: if no scene lies at *index*.
             SceneError: if a file is missing or broken or holds an unknown label code.
         """
-        x, y, t = index if isinstance(index, SceneSlice) else self._disambiguate_slice(index)
-        ids = self._find(index, x, y, t)
-        scenes = [self.scenes[i] for i in ids]
+        if not isinstance(index, SceneSlice):
+            index = SceneSlice(self._disambiguate_slice(index))
+        x, y, t = index
+        crs, text, epsg = _described(index.crs or self._lookup().crs)
         height, width = round((y.stop - y.start) / y.step), round((x.stop - x.start) / x.step)
-        crs, epsg = _text_and_code(self.crs)
-        target = Grid.north_up(crs, (x.start, y.stop), (x.step, y.step), (height, width))
-        sample: Sample = {**georeference(x, y, t, self.crs)}
+        if height < 1 or width < 1:
+            raise ValueError(
+                f'The query {index} is {height} x {width} pixels of {(x.step, y.step)}: expected '
+                f'one at least. Coordinates and resolution are in units of {text}.'
+            )
+        ids = self._find(index)
+        scenes = [self.scenes[i] for i in ids]
+        target = Grid.north_up(text, (x.start, y.stop), (x.step, y.step), (height, width))
+        sample: Sample = {**georeference(x, y, t, crs)}
         sample['scene'] = torch.tensor([ids[0]])
         sample['epsg'] = torch.tensor([epsg])
         if self.nominal_places:
@@ -297,14 +333,55 @@ class SceneDataset(SceneDeclaration, LookupCRS, RasterDataset):
         return sample
 
     def __getstate__(self) -> dict[str, Any]:
-        """State for another process: lists of scenes are made anew from the compact table."""
-        return {name: value for name, value in self.__dict__.items() if name != 'scenes'}
+        """State for another process: what follows from the tables is made anew."""
+        made = ('scenes', '_known')
+        return {name: value for name, value in self.__dict__.items() if name not in made}
 
-    def _find(self, index: Index, x: slice, y: slice, t: slice) -> list[int]:
-        """Positions of the scenes that a query touches, in the order of the index."""
-        if isinstance(index, SceneSlice) and index.scene in self._table.index:
-            return [int(self._table.index.get_loc(index.scene))]
+    def knows(self, query: SceneSlice) -> bool:
+        """Whether the scene that a query names is in the index, and lies where the query is.
+
+        Args:
+            query: the query.
+
+        Returns:
+            True where it is answered from that scene alone.
+        """
+        return self._row_of(query) is not None
+
+    def _lookup(self) -> _Lookup:
+        """What is looked up in the index for every query."""
+        known: _Lookup | None = self.__dict__.get('_known')
+        if known is None or known.index is not self.index:
+            index = self.index
+            rows = index.reset_index(drop=True).groupby('scene', sort=False).indices
+            known = _Lookup(index, rows, index.geometry.to_numpy(), crs_text(index.crs))
+            self._known = known
+        return known
+
+    def _row_of(self, query: SceneSlice) -> int | None:
+        """Row of the index with the scene that a query names, if it lies there."""
+        known = self._lookup()
+        rows = known.rows.get(query.scene, ())
+        if not len(rows):
+            return None
+        shared = shapely.area(shapely.intersection(known.outlines[rows], self._box(query)))
+        return int(rows[shared.argmax()]) if shared.max() > 0 else None
+
+    def _box(self, query: SceneSlice) -> BaseGeometry:
+        """Place of a query in the CRS of the index."""
+        x, y, _ = query
         box = shapely.box(x.start, y.start, x.stop, y.stop)
+        own = self._lookup().crs
+        if query.crs is None or same_crs(query.crs, own):
+            return box
+        return project(gpd.GeoSeries([box], crs=query.crs), own).iloc[0]
+
+    def _find(self, query: SceneSlice) -> list[int]:
+        """Positions of the scenes that a query touches, in the order of the index."""
+        row = self._row_of(query)
+        if row is not None:
+            return [int(self.index['scene_id'].iat[row])]
+        box, t = self._box(query), query[2]
         hits = np.sort(self.index.sindex.query(box, predicate='intersects'))
         times = self.index.index
         hits = hits[(times.left[hits] <= t.stop) & (times.right[hits] >= t.start)]
@@ -312,8 +389,8 @@ class SceneDataset(SceneDeclaration, LookupCRS, RasterDataset):
             shared = shapely.area(shapely.intersection(self.index.geometry.values[hits], box))
             hits = hits[shared > 0] if (shared > 0).any() else hits[:1]
         if not len(hits):
-            raise IndexError(f'index: {index} not found in dataset with bounds: {self.bounds}')
-        return [int(i) for i in self.index['scene_id'].to_numpy()[hits]]
+            raise IndexError(f'index: {query} not found in dataset with bounds: {self.bounds}')
+        return list(dict.fromkeys(self.index['scene_id'].to_numpy()[hits].tolist()))
 
     @property
     def num_classes(self) -> int:
@@ -342,10 +419,11 @@ class SceneDataset(SceneDeclaration, LookupCRS, RasterDataset):
 
 
 @lru_cache
-def _text_and_code(crs: pyproj.CRS) -> tuple[str, int]:
-    """A coordinate reference system as text, and its EPSG code, or 0."""
-    epsg = crs.to_epsg() or 0
-    return (f'EPSG:{epsg}' if epsg else crs.to_wkt()), epsg
+def _described(crs: str) -> tuple[pyproj.CRS, str, int]:
+    """A coordinate reference system, its text, and its EPSG code, or 0."""
+    known = pyproj.CRS.from_user_input(crs)
+    epsg = known.to_epsg() or 0
+    return known, f'EPSG:{epsg}' if epsg else known.to_wkt(), epsg
 
 
 def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:

@@ -190,6 +190,11 @@ class SceneDeclaration:
         """Positions of the red, green and blue band."""
         return _rgb(self.all_bands, self.rgb_bands)
 
+    @property
+    def fill_values(self) -> dict[str, float | tuple[float, ...]]:
+        """Values for ground that no scene covers, by sample key; 0 for others."""
+        return {'mask': self.ignore_index, **self.fills}
+
     def scene_spec(self, window: int = 160) -> SceneSpec:
         """The facts that a network trained on this data set, and its maps, need.
 

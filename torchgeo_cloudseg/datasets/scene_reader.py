@@ -10,7 +10,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyproj
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,6 +18,7 @@ from ..index import Layer
 from ..index.scene_table import GRID, PLACE, SIZE
 from ..rasters import Grid, SceneError, nearest, read_window, size_at, warp, window_under
 from .legend import CodeTable
+from .query import same_crs
 
 Pixels = NDArray[Any]
 
@@ -146,7 +146,7 @@ class SceneReader:
     cache: bool
 
     def read(self, key: str, scenes: Sequence[Scene], target: Grid) -> Tensor:
-        """Read one modality and merge the scenes, the first one on top.
+        """Read one modality and merge the scenes, the first one that has data on top.
 
         Args:
             key: the modality.
@@ -160,13 +160,20 @@ class SceneReader:
             SceneError: if a file is missing or broken or holds an unknown label code.
         """
         layer = self.layers[key]
-        data, missing = self._read_scene(layer, scenes[0], target)
-        for scene in scenes[1:]:
-            if missing is None or not missing.any():
-                break
-            values, absent = self._read_scene(layer, scene, target)
-            data = np.where(missing, values, data)
-            missing = None if absent is None else missing & absent
+        alone = len(scenes) == 1
+        data, missing = self._read_scene(layer, scenes[0], target, keep_nan=not alone)
+        if not alone:
+            holes = self._holes(layer, scenes[0], target, data, missing)
+            for scene in scenes[1:]:
+                if not holes.any():
+                    break
+                values, absent = self._read_scene(layer, scene, target, keep_nan=True)
+                empty = self._holes(layer, scene, target, values, absent)
+                data = np.where(holes & ~empty, values, data)
+                missing = None if missing is None or absent is None else missing & absent
+                holes &= empty
+            if layer.may_be_nan:
+                data = self._without_nan(layer, scenes[0], data)
         dtype = np.int64 if layer.categorical else np.float32
         data = data.astype(dtype, order='C', copy=not data.flags.writeable)
         if missing is not None and missing.any():
@@ -174,16 +181,40 @@ class SceneReader:
             data[:, missing] = fill[:, None] if fill.ndim else fill
         return torch.from_numpy(data[0] if layer.categorical else data)
 
-    def _read_scene(self, layer: Layer, scene: Scene, target: Grid) -> Found:
-        """Pixels of one scene on the target's grid, and where there are none."""
+    def _holes(
+        self,
+        layer: Layer,
+        scene: Scene,
+        target: Grid,
+        values: Pixels,
+        missing: NDArray[np.bool_] | None,
+    ) -> NDArray[np.bool_]:
+        """Where a scene has nothing to show, and another one may (H, W)."""
+        holes = np.zeros(values.shape[1:], bool) if missing is None else missing.copy()
+        if layer.key == 'mask':
+            return np.asarray(holes | (values[0] == self.fills.get('mask', 255)))
+        if layer.key == 'mask_cloud' and 'image' in scene.files:
+            # a cloud mask does not say where there is no image
+            image = self.layers['image']
+            found = self._read_scene(image, scene, target, keep_nan=True)
+            return holes | self._holes(image, scene, target, *found)
+        if layer.may_be_nan:
+            holes |= np.isnan(values).all(axis=0)
+        if layer.nodata is not None:
+            holes |= (values == layer.nodata).all(axis=0)
+        return holes
+
+    def _read_scene(self, layer: Layer, scene: Scene, target: Grid, keep_nan: bool) -> Found:
+        """Pixels of one scene on the target's grid, and where it has none."""
         native = scene.files[layer.key].grid is None and _is_native(scene, target)
-        return (self._copy if native else self._warp)(layer, scene, target)
+        read = self._copy if native else self._warp
+        return read(layer, scene, target, keep_nan)
 
     def _out_ratio(self, layer: Layer) -> Fraction:
         """Pixels of the output per pixel of the target."""
         return self.label_ratio if layer.key == 'mask' else Fraction(1)
 
-    def _copy(self, layer: Layer, scene: Scene, target: Grid) -> Found:
+    def _copy(self, layer: Layer, scene: Scene, target: Grid, keep_nan: bool) -> Found:
         """Pixels as stored, and where there are none (None: nowhere)."""
         out = self._out_ratio(layer)
         shape = size_at(target.height, out), size_at(target.width, out)
@@ -196,7 +227,8 @@ class SceneReader:
             return np.zeros(
                 (len(layer.bands), *shape), layer.dtypes[0] if layer.dtypes else np.float32
             ), np.ones(shape, bool)
-        values = self.load(layer, scene, (rows.low, rows.high), (cols.low, cols.high))
+        span = (rows.low, rows.high), (cols.low, cols.high)
+        values = self.load(layer, scene, *span, keep_nan)
         if not rows.contiguous or not cols.contiguous:
             if not layer.categorical:  # as it is returned: half the bytes of float64 to move
                 values = values.astype(np.float32)
@@ -209,7 +241,7 @@ class SceneReader:
         missing[rows.start : rows.stop, cols.start : cols.stop] = False
         return padded, missing
 
-    def _warp(self, layer: Layer, scene: Scene, target: Grid) -> Found:
+    def _warp(self, layer: Layer, scene: Scene, target: Grid, keep_nan: bool) -> Found:
         """Pixels resampled to the target's grid, and where there are none."""
         out = self._out_ratio(layer)
         shape = size_at(target.height, out), size_at(target.width, out)
@@ -220,12 +252,18 @@ class SceneReader:
         rows, cols = window_under(whole, wanted)
         if rows[0] >= rows[1] or cols[0] >= cols[1]:
             return np.zeros((len(layer.bands), *shape), warped_type), np.ones(shape, bool)
-        values = self.load(layer, scene, rows, cols).astype(warped_type)
+        values = self.load(layer, scene, rows, cols, keep_nan).astype(warped_type)
         how: Literal['nearest', 'bilinear'] = 'nearest' if layer.categorical else 'bilinear'
-        return warp(values, whole.part(rows, cols), wanted, how)
+        nodata = np.nan if layer.may_be_nan else layer.nodata
+        return warp(values, whole.part(rows, cols), wanted, how, nodata)
 
     def load(
-        self, layer: Layer, scene: Scene, rows: Span | None = None, cols: Span | None = None
+        self,
+        layer: Layer,
+        scene: Scene,
+        rows: Span | None = None,
+        cols: Span | None = None,
+        keep_nan: bool = False,
     ) -> Pixels:
         """Read pixels of a file, with classes for codes and without missing measurements.
 
@@ -234,6 +272,7 @@ class SceneReader:
             scene: the scene.
             rows: first row and the one after the last (defaults to all).
             cols: first column and the one after the last (defaults to all).
+            keep_nan: leave missing measurements as they are.
 
         Returns:
             array (C, H, W) in the stored data type, or int64 classes.
@@ -254,10 +293,10 @@ class SceneReader:
             classes = self.codes[layer.key].to_classes(file.path, values)
             # of several masks, any
             return classes if len(classes) == 1 else classes.max(axis=0, keepdims=True)
-        if layer.may_be_nan and layer.anywhere:
-            return self._measured(layer, values)
-        if layer.may_be_nan and np.isnan(values).any():
-            return np.where(np.isnan(values), self._mean(layer, scene), values)
+        if layer.may_be_nan and not keep_nan:
+            return self._without_nan(layer, scene, values)
+        if layer.may_be_nan and layer.nodata is not None:
+            return np.where(values == layer.nodata, np.nan, values)
         empty = layer.nodata is not None and (values[:, 0, 0] == layer.nodata).all()
         if empty and (values == layer.nodata).all():
             _require_data(file, layer.nodata)
@@ -276,17 +315,26 @@ class SceneReader:
             band[absent] = fill if absent.all() else band[~absent].mean()
         return filled
 
-    def _mean(self, layer: Layer, scene: Scene) -> float:
-        """Mean of a layer over all its bands on the scene's grid, as in the authors' code."""
+    def _without_nan(self, layer: Layer, scene: Scene, values: Pixels) -> Pixels:
+        """Pixels with the mean of the file, on the scene's grid, for missing measurements.
+
+        Bands have means of their own, unless the layer says that the authors take one of all.
+        """
+        if layer.anywhere:
+            return self._measured(layer, values)
+        if not np.isnan(values).any():
+            return values
         path, height, width, _ = scene.files[layer.key]
-        values = read_window(path, (0, height), (0, width), self.cache)
-        if np.isnan(values).all():
-            raise SceneError(path, 'NaN in every pixel', 'at least one measurement')
+        stored = read_window(path, (0, height), (0, width), self.cache)
+        if np.isnan(stored).all(axis=None if layer.joint_mean else (1, 2)).any():
+            bands = 'every pixel' if layer.joint_mean else 'every pixel of a band'
+            raise SceneError(path, f'NaN in {bands}', 'at least one measurement')
         rows = nearest(0, scene.grid.height, height, layer.ratio, Fraction(1))
         cols = nearest(0, scene.grid.width, width, layer.ratio, Fraction(1))
         if rows is not None and cols is not None:
-            values = values[:, rows.source][:, :, cols.source]
-        return float(np.nanmean(values))
+            stored = stored[:, rows.source][:, :, cols.source]
+        axes = None if layer.joint_mean else (1, 2)
+        return np.where(np.isnan(values), np.nanmean(stored, axis=axes, keepdims=True), values)
 
 
 @lru_cache(maxsize=4096)
@@ -306,12 +354,4 @@ def _is_native(scene: Scene, target: Grid) -> bool:
     wanted, own = target.transform, scene.grid.transform
     drift_x, drift_y = abs(wanted.a / own.a - 1), abs(wanted.e / own.e - 1)
     drift_px = max(drift_x * target.width, drift_y * target.height)
-    return drift_px < MAX_DRIFT_PX and _same_crs(scene.grid.crs, target.crs)
-
-
-@lru_cache(maxsize=1024)
-def _same_crs(first: Any, second: Any) -> bool:
-    if first == second:
-        return True
-    same: bool = pyproj.CRS.from_user_input(first) == pyproj.CRS.from_user_input(second)
-    return same
+    return drift_px < MAX_DRIFT_PX and same_crs(scene.grid.crs, target.crs)

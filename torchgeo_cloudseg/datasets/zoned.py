@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
-from functools import reduce
-from operator import or_
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +18,9 @@ from numpy.typing import NDArray
 from torchgeo.datasets import GeoDataset, RasterDataset
 
 from ..index import IndexDir, datasets_by_crs, project
-from .query import SceneSlice
+from .joins import Joinable, ask, ask_all, count_scenes, fills_of, merge
+from .lookup import LookupCRS
+from .query import SceneSlice, crs_text, same_crs
 from .scene_spec import SceneSpec
 
 #: Equal-area CRS of the whole globe, in meters (EASE-Grid 2.0).
@@ -31,22 +31,6 @@ GLOBAL_CRS = 'EPSG:6933'
 ZONE, NATIVE = 'zone', 'native'
 
 
-class LookupCRS(GeoDataset):
-    """A data set whose index is projected across the antimeridian, too."""
-
-    @property
-    def crs(self) -> pyproj.CRS:
-        """:term:`coordinate reference system (CRS)` of the index and of what plain queries get."""
-        crs: pyproj.CRS = self.index.crs
-        return crs
-
-    @crs.setter
-    def crs(self, new_crs: pyproj.CRS) -> None:
-        """Change the CRS of the index; what lies in another one is warped for plain queries."""
-        if new_crs != self.crs:
-            self.index = self.index.set_geometry(project(self.index.geometry, new_crs))
-
-
 class ZonedDataset(LookupCRS):
     """Several data sets, one per CRS, indexed together and read apart.
 
@@ -54,9 +38,13 @@ class ZonedDataset(LookupCRS):
     the CRS of its files (column ``native``). Whoever filters, splits or clips that index has
     changed the data set: samplers and queries see what is left of it.
 
-    A query drawn by a sampler of this package carries its zone: it is answered by that zone's data
-    set, in that zone's CRS, unwarped. A plain query ``[xmin:xmax, ymin:ymax]`` is in the CRS of
-    the container and is answered by warping, as TorchGeo does.
+    A query drawn by a sampler of this package carries its zone and CRS: it is answered by that
+    zone's data set, in that zone's CRS, unwarped. A plain query ``[xmin:xmax, ymin:ymax]`` is in
+    the CRS of the container and is answered by warping, as TorchGeo does.
+
+    Joined with other data sets (``zoned & labels``, ``zoned | zoned``), it is a container again:
+    images stay unwarped, and what they are joined with is brought to the CRS of each zone. On the
+    right side (``labels & zoned``), the CRS of the left side counts.
 
     Works with any GeoDataset. :meth:`~.scene_dataset.SceneDataset.zoned` makes one of a whole
     data set of this package in one call, :meth:`from_files` of any RasterDataset.
@@ -96,12 +84,12 @@ class ZonedDataset(LookupCRS):
             table = part.index.assign(**{ZONE: zone, NATIVE: native.array})
             tables.append(table.set_geometry(project(part.index.geometry, crs)))
         self.index = pd.concat(tables)
-        # parts of one data set count scenes as that does, others each from 0
-        counts = [0 if whole is not None else len(part.index) for part in datasets]
-        self._first_scene = np.concatenate([[0], np.cumsum(counts)])
+        self._crs_of_parts = [crs_text(part.crs) for part in datasets]
+        #: What is added to the scenes of each part: parts of one data set count as that does.
+        self._first_scene = count_scenes(datasets)
         #: What follows from the index, with the one that it was made of.
         self._zones: tuple[gpd.GeoDataFrame, list[GeoDataset]] | None = None
-        self._warped: tuple[gpd.GeoDataFrame, tuple[float, float], GeoDataset] | None = None
+        self._warped: tuple[gpd.GeoDataFrame, tuple[float, float], list[GeoDataset]] | None = None
 
     @classmethod
     def from_files(
@@ -145,8 +133,9 @@ class ZonedDataset(LookupCRS):
         Raises:
             AttributeError: if a zone's data set does not name its scenes.
         """
-        parts: list[Any] = self._parts if self._whole is None else [self._whole]
-        return [name for part in parts for name in part.scene_names]
+        first = self._first_scene
+        starts = sorted(set(first))
+        return [name for start in starts for name in self._parts[first.index(start)].scene_names]
 
     @property
     def zone_datasets(self) -> list[GeoDataset]:
@@ -155,9 +144,8 @@ class ZonedDataset(LookupCRS):
             self._zones = self.index, [self._part(zone) for zone in range(len(self._parts))]
         return self._zones[1]
 
-    @property
-    def whole(self) -> GeoDataset:
-        """One data set over all zones, in the CRS of the container."""
+    def _in_common_crs(self) -> list[GeoDataset]:
+        """Data sets that answer in the CRS of the container: one over all zones, or one of each."""
         known = self._warped
         if known is None or known[0] is not self.index or known[1] != self.res:
             known = self._warped = self.index, self.res, self._warp()
@@ -183,23 +171,23 @@ class ZonedDataset(LookupCRS):
         view.index = rows.drop(columns=[ZONE, NATIVE]).set_geometry(native)
         return view
 
-    def _warp(self) -> GeoDataset:
-        """The data set that answers plain queries."""
+    def _warp(self) -> list[GeoDataset]:
         if self._whole is not None:
             whole = copy.copy(self._whole)
             whole.index = self.index.drop(columns=[ZONE, NATIVE])
             whole.res = self.res
-            return whole
+            return [whole]
         # with all within them: joined data sets pass their CRS on
-        warped = [copy.deepcopy(part) for part in self.zone_datasets if len(part.index)]
+        warped: list[GeoDataset] = [copy.deepcopy(part) for part in self.zone_datasets]
         for part in warped:
+            if part.index.empty:
+                continue
             outlines = project(part.index.geometry, self.crs)
             part.crs = self.crs
             # TorchGeo makes those across the antimeridian span the globe
             part.index = part.index.set_geometry(outlines)
             part.res = self.res
-        joined: GeoDataset = reduce(or_, warped)
-        return joined
+        return warped
 
     def footprints(self, crs: pyproj.CRS | str = 'EPSG:4326') -> gpd.GeoDataFrame:
         """Outlines of all scenes, for plotting and for choosing a region of interest.
@@ -232,6 +220,48 @@ class ZonedDataset(LookupCRS):
         spec: SceneSpec = self._parts[0].scene_spec(window)
         return spec
 
+    def __and__(self, other: GeoDataset) -> Any:
+        """The ground that lies in both data sets, zone by zone.
+
+        Args:
+            other: another data set; a copy of it is brought to the CRS of each zone.
+
+        Returns:
+            a container of joins, which does not warp the scenes of this one.
+
+        Raises:
+            RuntimeError: if the data sets have nothing in common.
+            ValueError: if both have the same mask.
+        """
+        joins, reason = [], RuntimeError('Datasets have no spatial intersection')
+        for part in self.zone_datasets:
+            try:
+                joins.append(part & copy.deepcopy(other) if len(part.index) else None)
+            except RuntimeError as error:  # how TorchGeo says that there is nothing in common
+                reason = error
+        found = [join for join in joins if join is not None]
+        if not found:
+            raise reason
+        return ZonedDataset(found, self.crs)
+
+    def __or__(self, other: Any) -> Any:
+        """The ground that lies in any of the data sets.
+
+        Args:
+            other: another data set, or a container of several.
+
+        Returns:
+            a container of the data sets of both, which does not warp any of them.
+        """
+        if not isinstance(other, GeoDataset):
+            return super().__or__(other)  # says what is wrong
+        parts = getattr(other, 'zone_datasets', None) or [other]
+        return ZonedDataset([*self.zone_datasets, *parts], self.crs)
+
+    def knows(self, query: SceneSlice) -> bool:
+        """Whether the scene that a query names is one of any zone."""
+        return any(isinstance(part, Joinable) and part.knows(query) for part in self.zone_datasets)
+
     def __getitem__(self, index: Any) -> dict[str, Any]:
         """Retrieve a sample.
 
@@ -244,14 +274,37 @@ class ZonedDataset(LookupCRS):
 
         Raises:
             IndexError: If *index* is not found in the dataset.
+            ValueError: If it is in a CRS that no data set understands.
         """
-        if not isinstance(index, SceneSlice):
-            return dict(self.whole[index])
-        sample = dict(self.zone_datasets[index.zone][index])
-        if 'scene' in sample:
-            sample['scene'] = sample['scene'] + int(self._first_scene[index.zone])
-        sample['zone'] = torch.tensor([index.zone])
+        zone = self._zone_of(index) if isinstance(index, SceneSlice) else None
+        if zone is not None:
+            sample = dict(ask(self.zone_datasets[zone], index))
+            if 'scene' in sample:
+                sample['scene'] = sample['scene'] + self._first_scene[zone]
+        elif self._whole is not None:
+            (whole,) = self._in_common_crs()
+            sample = dict(ask(whole, index))
+            scene = self.index['scene_id'].to_numpy() == int(sample['scene'])
+            zone = int(self.index[ZONE].to_numpy()[scene.argmax()])
+        else:
+            found = ask_all(self._in_common_crs(), self._first_scene, index)
+            zone = found[0][0]
+            sample = merge([sample for _, sample in found], fills_of(self))
+        sample['zone'] = torch.tensor([zone])
         return sample
+
+    def _zone_of(self, query: SceneSlice) -> int | None:
+        """The zone that a query was drawn from; None where it is another container's."""
+        parts = self.zone_datasets
+        names = self._crs_of_parts
+        zones: list[int] = [query.zone, *range(len(parts))]
+        for zone in zones:
+            if zone >= len(parts) or not (query.crs is None or same_crs(query.crs, names[zone])):
+                continue
+            part = parts[zone]
+            if query.scene is None or not isinstance(part, Joinable) or part.knows(query):
+                return zone
+        return None
 
     def plot(self, sample: dict[str, Any], *args: Any, **kwargs: Any) -> Figure:
         """Plot a sample as its zone's data set does.

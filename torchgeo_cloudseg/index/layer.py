@@ -34,8 +34,10 @@ class Layer:
     categorical: bool = False
     #: Stored value that stands for no data, in all bands of a pixel.
     nodata: float | None = None
-    #: True where NaN stands for a missing measurement.
+    #: True where NaN stands for a missing measurement, which is replaced by the mean of the band.
     may_be_nan: bool = False
+    #: True where it is replaced by the mean of all bands together.
+    joint_mean: bool = False
     #: Bands of a file that are read, counted from 1; by default a file has *bands* and no others.
     numbers: tuple[int, ...] = ()
     #: True where files may lie on a grid of their own, in any CRS, and beyond the scene: images are

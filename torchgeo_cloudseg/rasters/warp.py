@@ -77,7 +77,11 @@ def _around(ends: tuple[float, float], size_px: int) -> Span:
 
 
 def warp(
-    values: Pixels, source: Grid, target: Grid, resampling: Resampling
+    values: Pixels,
+    source: Grid,
+    target: Grid,
+    resampling: Resampling,
+    nodata: float | None = None,
 ) -> tuple[Pixels, NDArray[np.bool_]]:
     """Resample pixels to another grid.
 
@@ -86,9 +90,11 @@ def warp(
         source: their grid.
         target: the grid that is wanted.
         resampling: how.
+        nodata: value that stands for no data where all bands have it; it is not mixed with others.
 
     Returns:
-        pixels (C, h, w) of the same type, 0 outside of the source, and where there are none (h, w).
+        pixels (C, h, w) of the same type, *nodata* or 0 outside of the source, and where that is
+        (h, w).
     """
     shape = target.height, target.width
     warped = np.zeros((len(values), *shape), values.dtype)
@@ -99,7 +105,10 @@ def warp(
         'dst_crs': target.crs,
         'dst_transform': target.transform,
     }
-    rasterio.warp.reproject(values, warped, resampling=Rule[resampling], **grids)
+    missing: dict[str, Any] = {}
+    if nodata is not None:
+        missing = {'src_nodata': nodata, 'dst_nodata': nodata, 'UNIFIED_SRC_NODATA': 'YES'}
+    rasterio.warp.reproject(values, warped, resampling=Rule[resampling], **grids, **missing)
     ones = np.ones(values.shape[1:], np.uint8)
     rasterio.warp.reproject(ones, inside, resampling=Rule.nearest, **grids)
     return warped, inside == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,9 @@ from torch.utils.data import DistributedSampler
 from torchgeo.datasets import GeoDataset
 
 from ..datasets.query import SceneSlice
-from .scene_frames import find_scenes, queries, within_roi
+from .scene_frames import Times, find_scenes, queries, within_roi
+
+logger = logging.getLogger(__name__)
 
 #: Height and width in pixels, or one number for both.
 Size = int | tuple[int, int]
@@ -36,7 +39,7 @@ class SceneSampler(DistributedSampler[SceneSlice]):
         dataset: GeoDataset,
         roi: BaseGeometry | None = None,
         roi_crs: pyproj.CRS | str | None = None,
-        toi: pd.Interval | None = None,
+        toi: Times | None = None,
         seed: int = 0,
         num_replicas: int | None = None,
         rank: int | None = None,
@@ -48,7 +51,8 @@ class SceneSampler(DistributedSampler[SceneSlice]):
             dataset: dataset to sample from.
             roi: region of interest; patches that do not lie within are left out.
             roi_crs: CRS of *roi* (defaults to the CRS of *dataset*).
-            toi: time of interest; scenes outside are left out.
+            toi: time of interest; scenes outside are left out. An interval, a tuple or slice of
+                start and stop; times with a time zone are brought to UTC.
             seed: seed of everything random; the same on all ranks.
             num_replicas: number of processes (defaults to that of the process group).
             rank: position among them (defaults to that in the process group).
@@ -69,21 +73,25 @@ class SceneSampler(DistributedSampler[SceneSlice]):
         self.scenes = find_scenes(dataset, roi, roi_crs, toi)
         self._skipped = 0
 
-    def _keep(self, patches: pd.DataFrame) -> None:
+    def _keep(self, patches: pd.DataFrame, whole: bool = False) -> None:
         """Draw these patches in every epoch, as far as they lie within the region of interest.
 
         Args:
             patches: table of patches within scenes, see :mod:`~.scene_frames`.
+            whole: True where patches are rectangles around whole scenes, which need not fill them.
 
         Raises:
             ValueError: if there is none.
         """
-        self._patches = patches[within_roi(self.scenes, patches)]
+        inside = within_roi(self.scenes, patches)
+        if whole:
+            inside |= ~self.scenes['cut'].to_numpy()[patches['scene']]
+        self._patches = patches[inside]
         self._length = len(self._patches)
         self._require_any(self._length)
 
     def _fitting(self, size: Any) -> tuple[int, int]:
-        """Height and width of patches that fit into every scene.
+        """Height and width of patches; scenes into which they do not fit are left out.
 
         Args:
             size: height and width in pixels, or one number for both.
@@ -92,25 +100,30 @@ class SceneSampler(DistributedSampler[SceneSlice]):
             height and width in pixels.
 
         Raises:
-            ValueError: if a side is not a positive whole number, or a scene smaller than a patch.
+            ValueError: if a side is not a positive whole number, or all scenes are smaller.
         """
         height, width = size_pair('size', size)
-        small = self.scenes[(self.scenes['height'] < height) | (self.scenes['width'] < width)]
-        if len(small):
-            first = small.iloc[0]
-            raise ValueError(
+        fits = (self.scenes['height'] >= height) & (self.scenes['width'] >= width)
+        if not fits.all():
+            first = self.scenes[~fits].iloc[0]
+            text = (
                 f'{type(self).__name__}: a patch of {height} x {width} px does not fit into '
-                f'{len(small)} of {len(self.scenes)} scenes, such as {first["name"]} '
-                f'({first["height"]} x {first["width"]} px). Use smaller patches.'
+                f'{(~fits).sum()} of {len(self.scenes)} scenes, such as {first["name"]} '
+                f'({first["height"]} x {first["width"]} px).'
             )
+            if not fits.any():
+                raise ValueError(f'{text} Use smaller patches.')
+            logger.warning('%s They are left out; use smaller patches to have them.', text)
+            self.scenes = self.scenes[fits]
         return height, width
 
     def _require_any(self, count: float) -> None:
         """Refuse a region that is too small for a patch."""
         if not count:
             raise ValueError(
-                f'{type(self).__name__}: no patch lies within the region of interest, which '
-                f'touches {len(self.scenes)} scenes. Use smaller patches or a larger `roi`.'
+                f'{type(self).__name__}: no patch lies within what a region of interest, or the '
+                f'outline of a warped or clipped scene, leaves of {len(self.scenes)} scenes. Use '
+                'smaller patches or a larger `roi`.'
             )
 
     def skip(self, patches: int) -> None:

@@ -45,7 +45,7 @@ class RandomSceneSampler(SceneSampler):
                 ``shuffle``, see :class:`~.base.SceneSampler`.
 
         Raises:
-            ValueError: if a patch does not fit into a scene, or *length* is not positive.
+            ValueError: if a patch fits into no scene, or *length* is not positive.
         """
         super().__init__(dataset, **kwargs)
         self.size_px = self._fitting(size)

@@ -17,37 +17,64 @@ from ..index import project
 TOLERANCE_PX = 0.1
 
 
+def own_regions(table: pd.DataFrame) -> NDArray[np.object_]:
+    """What scenes fill of the rectangles around them: some are warped, others clipped.
+
+    Args:
+        table: one row per scene, with ``left``, ``top``, ``xres``, ``yres`` and ``outline``.
+
+    Returns:
+        outlines in pixels ``(column, row)`` of the scene, None for those that fill it.
+    """
+    outlines = table['outline'].to_numpy()
+    west, south, east, north = shapely.bounds(outlines).reshape(-1, 4).T
+    width, height = east - west, north - south
+    slack = TOLERANCE_PX * (width * table['yres'] + height * table['xres']).to_numpy()
+    partly = shapely.area(outlines) < width * height - slack
+    regions = np.full(len(table), None, dtype=object)
+    regions[partly] = _in_pixels(table[partly], outlines[partly])
+    return regions
+
+
+def _in_pixels(table: pd.DataFrame, outlines: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Outlines in pixels of their scenes, a little wider."""
+    regions = np.empty(len(table), dtype=object)
+    places = table[['left', 'top', 'xres', 'yres']].to_numpy()
+    for row, (place, outline) in enumerate(zip(places, outlines, strict=True)):
+        corner, res = place[:2], place[2:] * (1, -1)
+        pixels = shapely.transform(outline, lambda xy, corner=corner, res=res: (xy - corner) / res)
+        # closes the seam between the parts of a scene across the antimeridian, too
+        regions[row] = shapely.buffer(pixels, TOLERANCE_PX, join_style='mitre')
+    return regions
+
+
 def clip_scenes(
-    table: pd.DataFrame, outlines: GeoSeries, roi: BaseGeometry, roi_crs: pyproj.CRS
+    table: pd.DataFrame, crs: pyproj.CRS, roi: BaseGeometry, roi_crs: pyproj.CRS
 ) -> pd.DataFrame:
     """Scenes that a region touches, and what of them lies within.
 
     Args:
-        table: one row per scene, with ``left``, ``top``, ``xres`` and ``yres``.
-        outlines: outlines of the scenes.
+        table: one row per scene, with ``left``, ``top``, ``xres``, ``yres``, ``outline``,
+            ``region`` and ``cut``.
+        crs: CRS of the scenes.
         roi: the region.
         roi_crs: its CRS.
 
     Returns:
-        rows of *table*; a column ``region`` has the part within *roi* in pixels ``(column, row)``
-        of the scene, or None where that is all of it.
+        rows of *table*; of those that are not all within *roi*, ``cut`` is True and ``region``
+        has what lies within.
     """
     # scenes are projected, not the region: it may be so large that it has no place in a UTM zone
-    projected = project(outlines, roi_crs).to_numpy()
+    projected = project(GeoSeries(table['outline'].to_numpy(), crs=crs), roi_crs).to_numpy()
     there = np.isfinite(shapely.bounds(projected)).all(axis=1)
     shapely.prepare(roi)
     touched = there & shapely.intersects(projected, roi)
     table, projected = table[touched].copy(), projected[touched]
     cut = ~shapely.covers(roi, projected)
     parts = GeoSeries(shapely.intersection(projected[cut], roi), crs=roi_crs)
-    regions = np.full(len(table), None, dtype=object)
-    for row, part in zip(np.flatnonzero(cut), project(parts, outlines.crs), strict=True):
-        scene = table.iloc[row]
-        corner, res = (scene['left'], scene['top']), (scene['xres'], -scene['yres'])
-        pixels = shapely.transform(part, lambda xy, corner=corner, res=res: (xy - corner) / res)
-        # closes the seam between the parts of a scene across the antimeridian, too
-        regions[row] = shapely.buffer(pixels, TOLERANCE_PX, join_style='mitre')
-    table['region'] = regions
+    regions = table['region'].to_numpy().copy()
+    regions[cut] = _in_pixels(table[cut], project(parts, crs).to_numpy())
+    table['region'], table['cut'] = regions, cut
     return table
 
 

@@ -34,15 +34,17 @@ class CenterSceneSampler(SceneSampler):
                 ``shuffle``, see :class:`~.base.SceneSampler`.
 
         Raises:
-            ValueError: if a patch does not fit into a scene.
+            ValueError: if a patch fits into no scene.
         """
         super().__init__(dataset, **kwargs)
         step = grid_step(dataset, step)
+        fitting = None if size is None else self._fitting(size)
         height, width = self.scenes[['height', 'width']].to_numpy().T
-        size_px = (height, width) if size is None else self._fitting(size)
+        size_px = fitting or (height, width)
         rows = (height - size_px[0]) // step // 2 * step
         cols = (width - size_px[1]) // step // 2 * step
-        self._keep(patch_table(np.arange(len(self.scenes)), rows, cols, *size_px))
+        patches = patch_table(np.arange(len(self.scenes)), rows, cols, *size_px)
+        self._keep(patches, whole=size is None)
 
 
 class GridSceneSampler(SceneSampler):
@@ -65,7 +67,7 @@ class GridSceneSampler(SceneSampler):
                 ``shuffle``, see :class:`~.base.SceneSampler`.
 
         Raises:
-            ValueError: if a patch does not fit into a scene.
+            ValueError: if a patch fits into no scene.
         """
         super().__init__(dataset, **kwargs)
         size_px = self._fitting(size)
@@ -101,7 +103,7 @@ class TileSceneSampler(SceneSampler):
                 ``shuffle``, see :class:`~.base.SceneSampler`.
 
         Raises:
-            ValueError: if *size* is smaller than a step, or a scene smaller than an equal tile.
+            ValueError: if *size* is smaller than a step, or every scene smaller than an equal tile.
         """
         super().__init__(dataset, **kwargs)
         step = grid_step(dataset, step)

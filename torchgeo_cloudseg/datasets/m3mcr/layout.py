@@ -16,13 +16,15 @@ _PLANET: Mapping[str, Any] = {
     'nodata': 0,
 }
 _TEN_METERS: Mapping[str, Any] = {'ratio': Fraction(3, 10), 'size_px': (90, 90)}
+#: The authors' code replaces NaN by the mean of both bands.
+_SAR: Mapping[str, Any] = {'may_be_nan': True, 'joint_mean': True}
 _CLOUDS: Mapping[str, Any] = {'size_px': (300, 300), 'suffix': '.npy', 'categorical': True}
 
 #: The five modalities by sample key. Sizes, types and units were read off real patches.
 LAYERS: Mapping[str, Layer] = by_key(
     Layer('image', 'planet_cloudy', **_PLANET),
     Layer('image_clear', 'planet_cloudfree', **_PLANET),
-    Layer('image_sar', 'S1', ('VV', 'VH'), ('float64', 'float32'), may_be_nan=True, **_TEN_METERS),
+    Layer('image_sar', 'S1', ('VV', 'VH'), ('float64', 'float32'), **_SAR, **_TEN_METERS),
     Layer('mask_cloud', 'cloudmask', ('cloud',), ('bool',), **_CLOUDS),
     Layer('mask', 'landcover', ('class',), ('uint8',), categorical=True, **_TEN_METERS),
 )

@@ -1,0 +1,406 @@
+"""Intersections and unions that know whose a query is, and which pixels are only fill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchgeo.datasets import (
+    GeoDataset,
+    IntersectionDataset,
+    RasterDataset,
+    UnionDataset,
+    VectorDataset,
+    concat_samples,
+)
+
+from .query import SceneSlice, same_crs
+
+Sample = dict[str, Any]
+Fills = Mapping[str, float | tuple[float, ...]]
+
+#: Keys that say where a sample lies: of a join, the first one's hold.
+PLACE = frozenset(('bounds', 'crs', 'transform', 'scene', 'zone', 'epsg', 'nominal'))
+
+
+class Joinable(GeoDataset):
+    """A data set that can be joined with others by ``&`` and ``|``.
+
+    It answers a :class:`~.query.SceneSlice` in whatever CRS it is, or refuses it.
+    """
+
+    def __and__(self, other: GeoDataset) -> Any:
+        """The ground that lies in both data sets, with the samples of both.
+
+        Args:
+            other: another data set.
+
+        Returns:
+            the join.
+        """
+        return SceneIntersection(self, other)
+
+    def __or__(self, other: GeoDataset) -> Any:
+        """The ground that lies in any of the data sets; of this one, where both have pixels.
+
+        Args:
+            other: another data set.
+
+        Returns:
+            the join.
+        """
+        return SceneUnion(self, other)
+
+    def knows(self, query: SceneSlice) -> bool:
+        """Whether the scene that a query names is one of this data set, and lies there.
+
+        Args:
+            query: the query.
+
+        Returns:
+            True where it is answered from that scene alone.
+        """
+        return False
+
+
+def ask(dataset: GeoDataset, query: Any) -> Sample:
+    """Ask a data set, if it understands the query.
+
+    Args:
+        dataset: any data set.
+        query: slices, in the CRS of the data set, or a query that says its CRS.
+
+    Returns:
+        the sample.
+
+    Raises:
+        IndexError: if there is nothing at that place.
+        ValueError: if the query is in a CRS that the data set would take for its own.
+    """
+    stated = query.crs if isinstance(query, SceneSlice) else None
+    if stated and not isinstance(dataset, Joinable) and not same_crs(stated, dataset.crs):
+        raise ValueError(
+            f'A query in {stated} cannot be answered by {type(dataset).__name__}, which takes it '
+            f'for {dataset.crs.to_string()}. Join it with the data set that was sampled from '
+            '(`&`), and sample from the join.'
+        )
+    sample: Sample = dataset[query]
+    return sample
+
+
+def ask_all(
+    datasets: Sequence[GeoDataset], first_scene: Sequence[int], query: Any
+) -> list[tuple[int, Sample]]:
+    """Ask data sets for what they have at a place.
+
+    Args:
+        datasets: the data sets.
+        first_scene: what is added to ``scene`` of each.
+        query: slices, or a query that says its CRS; where it names a scene of one of them, the
+            others are not asked.
+
+    Returns:
+        positions and samples of those that have something.
+
+    Raises:
+        IndexError: if none has.
+        ValueError: as :func:`ask`.
+    """
+    asked: list[tuple[int, GeoDataset]] = list(enumerate(datasets))
+    if isinstance(query, SceneSlice):
+        asked = [(i, d) for i, d in asked if isinstance(d, Joinable) and d.knows(query)] or asked
+    found = []
+    for position, dataset in asked:
+        try:
+            sample = dict(ask(dataset, query))
+        except IndexError:  # how a data set says that it has nothing there
+            continue
+        if 'scene' in sample:
+            sample['scene'] = sample['scene'] + first_scene[position]
+        found.append((position, sample))
+    if not found:
+        raise IndexError(f'index: {query} not found in any of {len(datasets)} data sets.')
+    return found
+
+
+def count_scenes(datasets: Iterable[GeoDataset]) -> list[int]:
+    """What to add to the scenes of each data set so that they count through all of them.
+
+    Args:
+        datasets: the data sets.
+
+    Returns:
+        a number for each; that of the first one for those that share its list of scenes.
+    """
+    first: list[int] = []
+    lists: list[tuple[object, int]] = []
+    total = 0
+    for dataset in datasets:
+        names = getattr(dataset, 'scene_names', None)
+        start = next((start for known, start in lists if known is names), None)
+        if names is None or start is None:
+            start = total
+            lists.append((names, start))
+            total += len(dataset.index) if names is None else len(names)
+        first.append(start)
+    return first
+
+
+def require_distinct_masks(*datasets: GeoDataset) -> None:
+    """Refuse to lay masks of several data sets side by side, which means nothing.
+
+    Args:
+        *datasets: data sets to be joined.
+
+    Raises:
+        ValueError: if two of them return the same mask.
+    """
+    seen: set[str] = set()
+    for dataset in datasets:
+        masks = _masks(dataset)
+        if common := sorted(seen & masks):
+            raise ValueError(
+                f'{common[0]!r} is in several of {[type(d).__name__ for d in datasets]}, and '
+                'cannot be both. Leave it out of one, as by `modalities=` of a SceneDataset, or '
+                'say which one counts: IntersectionDataset(first, second, collate_fn=...).'
+            )
+        seen |= masks
+
+
+def require_sampleable(dataset: GeoDataset) -> None:
+    """Refuse joins of TorchGeo's own whose samples would not make sense.
+
+    Args:
+        dataset: any data set.
+
+    Raises:
+        ValueError: as :func:`require_distinct_masks`.
+    """
+    for part in getattr(dataset, 'datasets', ()):
+        require_sampleable(part)
+    if isinstance(dataset, IntersectionDataset) and dataset.collate_fn is concat_samples:
+        require_distinct_masks(*dataset.datasets)
+
+
+def _masks(dataset: Any) -> set[str]:
+    """Masks that the samples of a data set have."""
+    if hasattr(dataset, 'modalities'):
+        return {key for key in dataset.modalities if key.startswith('mask')}
+    parts = _parts(dataset)
+    if parts:
+        return set().union(*map(_masks, parts))
+    labels = isinstance(dataset, RasterDataset) and not dataset.is_image
+    return {'mask'} if labels or isinstance(dataset, VectorDataset) else set()
+
+
+def _parts(dataset: Any) -> Sequence[GeoDataset]:
+    """Data sets of a join or a container."""
+    name = 'datasets' if hasattr(dataset, 'datasets') else 'zone_datasets'
+    parts: Sequence[GeoDataset] = getattr(dataset, name, ())
+    return parts
+
+
+def fills_of(dataset: Any) -> dict[str, Any]:
+    """Values for ground that no scene covers.
+
+    Args:
+        dataset: any data set.
+
+    Returns:
+        those that are not 0, by key; per band where they are a tuple.
+    """
+    fills: dict[str, Any] = {}
+    for part in reversed(_parts(dataset)):
+        fills |= fills_of(part)
+    return fills | getattr(dataset, 'fill_values', {})
+
+
+def concatenate(samples: Sequence[Sample]) -> Sample:
+    """Samples of one place as one: bands of the same key one after another.
+
+    Args:
+        samples: the samples, the first of which says where they lie.
+
+    Returns:
+        the sample.
+    """
+    joined = dict(samples[0])
+    for sample in samples[1:]:
+        for key, value in sample.items():
+            if key not in joined:
+                joined[key] = value
+            elif key not in PLACE and isinstance(value, Tensor):
+                joined[key] = torch.cat([joined[key], value])
+    return joined
+
+
+def merge(samples: Sequence[Sample], fills: Fills) -> Sample:
+    """Samples of one place as one: each pixel from the first one that has it.
+
+    Args:
+        samples: the samples.
+        fills: value that stands for no pixel, by key; per band where it is a tuple, by default 0.
+
+    Returns:
+        the sample.
+
+    Raises:
+        ValueError: if images differ in shape.
+    """
+    merged = dict(samples[0])
+    for sample in samples[1:]:
+        both = [key for key in merged if key.startswith(('image', 'mask')) and key in sample]
+        for key in both:
+            shapes = [tuple(one[key].shape) for one in (merged, sample)]
+            if shapes[0] != shapes[1]:
+                raise ValueError(
+                    f'{key!r} has shape {shapes[0]} in one data set and {shapes[1]} in another: '
+                    'they cannot be merged. Ask both for the same bands and resolution.'
+                )
+        holes = {key: _is_fill(merged[key], fills.get(key, 0)) for key in both}
+        if {'image', 'mask_cloud'} <= holes.keys():  # a clear pixel looks like a missing one
+            holes['mask_cloud'] = holes['image']
+        for key, value in sample.items():
+            if key in holes:
+                merged[key] = torch.where(holes[key], value, merged[key])
+            else:
+                merged.setdefault(key, value)
+    return merged
+
+
+def _is_fill(values: Tensor, fill: float | tuple[float, ...]) -> Tensor:
+    """Where there is no pixel (H, W)."""
+    if values.ndim == 2:
+        return values.eq(float(np.ravel(fill)[0]))
+    return (values == torch.tensor(fill, dtype=values.dtype).reshape(-1, 1, 1)).all(dim=0)
+
+
+class SceneIntersection(Joinable, IntersectionDataset):
+    """TorchGeo's intersection, which refuses queries that one of its data sets would misread."""
+
+    def __init__(
+        self,
+        dataset1: GeoDataset,
+        dataset2: GeoDataset,
+        spatial_only: bool = False,
+        collate_fn: Callable[[Sequence[Sample]], Sample] = concatenate,
+        transforms: Callable[[Sample], Sample] | None = None,
+    ) -> None:
+        """Initialize a new SceneIntersection instance.
+
+        Args:
+            dataset1: the first data set, whose CRS, resolution and scenes count.
+            dataset2: the second data set, which is brought to that CRS and resolution.
+            spatial_only: if True, ignore time.
+            collate_fn: makes one sample of two.
+            transforms: a function/transform that takes an input sample and returns a transformed
+                version.
+
+        Raises:
+            RuntimeError: if the data sets have nothing in common.
+            ValueError: if both have the same mask.
+        """
+        if collate_fn is concatenate:
+            require_distinct_masks(dataset1, dataset2)
+        super().__init__(dataset1, dataset2, spatial_only, collate_fn, transforms)
+
+    @property
+    def grid_step_px(self) -> int:
+        """Pixels between the corners of the grid that all modalities share."""
+        return int(getattr(self.datasets[0], 'grid_step_px', 1))
+
+    @property
+    def scene_names(self) -> list[str]:
+        """Names of all scenes, at the positions that samples state under ``scene``.
+
+        Raises:
+            AttributeError: if the first data set does not name its scenes.
+        """
+        first: Any = self.datasets[0]
+        names: list[str] = first.scene_names
+        return names
+
+    def knows(self, query: SceneSlice) -> bool:
+        """Whether the scene that a query names is one of the first data set."""
+        first = self.datasets[0]
+        return isinstance(first, Joinable) and first.knows(query)
+
+    def __getitem__(self, index: Any) -> Sample:
+        """Retrieve a sample.
+
+        Args:
+            index: slices in units of :attr:`crs`, or a query that says its CRS.
+
+        Returns:
+            the samples of both data sets as one.
+
+        Raises:
+            IndexError: if there is nothing at that place.
+            ValueError: if one of the data sets would take the query for another place.
+        """
+        sample = self.collate_fn([ask(dataset, index) for dataset in self.datasets])
+        return self.transforms(sample) if self.transforms is not None else sample
+
+
+class SceneUnion(Joinable, UnionDataset):
+    """TorchGeo's union, which merges pixels by what fill is, and scenes by their names."""
+
+    def __init__(
+        self,
+        dataset1: GeoDataset,
+        dataset2: GeoDataset,
+        collate_fn: Callable[[Sequence[Sample]], Sample] | None = None,
+        transforms: Callable[[Sample], Sample] | None = None,
+    ) -> None:
+        """Initialize a new SceneUnion instance.
+
+        Args:
+            dataset1: the first data set, whose CRS and resolution count, and whose pixels do
+                where both have some.
+            dataset2: the second data set, which is brought to that CRS and resolution.
+            collate_fn: makes one sample of two (defaults to :func:`merge`).
+            transforms: a function/transform that takes an input sample and returns a transformed
+                version.
+        """
+        how = collate_fn or partial(merge, fills=fills_of(dataset2) | fills_of(dataset1))
+        super().__init__(dataset1, dataset2, how, transforms)
+
+    @property
+    def grid_step_px(self) -> int:
+        """Pixels between the corners of the grid that all modalities share."""
+        return int(getattr(self.datasets[0], 'grid_step_px', 1))
+
+    @property
+    def scene_names(self) -> list[str]:
+        """Names of all scenes, at the positions that samples state under ``scene``.
+
+        Raises:
+            AttributeError: if a data set does not name its scenes.
+        """
+        parts: list[Any] = self.datasets
+        return [name for part in parts for name in part.scene_names]
+
+    def knows(self, query: SceneSlice) -> bool:
+        """Whether the scene that a query names is one of any of the data sets."""
+        return any(isinstance(part, Joinable) and part.knows(query) for part in self.datasets)
+
+    def __getitem__(self, index: Any) -> Sample:
+        """Retrieve a sample.
+
+        Args:
+            index: slices in units of :attr:`crs`, or a query that says its CRS.
+
+        Returns:
+            the sample of the data set that has the scene, or of all that have pixels there.
+
+        Raises:
+            IndexError: if there is nothing at that place.
+            ValueError: if one of the data sets would take the query for another place.
+        """
+        found = ask_all(self.datasets, count_scenes(self.datasets), index)
+        sample = self.collate_fn([sample for _, sample in found])
+        return self.transforms(sample) if self.transforms is not None else sample
