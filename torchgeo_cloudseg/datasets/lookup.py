@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import geopandas as gpd
+import numpy as np
 import pyproj
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from ..index import project
 from .joins import Joinable
+from .query import SceneSlice, crs_text, same_crs
 
 
 class LookupCRS(Joinable):
@@ -42,6 +49,76 @@ class LookupCRS(Joinable):
             self.index = self.index.set_geometry(project(self.index.geometry, new_crs))
             if len(before) and not same_unit(before.crs, new_crs):
                 self._res = resolution_after(self.res, before, self.index.geometry.iloc[:1])
+
+
+class _Lookup(NamedTuple):
+    """What is looked up in an index for every query."""
+
+    index: gpd.GeoDataFrame
+    #: Rows of each scene, by name.
+    rows: Mapping[str | None, NDArray[np.intp]]
+    outlines: NDArray[np.object_]
+    #: CRS of the outlines, as text.
+    crs: str
+
+
+class SceneLookup(LookupCRS):
+    """A data set whose index has a row for each scene, found by its name or by its place."""
+
+    def knows(self, query: SceneSlice) -> bool:
+        """Whether the scene that a query names is in the index, and lies where the query is.
+
+        Args:
+            query: the query.
+
+        Returns:
+            True where it is answered from that scene alone.
+        """
+        return self._row_of(query) is not None
+
+    def _lookup(self) -> _Lookup:
+        """What is looked up in the index for every query."""
+        known: _Lookup | None = self.__dict__.get('_known')
+        if known is None or known.index is not self.index:
+            index = self.index
+            rows = index.reset_index(drop=True).groupby('scene', sort=False).indices
+            known = _Lookup(index, rows, index.geometry.to_numpy(), crs_text(index.crs))
+            self._known = known
+        return known
+
+    def _row_of(self, query: SceneSlice) -> int | None:
+        """Row of the index with the scene that a query names, if it lies there."""
+        known = self._lookup()
+        rows = known.rows.get(query.scene, ())
+        if not len(rows):
+            return None
+        shared = shapely.area(shapely.intersection(known.outlines[rows], self._box(query)))
+        return int(rows[shared.argmax()]) if shared.max() > 0 else None
+
+    def _box(self, query: SceneSlice) -> BaseGeometry:
+        """Place of a query in the CRS of the index."""
+        x, y, _ = query
+        box = shapely.box(x.start, y.start, x.stop, y.stop)
+        own = self._lookup().crs
+        if query.crs is None or same_crs(query.crs, own):
+            return box
+        return project(gpd.GeoSeries([box], crs=query.crs), own).iloc[0]
+
+    def _find(self, query: SceneSlice) -> list[int]:
+        """Positions of the scenes that a query touches, in the order of the index."""
+        row = self._row_of(query)
+        if row is not None:
+            return [int(self.index['scene_id'].iat[row])]
+        box, t = self._box(query), query[2]
+        hits = np.sort(self.index.sindex.query(box, predicate='intersects'))
+        times = self.index.index
+        hits = hits[(times.left[hits] <= t.stop) & (times.right[hits] >= t.start)]
+        if len(hits) > 1:  # a common edge is no overlap
+            shared = shapely.area(shapely.intersection(self.index.geometry.values[hits], box))
+            hits = hits[shared > 0] if (shared > 0).any() else hits[:1]
+        if not len(hits):
+            raise IndexError(f'index: {query} not found in dataset with bounds: {self.bounds}')
+        return list(dict.fromkeys(self.index['scene_id'].to_numpy()[hits].tolist()))
 
 
 def same_unit(first: pyproj.CRS, second: pyproj.CRS) -> bool:
