@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -11,7 +10,6 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Adam
-from torch.optim.lr_scheduler import LambdaLR
 
 from .._compat import SemanticSegmentationTask
 from .._random import step_seed
@@ -31,7 +29,7 @@ from .arguments import (
 from .checkpoint import SCENE_SPEC, build_network, scene_facts
 from .checkpoint_io import SafeCheckpointIO, require_writable
 from .evaluation import Batch, SceneEvaluationTask, cloud_mask, label_size
-from .schedules import Schedule, lr_factor
+from .schedules import Schedule, ScheduledLR, by_steps, schedule_of
 
 #: See :class:`~torchgeo_cloudseg.models.CloudSegNet`.
 EncoderWeights = bool | str | tuple[bool | str | None, bool | str | None] | None
@@ -76,7 +74,7 @@ class CloudSegTask(SceneEvaluationTask):
         modalities: Modalities = 'both',
         lr: float = 1e-4,
         schedule: Schedule = 'step',
-        warmup_epochs: int = 0,
+        warmup_epochs: float = 0,
         drop_path: float = 0.1,
         activation_checkpointing: bool = False,
         compile: bool = False,  # noqa: A002  # the name that users know
@@ -104,8 +102,9 @@ class CloudSegTask(SceneEvaluationTask):
             modalities: 'both', or a single encoder for comparison: 'optical', 'sar' (without
                 reconstruction) or 'early' (both images stacked).
             lr: Learning rate for optimizer.
-            schedule: 'step' (halved at epochs 10, 15, 20, ...), 'cosine' or 'constant'.
-            warmup_epochs: Epochs in which the learning rate rises linearly.
+            schedule: 'step' (halved at epochs 10, 15, 20, ...), 'cosine' (from step to step, to 0
+                at the end of the training) or 'constant'.
+            warmup_epochs: Epochs in which the learning rate rises linearly, from step to step.
             drop_path: Probability that the encoders' last block is left out in training (the first
                 is always kept, those in between lie in between).
             activation_checkpointing: Compute the encoders' activations anew in the backward pass,
@@ -177,9 +176,11 @@ class CloudSegTask(SceneEvaluationTask):
         if changed := changes(self.hparams, stored):
             rank_zero_info(f'Other arguments than in the checkpoint: {changed}.')
         # the rates of this run, at the step of the other
+        steps = by_steps(self.hparams['schedule'], self.hparams['warmup_epochs'])
         for state in checkpoint.get('lr_schedulers', ()):
             if 'lr_lambdas' in state:
-                state.pop('base_lrs', None)
+                at = checkpoint['global_step'] if steps else checkpoint['epoch']
+                state['last_epoch'] = at if steps else min(at, state['last_epoch'])
 
     def _take_architecture(self, stored: Mapping[str, Any]) -> None:
         """Make the network that a checkpoint holds, where none was asked for."""
@@ -212,14 +213,15 @@ class CloudSegTask(SceneEvaluationTask):
             self._losses = torch.compile(self.losses, fullgraph=True)
 
     def on_train_start(self) -> None:
-        """Begin with this run's learning rates: a checkpoint brings those of the run before."""
+        """Begin with this run's learning rates: a checkpoint brings those of the run before.
+
+        Raises:
+            MisconfigurationException: If the schedule needs an end that the training has not.
+        """
         for config in self.trainer.lr_scheduler_configs:
-            scheduler: Any = config.scheduler
-            if isinstance(scheduler, LambdaLR):
-                now = [factor(scheduler.last_epoch) for factor in scheduler.lr_lambdas]
-                groups = scheduler.optimizer.param_groups
-                for group, base, factor in zip(groups, scheduler.base_lrs, now, strict=False):
-                    group['initial_lr'], group['lr'] = base, base * factor
+            if isinstance(config.scheduler, ScheduledLR):
+                arguments = self.hparams['schedule'], self.hparams['warmup_epochs']
+                config.scheduler.begin(schedule_of(self.trainer, *arguments))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step, so that drop path goes on in a resumed run as if it had not stopped.
@@ -254,19 +256,18 @@ class CloudSegTask(SceneEvaluationTask):
         """Initialize the optimizer and learning rate scheduler.
 
         Returns:
-            Adam with a schedule that changes the rate at epoch ends.
+            Adam with a schedule that changes the rate from step to step, or at epoch ends.
         """
         # torch's loop over 200 million parameters takes a CPU longer than the fused one; elsewhere
         # its own choice is fast
         fused = True if self.device.type == 'cpu' else None
         optimizer = Adam(self.model.parameters(), lr=self.hparams['lr'], fused=fused)
-        factor = partial(
-            lr_factor,
-            schedule=self.hparams['schedule'],
-            max_epochs=self.trainer.max_epochs or 0,
-            warmup_epochs=self.hparams['warmup_epochs'],
-        )
-        return {'optimizer': optimizer, 'lr_scheduler': {'scheduler': LambdaLR(optimizer, factor)}}
+        steps = by_steps(self.hparams['schedule'], self.hparams['warmup_epochs'])
+        interval = 'step' if steps else 'epoch'
+        return {
+            'optimizer': optimizer,
+            'lr_scheduler': {'scheduler': ScheduledLR(optimizer), 'interval': interval},
+        }
 
     def losses(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Logits and losses of a training batch: all of a step that is worth compiling.
