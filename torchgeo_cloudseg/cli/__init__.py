@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from .. import __version__
 from . import environment, training_page
+from .interrupts import Stopped, stoppable
 from .parsing import COMMON, call, with_underscores
 
 
@@ -57,9 +58,6 @@ COMMANDS = {
     'completion': Command('print what completes commands in your shell', 'completion:completion'),
 }
 
-#: Exit status after Ctrl-C, as shells have it.
-INTERRUPTED = 130
-
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line.
@@ -69,7 +67,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
     Raises:
         SystemExit: with 0 after ``--help`` and ``--version``, 2 for unusable arguments, 1 where
-            the command cannot do its work, 130 after Ctrl-C.
+            the command cannot do its work, 130 after Ctrl-C and 143 after SIGTERM.
     """
     environment.settle()
     given = list(sys.argv[1:] if args is None else args)
@@ -80,27 +78,34 @@ def main(args: Sequence[str] | None = None) -> None:
     name, command = parsed.command, COMMANDS[parsed.command]
     code = 1
     try:
-        if command.function != LIGHTNING:
-            function = resolve_name(f'{__name__}.{command.function}')
-            call(function, f'cloudseg {name}', parsed.arguments)
-        elif {'-h', '--help'} & set(parsed.arguments):
-            sys.stdout.write(training_page.page(name))
-            raise SystemExit(0)
-        else:
-            arguments = training_page.expand(with_underscores(parsed.arguments))
-            resolve_name(f'{__name__}.{LIGHTNING}')(name, arguments)
+        with stoppable():
+            _run(name, command.function, parsed.arguments)
         return
     # an error for the user: what is wrong and what to do, without the program's inside
-    except KeyboardInterrupt:
-        code, message = INTERRUPTED, f'interrupted. {command.interrupted}'
+    except Stopped as stopped:
+        code, message = stopped.status, f'{stopped}. {command.interrupted}'.rstrip()
     except ExceptionGroup as group:
         message = '\n  '.join([f'{group.message}:', *map(str, group.exceptions)])
+    except MemoryError as error:
+        message = f'there is not enough memory. {error}'.rstrip()
     except (ValueError, OSError, KeyError, ImportError) as error:
         message = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     if manners['verbose']:
         traceback.print_exc()
     sys.stderr.write(f'cloudseg {name}: {message}\n')
     raise SystemExit(code)
+
+
+def _run(name: str, function: str, args: list[str]) -> None:
+    """Import what a command takes, and call it."""
+    if function != LIGHTNING:
+        call(resolve_name(f'{__name__}.{function}'), f'cloudseg {name}', args)
+    elif {'-h', '--help'} & set(args):
+        sys.stdout.write(training_page.page(name))
+        raise SystemExit(0)
+    else:
+        arguments = training_page.expand(with_underscores(args))
+        resolve_name(f'{__name__}.{LIGHTNING}')(name, arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
