@@ -5,14 +5,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from .._files import writing
 from ..datasets.registry import find_dataset
 from ..datasets.scene_spec import spec_to_dict
 from ..models import load_reference_checkpoint
 from ..models.reference import NETWORK
-from ..models.weights import read_weights
+from ..models.weights import read_weights, write_weights
 from ..trainers import CloudSegStudentTask, CloudSegTeacherTask
 from ..trainers.arguments import keep_arguments, task_arguments
 from ..trainers.checkpoint import SCENE_SPEC, read_checkpoint, scene_facts
@@ -42,7 +40,7 @@ def convert(
     """
     with writing([target], [source], overwrite, wait) as (draft,):
         checkpoint = _converted(source, dataset, facts or {})
-        torch.save(checkpoint, draft)
+        write_weights(checkpoint, draft)
     hparams = task_arguments(checkpoint)
     kind = 'student' if 'reconstruction_weight' in hparams else 'teacher'
     title = f'{kind}, {hparams["backbone"]}, {hparams["num_classes"]} classes'

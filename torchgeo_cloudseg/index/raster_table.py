@@ -14,6 +14,7 @@ import shapely
 from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 
 from ..rasters import SceneError, ScenesError, crs_string, read_header
+from ..rasters.errors import GDAL_ERRORS
 from .cached_table import CachedTable, IndexDir, IndexStore, list_files, table_name
 
 #: What TorchGeo's own index says of a file: its CRS, its outline in that CRS (well-known binary),
@@ -25,6 +26,9 @@ SIDECARS = ('.aux.xml', '.ovr')
 
 #: Arguments of a RasterDataset that do not change its index.
 NOT_OF_THE_INDEX = ('transforms', 'cache', 'res')
+
+#: What TorchGeo raises for a file that it cannot use.
+UNUSABLE = (*GDAL_ERRORS, OSError, RuntimeError, ValueError, TypeError, AttributeError, LookupError)
 
 #: Makes a data set of some files; what else it takes is settled already.
 Make = Callable[[Sequence[str]], RasterDataset]
@@ -128,7 +132,7 @@ def _read_row(file: str, make: Make) -> dict[str, Any] | list[SceneError]:
     """What TorchGeo says of a file, or why it says nothing."""
     try:
         index = make([file]).index
-    except Exception:  # TorchGeo leaves out what cannot be opened, and may fail without a CRS
+    except UNUSABLE:  # TorchGeo leaves out what cannot be opened, and may fail without a CRS
         remedy = 'Restore the file, or narrow `filename_glob` down to the files of the data set.'
         try:
             header = read_header(file)

@@ -6,6 +6,7 @@ before it gets its name.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import warnings
@@ -56,6 +57,12 @@ ONNX_LIBRARIES = ('onnx', 'onnxscript', 'onnxruntime')
 
 #: Pixels of the logits: those of the optical image, or of the training labels.
 Resolution = Literal['optical', 'label']
+
+#: What PyTorch raises where it cannot record or run a graph; these have no class in common.
+TORCH_ERRORS = (
+    RuntimeError, ValueError, TypeError, AttributeError, AssertionError, LookupError,
+    ArithmeticError,
+)  # fmt: skip
 
 #: What runs a file: images in, outputs by name out.
 Run = Callable[[Tensor, Tensor], dict[str, Tensor]]
@@ -228,8 +235,7 @@ def _record(portable: PortableNetwork) -> ExportedProgram:
             dynamic_shapes=dict.fromkeys(INPUTS, axes),
             strict=False,
         )
-    except Exception as error:
-        # torch.export's errors have no class in common
+    except TORCH_ERRORS as error:
         raise ExportError(
             f'encoder={portable.network.config.encoder!r}: PyTorch {torch.__version__} cannot '
             f'record it for images of all sizes ({_first_line(error)}). Mix Transformers, '
@@ -245,8 +251,7 @@ def _compare(run: Run, portable: PortableNetwork, path: Path) -> None:
             expected = portable(*images)
         try:
             found = run(*images)
-        except Exception as error:
-            # PyTorch and ONNX Runtime raise errors of many classes
+        except TORCH_ERRORS as error:
             raise ExportError(
                 f'{path}: not written, because it does not run on images of {size[1:]} px '
                 f'({_first_line(error)}).'
@@ -284,7 +289,10 @@ def _quiet() -> Iterator[None]:
 
 def _program_file(program: ExportedProgram, path: Path, facts: dict[str, Any]) -> Run:
     """Write a file of torch.export, and make it run."""
-    torch.export.save(program, path, extra_files={FACTS: json.dumps(facts, indent=1)})
+    # on a full disk PyTorch would end the process, without an error
+    content = io.BytesIO()
+    torch.export.save(program, content, extra_files={FACTS: json.dumps(facts, indent=1)})
+    path.write_bytes(content.getbuffer())
     run: Run = torch.export.load(path).module()
     return run
 
@@ -308,27 +316,40 @@ def _check_onnx(network: CloudSegNet, path: Path) -> None:
 def _onnx_file(program: ExportedProgram, path: Path, facts: dict[str, Any]) -> Run:
     """Write an ONNX file, and make it run."""
     import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     names = facts['outputs']
-    converted: Any = torch.onnx.export(
-        program,
-        verbose=False,
-        dynamo=True,
-        input_names=INPUTS,
-        output_names=names,
-        dynamic_shapes=dict.fromkeys(INPUTS, AXES),
-        external_data=False,
-    )
+    try:
+        converted: Any = torch.onnx.export(
+            program,
+            verbose=False,
+            dynamo=True,
+            input_names=INPUTS,
+            output_names=names,
+            dynamic_shapes=dict.fromkeys(INPUTS, AXES),
+            external_data=False,
+        )
+    except torch.onnx.OnnxExporterError as error:
+        raise ExportError(f'{path.name}: not written ({_first_line(error)}).') from error
     converted.model.metadata_props[FACTS] = json.dumps(facts)
     converted.save(path, external_data=False)
-    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    # one class for each way to fail, and none for all
+    failures = tuple(kind for kind in vars(state).values() if _is_error(kind))
 
     def run(*images: Tensor) -> dict[str, Tensor]:
         arrays = (image.numpy() for image in images)
-        values = session.run(names, dict(zip(INPUTS, arrays, strict=True)))
+        try:
+            session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+            values = session.run(names, dict(zip(INPUTS, arrays, strict=True)))
+        except failures as error:
+            raise RuntimeError(str(error)) from error
         return dict(zip(names, map(torch.from_numpy, values), strict=True))
 
     return run
+
+
+def _is_error(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Exception)
 
 
 #: How the graph and its facts are written, and made to run, by the suffix of the file.

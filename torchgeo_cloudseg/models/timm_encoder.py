@@ -174,7 +174,7 @@ def _try(name: str, stages: list[nn.Module], channels: list[int], x: Tensor) -> 
         expected = (1, width, TRIAL // stride, TRIAL // stride)
         try:
             x = stage(x)
-        except Exception as error:
+        except (RuntimeError, ValueError, TypeError, AssertionError, LookupError) as error:
             raise ValueError(
                 f'encoder={name!r}: its stage at stride {stride} does not run on an image of '
                 f'{TRIAL} px ({type(error).__name__}: {error})'

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import struct
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torchgeo.models import get_weight
 
@@ -25,6 +27,13 @@ Weights = bool | str | os.PathLike[str] | WeightsEnum | None
 
 #: Sentinel-2's names for blue, green, red and near infrared, the order of four optical channels.
 FOUR_BANDS = ('B2', 'B3', 'B4', 'B8')
+
+#: What reading a file raises that is damaged: a pickle of tensors is a program of a kind, and its
+#: faults are those of any program.
+BROKEN = (
+    OSError, EOFError, RuntimeError, ValueError, TypeError, AttributeError, LookupError,
+    AssertionError, ArithmeticError, MemoryError, struct.error, zipfile.BadZipFile, SafetensorError,
+)  # fmt: skip
 
 #: Channels of an ordinary photograph.
 RGB = 3
@@ -198,12 +207,29 @@ def read_weights(path: str | os.PathLike[str]) -> object:
             + (f' ({foreign[1]})' if foreign else ''),
             'a file made by torch.save from a dict of tensors (nothing in it was run)',
         ) from error
-    except Exception as error:
+    except BROKEN as error:
         raise WeightsFileError(
             file,
             f'a file that cannot be read ({summary(error)})',
             'a complete file made by torch.save or safetensors: copy or download it again',
         ) from error
+
+
+def write_weights(content: object, path: str | os.PathLike[str]) -> None:
+    """Write what :func:`read_weights` reads.
+
+    Args:
+        content: tensors and plain values.
+        path: the file.
+
+    Raises:
+        OSError: if it cannot be written, as on a full disk.
+    """
+    try:
+        torch.save(content, path)
+    except RuntimeError as error:
+        # how PyTorch says that the disk is full
+        raise OSError(summary(error)) from error
 
 
 def as_state_dict(content: object, path: str | os.PathLike[str]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from .errors import SceneError, unreadable
+from .errors import SceneError, check_plain, unreadable
 
 
 def map_array(path: str) -> NDArray[Any]:
@@ -23,6 +23,7 @@ def map_array(path: str) -> NDArray[Any]:
     Raises:
         SceneError: if the file is missing, broken, cut off or a pickle.
     """
+    check_plain(path)
     try:
         # the file is looked at by its header alone: whatever else it may be is refused
         return np.asarray(open_memmap(path, mode='r'))

@@ -12,6 +12,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 
+from .errors import GDAL_ERRORS
 from .grid import Grid
 from .window import Pixels
 from .write import BLOCK_PX, RasterWriter
@@ -85,8 +86,7 @@ def write_cog(
             overviews = layer.overviews.upper()
             rasterio.shutil.copy(raw, path, driver='COG', OVERVIEW_RESAMPLING=overviews, **options)
         writer.verify(path)
-    except Exception as error:
-        # rasterio hands on GDAL's errors here, whose classes are not public
+    except (*GDAL_ERRORS, OSError) as error:
         raise OSError(f'{name} is incomplete: {error}') from error
     for leftover in (raw, _sidecar(raw)):
         leftover.unlink(missing_ok=True)

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
+
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
 
 from .name import is_local, name_of
+
+#: What reading and writing raises: rasterio's errors, and those of GDAL that it hands on.
+GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 
 
 class SceneError(ValueError):
@@ -54,6 +61,28 @@ class ScenesError(ValueError):
     def __reduce__(self) -> tuple[type[ScenesError], tuple[list[SceneError]]]:
         """How it is made again in another process, to which it is sent pickled."""
         return type(self), (self.problems,)
+
+
+def check_plain(path: str | os.PathLike[str]) -> None:
+    """Refuse what has no end, or waits for somebody to write: pipes, devices, sockets.
+
+    Args:
+        path: a file, or anything else that GDAL reads.
+
+    Raises:
+        SceneError: if it is none of the latter, and no file or folder.
+    """
+    name = os.fspath(path)
+    if name.startswith('/vsistdin'):
+        raise SceneError(path, 'the standard input', 'a file', 'Write it to a file first.')
+    if not is_local(name):
+        return
+    try:
+        kind = os.stat(path).st_mode  # noqa: PTH116 - faster, for every one of many files
+    except (OSError, ValueError):
+        return  # whoever opens it says why it cannot be
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise SceneError(path, 'a pipe or a device', 'a file', 'Write its content to a file first.')
 
 
 def unreadable(path: str, error: Exception) -> SceneError:

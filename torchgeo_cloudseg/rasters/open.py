@@ -12,10 +12,10 @@ from threading import RLock
 from typing import NamedTuple
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
-from .errors import unreadable
+from .errors import GDAL_ERRORS, check_plain, unreadable
 from .name import is_local, is_vrt, sources_of
 
 #: Listing a folder of thousands of files at every open costs more than the read itself.
@@ -75,11 +75,13 @@ def open_raster(path: str | os.PathLike[str]) -> DatasetReader:
     Raises:
         SceneError: if it cannot be opened.
     """
+    for file in (os.fspath(path), *sources_of(os.fspath(path))):
+        check_plain(file)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
             return rasterio.open(path)
-    except RasterioError as error:
+    except (*GDAL_ERRORS, ValueError, TypeError) as error:
         raise unreadable(os.fspath(path), error) from error
 
 
@@ -115,7 +117,7 @@ def reading(path: str, options: Mapping[str, str] = GDAL_OPTIONS) -> Iterator[Da
     try:
         with rasterio.Env(**options), open_raster(path) as raster:
             yield raster
-    except RasterioError as error:
+    except GDAL_ERRORS as error:
         raise unreadable(path, error) from error
 
 
@@ -164,7 +166,7 @@ class FilePool:
                     with rasterio.Env(**PIXELS_ONLY):
                         raster = open_raster(path)
                 yield raster
-            except RasterioError as error:
+            except GDAL_ERRORS as error:
                 if raster is not None:
                     raster.close()
                 raise unreadable(path, error) from error

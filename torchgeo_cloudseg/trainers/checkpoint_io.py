@@ -4,13 +4,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from .._files import replacing
-from ..models.weights import read_weights
+from ..models.weights import read_weights, write_weights
 
 
 def is_url(path: str | os.PathLike[str]) -> bool:
@@ -52,7 +51,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target, durable=True) as draft:
-            torch.save(checkpoint, draft)
+            write_weights(checkpoint, draft)
 
     def load_checkpoint(
         self,

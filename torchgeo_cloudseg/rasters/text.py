@@ -1,0 +1,73 @@
+"""Text that names rasters: lists and JSON, whatever is in them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from .errors import SceneError, check_plain, unreadable
+
+
+def read_text(path: str | Path) -> str:
+    """Read a text file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        the text, without the mark that spreadsheets put before the first character.
+
+    Raises:
+        SceneError: if it is missing, no file, unreadable or no text.
+    """
+    check_plain(path)
+    try:
+        return Path(path).read_bytes().decode('utf-8-sig')
+    except OSError as error:
+        raise unreadable(str(path), error) from error
+    except UnicodeDecodeError as error:
+        raise SceneError(path, f'bytes that are no text ({error.reason})', 'UTF-8') from error
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        what it holds, of any type.
+
+    Raises:
+        SceneError: if it cannot be read, or is no JSON.
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise SceneError(path, 'JSON nested too deeply', 'a flat tree') from error
+    except ValueError as error:
+        raise SceneError(path, f'no JSON ({error})', 'JSON') from error
+
+
+def read_rows(path: str | Path) -> list[list[str]]:
+    """Read the rows of a table of comma-separated values.
+
+    Args:
+        path: the file.
+
+    Returns:
+        the cells of each row.
+
+    Raises:
+        SceneError: if it cannot be read, or is no table.
+    """
+    text = read_text(path)
+    if '\0' in text:
+        raise SceneError(path, 'a character 0', 'text')
+    try:
+        return list(csv.reader(text.splitlines()))
+    except csv.Error as error:
+        raise SceneError(path, f'no table ({error})', 'comma-separated values') from error
