@@ -231,8 +231,6 @@ def _writers(
     ):
         mask.raster.set_band_description(1, 'cloud mask (1 cloud, 0 clear)')
         alpha.raster.set_band_description(1, 'cloud opacity')
-        for writer in (mask, alpha):
-            writer.lie_like(image.raster)
         yield [cloudy, mask, alpha]
     cloudy.verify(advance=advance)
     mask.verify()

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import Resampling as Rule
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
-from .errors import SceneError
+from .errors import GDAL_ERRORS, SceneError
 from .grid import Grid
 from .header import header_of
 from .measured import MISSING, measured_view
@@ -210,7 +209,7 @@ class Image:
         """Errors of reads inside name the file."""
         try:
             yield
-        except RasterioError as error:
+        except GDAL_ERRORS as error:
             found = f'unreadable pixels in rows {rows[0]} to {rows[1]}'
             # the error itself only says that there is another one
             reason = re.sub(r'<VRTDataset.*>', '...', str(error.__cause__ or error))

@@ -11,7 +11,6 @@ from pyproj import Transformer
 from pyproj.exceptions import ProjError
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
-from rasterio.errors import RasterioError
 from rasterio.transform import Affine, GCPTransformer, RPCTransformer
 
 from .control import MANY_POINTS
@@ -153,7 +152,7 @@ def _reaches(source: Grid, target: Grid) -> bool | None:
         if not known.any():
             return None
         rows, cols = _pixels(target, xs[known], ys[known])
-    except (ProjError, RasterioError) as error:
+    except (ProjError, *GDAL_ERRORS) as error:
         raise ValueError(str(error)) from error
     # an edge in common is no overlap
     inside = (rows > 1e-6) & (rows < target.height - 1e-6)

@@ -13,13 +13,13 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from .._files import replacing
-from .errors import SceneError
+from .errors import GDAL_ERRORS, SceneError
 from .grid import Grid
 from .header import header_of
 from .open import open_raster
@@ -95,7 +95,6 @@ class RasterWriter:
         by_dataset = MaskFlags.per_dataset in source.mask_flag_enums[0]
         writer.has_mask = by_dataset and not header.alpha_bands
         raster = writer.raster
-        writer.lie_like(source)
         raster.update_tags(**source.tags())
         raster.colorinterp = source.colorinterp
         raster.scales, raster.offsets = source.scales, source.offsets
@@ -107,18 +106,6 @@ class RasterWriter:
             raster.update_tags(band, **kept)
         return writer
 
-    def lie_like(self, source: DatasetReader) -> None:
-        """Say where the pixels lie as a file does that has no grid to say it.
-
-        Args:
-            source: the open raster, of the same size.
-        """
-        points, crs = source.gcps
-        if points:
-            self.raster.gcps = points, crs
-        if source.rpcs:
-            self.raster.rpcs = source.rpcs
-
     def __enter__(self) -> Self:
         """Use as a context manager, which closes the file."""
         return self
@@ -126,7 +113,7 @@ class RasterWriter:
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         """Close the file. GDAL writes the last blocks then, and keeps errors to itself."""
         # what went wrong before is told, not what follows from it
-        with suppress(*(() if error is None else (RasterioError,))):
+        with suppress(*(() if error is None else GDAL_ERRORS)):
             self.raster.close()
 
     def write(
@@ -148,7 +135,7 @@ class RasterWriter:
             self.raster.write(values, window=window)
             if self.has_mask and has_data is not None:
                 self.raster.write_mask(has_data, window=window)
-        except RasterioError as error:
+        except GDAL_ERRORS as error:
             raise OSError(str(error.__cause__ or error)) from error
         self._windows.append(window)
         self._checksums = _added(self._checksums, values)
@@ -175,7 +162,7 @@ class RasterWriter:
                 for window in windows:
                     checksums = _added(checksums, raster.read(window=window))
                     advance()
-        except (RasterioError, SceneError) as error:
+        except (*GDAL_ERRORS, SceneError) as error:
             raise OSError(str(error.__cause__ or error)) from error
         if checksums != self._checksums:
             raise OSError('it reads back differently')
