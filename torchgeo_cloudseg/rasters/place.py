@@ -14,6 +14,7 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine, GCPTransformer, RPCTransformer
 
 from .control import MANY_POINTS
+from .errors import GDAL_ERRORS
 from .grid import Grid
 
 #: Points a side by which it is seen whether two images overlap.
