@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 
 from ..index import Layer, SceneFiles, by_key
 from ..rasters import SceneError, band_stack
+from ..rasters.text import read_json
 from .legend import LandCoverClass
 from .scene_dataset import Sample, SceneDataset
 from .scene_scan import Found
@@ -113,7 +113,7 @@ def division(root: Path) -> list[dict[str, str]]:
     """Places with ``id``, ``event`` and ``fold``: those of ``split.json`` in *root*, else ours."""
     own = root / 'split.json'
     if own.is_file():
-        rows: list[dict[str, str]] = json.loads(own.read_text())
+        rows: list[dict[str, str]] = read_json(own)
         return rows
     text = files(__package__).joinpath('ombria_split.csv').read_text()
     return [dict(row) for row in csv.DictReader(text.splitlines())]

@@ -14,6 +14,7 @@ from torchgeo.datasets import DatasetNotFoundError
 
 from ..index import IndexDir, IndexStore, Layer, NominalPlaces, SceneFiles, read_scene_table
 from ..rasters import SceneError, unreadable_folder
+from ..rasters.text import read_text
 
 if TYPE_CHECKING:
     from .scene_dataset import SceneDataset
@@ -267,7 +268,7 @@ def choose_by_name(file_list: Path, root: Path, found: Sequence[SceneFiles | Sce
     """
     scenes = {scene.name: scene for scene in found if isinstance(scene, SceneFiles)}
     problems = [problem for problem in found if isinstance(problem, SceneError)]
-    lines = [line.strip() for line in file_list.read_text().splitlines() if line.strip()]
+    lines = [line.strip() for line in read_text(file_list).splitlines() if line.strip()]
     names = [line if line in scenes else Path(line).stem for line in lines]
     missing = [name for name in names if name not in scenes]
     if missing and not problems:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,7 @@ def read_rows(path: str | Path) -> list[list[str]]:
         SceneError: if it cannot be read, or is no table.
     """
     text = read_text(path)
-    if '\0' in text:
-        raise SceneError(path, 'a character 0', 'text')
     try:
-        return list(csv.reader(text.splitlines()))
+        return list(csv.reader(io.StringIO(text, newline='')))
     except csv.Error as error:
         raise SceneError(path, f'no table ({error})', 'comma-separated values') from error

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..datasets.scene_spec import SceneSpec, spec_from_dict, spec_to_dict
 from ..models import CloudSegNet
+from ..models.weights import summary
 from .arguments import ARGUMENTS, HYPERPARAMETERS, network_arguments, task_arguments
 from .checkpoint_io import read_plain
 
@@ -20,6 +21,11 @@ SCENE_SPEC = 'scene_spec'
 FACTS = tuple(field.name for field in fields(SceneSpec))
 USUAL = FACTS.index('optical_nodata')
 WANTED, OPTIONAL = FACTS[:USUAL], FACTS[USUAL:]
+
+
+#: What values of another kind than expected lead to: whoever wrote a checkpoint may have put in
+#: anything.
+MALFORMED = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -80,11 +86,11 @@ def build_network(arguments: Mapping[str, Any], **options: Any) -> CloudSegNet:
 
 
 def _network(path: str | Path, checkpoint: dict[str, Any]) -> CloudSegNet:
-    parts = ((name.partition('.'), x) for name, x in checkpoint['state_dict'].items())
     try:
+        parts = ((name.partition('.'), x) for name, x in checkpoint['state_dict'].items())
         network = build_network(task_arguments(checkpoint))
         network.load_state_dict({name: x for (part, _, name), x in parts if part == 'model'})
-    except (KeyError, RuntimeError) as error:
+    except MALFORMED as error:
         raise ValueError(f'{path}: no network of this package ({error}).') from error
     return network.eval()
 
@@ -110,7 +116,11 @@ def load_mapper(path: str | Path) -> tuple[CloudSegNet, SceneSpec]:
             f'package, else with {", ".join(f"--facts.{name}" for name in WANTED)} '
             f'(and, where they differ from the usual, {", ".join(OPTIONAL)}).'
         )
-    return _network(path, checkpoint), spec_from_dict(checkpoint[SCENE_SPEC])
+    try:
+        spec = spec_from_dict(checkpoint[SCENE_SPEC])
+    except MALFORMED as error:
+        raise ValueError(f'{path}: states facts that make no sense ({summary(error)}).') from error
+    return _network(path, checkpoint), spec
 
 
 def scene_facts(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import pandas as pd
 
 from ...index import Layer, SceneFiles
 from ...rasters import SceneError
+from ...rasters.text import read_rows
 from ..scene_scan import Found, Listing, list_folder, pair_files
 from .layout import LAYERS, LIST_COLUMNS, SEASONS
 
@@ -115,21 +115,20 @@ def read_file_list(file_list: Path, folder: Path, layers: Sequence[Layer]) -> Fo
         a scene again.
     """
     seen: set[str] = set()
-    with file_list.open(newline='') as lines:
-        for number, row in enumerate(csv.reader(lines), 1):
-            columns = [column.strip() for column in row]
-            if not any(columns):
-                continue
-            name = Path(columns[0]).stem.removeprefix(f'{LAYERS["image_clear"].folder}_')
-            if len(columns) != len(LIST_COLUMNS) or not _SCENE.fullmatch(name):
-                kinds = ', '.join(LAYERS[key].folder for key in LIST_COLUMNS)
-                found, remedy = f'{row} in line {number}', 'Correct the line, or remove it.'
-                yield SceneError(file_list, found, f'five paths: {kinds}', remedy)
-            elif name in seen:
-                found = f'{name} again in line {number}'
-                yield SceneError(file_list, found, 'each scene once', 'Remove the line.')
-            else:
-                seen.add(name)
-                paths = dict(zip(LIST_COLUMNS, columns, strict=True))
-                files = {layer.key: str(folder / paths[layer.key]) for layer in layers}
-                yield _placed(SceneFiles(name, files))
+    for number, row in enumerate(read_rows(file_list), 1):
+        columns = [column.strip() for column in row]
+        if not any(columns):
+            continue
+        name = Path(columns[0]).stem.removeprefix(f'{LAYERS["image_clear"].folder}_')
+        if len(columns) != len(LIST_COLUMNS) or not _SCENE.fullmatch(name):
+            kinds = ', '.join(LAYERS[key].folder for key in LIST_COLUMNS)
+            found, remedy = f'{row} in line {number}', 'Correct the line, or remove it.'
+            yield SceneError(file_list, found, f'five paths: {kinds}', remedy)
+        elif name in seen:
+            found = f'{name} again in line {number}'
+            yield SceneError(file_list, found, 'each scene once', 'Remove the line.')
+        else:
+            seen.add(name)
+            paths = dict(zip(LIST_COLUMNS, columns, strict=True))
+            files = {layer.key: str(folder / paths[layer.key]) for layer in layers}
+            yield _placed(SceneFiles(name, files))

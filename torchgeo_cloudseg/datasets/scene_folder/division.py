@@ -14,6 +14,7 @@ import shapely
 from numpy.typing import NDArray
 
 from ...index import project_each
+from ...rasters.text import read_text
 from ..zoned import GLOBAL_CRS
 
 logger = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ class Division:
     def _listed(self, root: Path) -> dict[str, str]:
         named: dict[str, str] = {}
         for split, path in (self.lists or {}).items():
-            lines = (root / path).read_text(encoding='utf-8-sig').splitlines()
+            lines = read_text(root / path).splitlines()
             named |= {line.strip(): split for line in lines if line.strip()}
         return named
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import glob
-import json
 import logging
 import re
 from collections import Counter
@@ -13,6 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..._files import file_name
+from ...rasters import SceneError
+from ...rasters.text import read_json, read_rows
 
 logger = logging.getLogger(__name__)
 
@@ -127,9 +127,7 @@ def _some(found: list[str], path: str, expected: str) -> list[str]:
 
 def _rows(path: Path) -> list[list[str]]:
     """Rows of a list, with paths that are relative to it made absolute."""
-    # spreadsheets put a mark before the first character
-    with path.open(newline='', encoding='utf-8-sig') as lines:
-        rows = [[cell.strip() for cell in row if cell.strip()] for row in csv.reader(lines)]
+    rows = [[cell.strip() for cell in row if cell.strip()] for row in read_rows(path)]
     rows = [row for row in rows if row and not row[0].startswith('#')]
     paths = [[_beside(path, cell) for cell in row] for row in rows]
     if rows and all(word.isidentifier() for word in rows[0]):
@@ -170,9 +168,9 @@ def _named_pairs(path: str, assets: tuple[str, str]) -> Iterator[ScenePair]:
 
 def _stac_pair(path: Path, assets: tuple[str, str]) -> ScenePair:
     """The images of a STAC item."""
+    item = read_json(path)
     try:
-        item = json.loads(path.read_text())
-        found, name = item['assets'], str(item['id'])
+        found, name = dict(item['assets']), str(item['id'])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f'{path}: found no STAC item ({error!r}), expected its JSON file.'
@@ -183,6 +181,10 @@ def _stac_pair(path: Path, assets: tuple[str, str]) -> ScenePair:
             f'{path}: found the assets {sorted(found)}, expected {missing}. Say which asset is '
             'the optical and which is the SAR image.'
         )
+    for asset in assets:
+        facts = found[asset]
+        if not isinstance(facts, dict) or not isinstance(facts.get('href'), str):
+            raise SceneError(path, f'no address in the asset {asset!r}', 'a text as its href')
     optical, sar = (_beside(path, found[asset]['href']) for asset in assets)
     return ScenePair(name, optical, sar)
 
