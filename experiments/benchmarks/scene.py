@@ -30,10 +30,10 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 from torch import Tensor, nn
 
+from torchgeo_cloudseg._choices import DEFAULT_BLEND
 from torchgeo_cloudseg.datasets import M3MCR
 from torchgeo_cloudseg.datasets.m3mcr.layout import LEGENDS
 from torchgeo_cloudseg.inference import SceneSpec, predict_scene, sliding_window
-from torchgeo_cloudseg.inference.scenes.options import DEFAULT_BLEND
 from torchgeo_cloudseg.metrics import RegionMetrics
 from torchgeo_cloudseg.miniature import write_miniature_m3mcr
 from torchgeo_cloudseg.models import CloudSegNet

@@ -136,9 +136,28 @@ def test_help_fits_a_terminal(
     # a command may be longer, so that it can be copied
     lines = [line for line in page.partition('examples:')[0].splitlines() if '--' not in line]
     assert max(map(len, lines)) <= 80
-    if name in ('configs', 'doctor', 'completion', 'fit', 'validate', 'test', 'predict'):
-        assert f'cloudseg {name}' in page.partition('examples:')[2]
+    assert f'cloudseg {name}' in page.partition('examples:')[2]
     assert not any(word in page for word in ('Union', 'Literal', "<class '", 'null'))
+
+
+def test_help_and_typing_errors_come_before_torch() -> None:
+    """Torch and what builds upon it take seconds to import."""
+    program = (
+        'import sys\n'
+        'from torchgeo_cloudseg.cli import COMMANDS, main\n'
+        'for name in COMMANDS:\n'
+        '    for line in ([name, "--help"], [name, "--unheard-of"]):\n'
+        '        try:\n'
+        '            main(line) if name in OWN or line[-1] == "--help" else None\n'
+        '        except SystemExit:\n'
+        '            pass\n'
+        'slow = {"torch", "torchgeo", "lightning", "geopandas", "matplotlib"} & set(sys.modules)\n'
+        'sys.exit(str(slow) if slow else 0)\n'
+    ).replace('OWN', repr(OWN))
+    done = subprocess.run(
+        [sys.executable, '-c', program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize('name', OWN)
@@ -147,7 +166,7 @@ def test_examples_can_be_typed(name: str) -> None:
     function = _function(name)
     shown = help_parser(function, name).epilog or ''
     options = [word.partition('=')[0] for word in shown.split() if word.startswith('--')]
-    known = arguments(function)
+    known = {*arguments(function), 'config'}
     assert [o for o in options if o[2:].replace('-', '_').partition('.')[0] not in known] == []
 
 

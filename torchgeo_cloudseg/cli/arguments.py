@@ -2,9 +2,12 @@
 
 from jsonargparse.typing import extend_base_type
 
-from ..datasets.registry import find_dataset
+
+def _check_dataset(_: object, name: str) -> None:
+    from ..datasets.registry import find_dataset
+
+    find_dataset(name)
+
 
 #: Name of a data set that is known.
-DatasetName = extend_base_type(
-    'DatasetName', str, lambda _, name: find_dataset(name), docstring='Name of a data set.'
-)
+DatasetName = extend_base_type('DatasetName', str, _check_dataset, docstring='Name of a data set.')

@@ -4,9 +4,6 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from ..inference.clouds import add_clouds_to_raster
-from ..transforms import CloudRecipe
-
 #: One number, or a range from which one is drawn.
 Span = float | tuple[float, float]
 
@@ -62,7 +59,15 @@ def clouds(
         block_size: rows and columns of a block; memory depends on it alone.
         overwrite: replace files that exist.
         wait: wait for another run that writes the same, rather than refuse.
+
+    Examples:
+        Clouds over 40 % of an image, on a gray and hazy day::
+
+            cloudseg clouds clear.tif cloudy.tif --preset broken --cover 0.4 --haze 0.1 0.2
     """
+    from ..inference.clouds import add_clouds_to_raster
+    from ..transforms import CloudRecipe
+
     changes = {
         'cover': cover,
         'thickness': thickness,

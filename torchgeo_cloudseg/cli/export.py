@@ -4,9 +4,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from .._choices import Resolution
 from .._files import check_outputs
-from ..inference.export import Resolution, export_network
-from ..trainers import load_mapper
 
 
 def export(
@@ -27,7 +26,16 @@ def export(
         reconstruct: also give the cloud-free image.
         overwrite: replace a file that exists.
         wait: wait for another run that writes the same file, rather than refuse.
+
+    Examples:
+        For ONNX Runtime; for PyTorch without this package, with the cloud-free image::
+
+            cloudseg export student.ckpt student.onnx
+            cloudseg export student.ckpt student.pt2 --reconstruct
     """
+    from ..inference.export import export_network
+    from ..trainers import load_mapper
+
     check_outputs([output], [checkpoint], overwrite)
     network, spec = load_mapper(checkpoint)
     console = Console()

@@ -3,14 +3,17 @@
 import json as jsonlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from .._files import check_outputs, writing
-from ..datasets import ValidationReport, validate_scenes
 from .arguments import DatasetName
+
+if TYPE_CHECKING:
+    from ..datasets import ValidationReport
 
 #: Problems shown on the terminal; all of them are in the JSON file.
 SHOWN = 100
@@ -37,7 +40,15 @@ def index(
 
     Raises:
         SystemExit: with 1 if anything is wrong with the data set.
+
+    Examples:
+        Before a long training; the report as a file, of headers only::
+
+            cloudseg index /data/M3M-CR
+            cloudseg index /data/M3M-CR --quick --json report.json
     """
+    from ..datasets import validate_scenes
+
     if json is not None:
         check_outputs([json], overwrite=overwrite)
     report = validate_scenes(root, dataset, quick, index_dir)
@@ -57,7 +68,7 @@ def index(
         raise SystemExit(1)
 
 
-def _summary(report: ValidationReport) -> Table:
+def _summary(report: 'ValidationReport') -> Table:
     """Numbers of scenes by split, zone and season."""
     table = Table('', '', Column('scenes', justify='right'), title=f'Scenes of {report.root}')
     for name, counts in report.counts.items():
@@ -67,7 +78,7 @@ def _summary(report: ValidationReport) -> Table:
     return table
 
 
-def _problem_table(report: ValidationReport) -> Table:
+def _problem_table(report: 'ValidationReport') -> Table:
     """What is wrong, file by file. Names are never broken, so that they can be searched for."""
     more = len(report.problems) - SHOWN
     caption = f'... and {more} more; --json FILE lists all of them' if more > 0 else None

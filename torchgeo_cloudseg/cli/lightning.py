@@ -47,6 +47,15 @@ class CheckpointCLI(LightningCLI):
     the run comes from the user where given, else from the checkpoint.
     """
 
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Declare that bars are for terminals.
+
+        Args:
+            parser: the parser of a subcommand.
+        """
+        bar = trainers.watched()['enable_progress_bar']
+        parser.set_defaults({'trainer.enable_progress_bar': bar})
+
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse arguments, those of a checkpoint before the user's.
 
@@ -90,6 +99,7 @@ class TrainingCLI(CheckpointCLI):
         Args:
             parser: the parser of a subcommand.
         """
+        super().add_arguments_to_parser(parser)
         parser.set_defaults({'trainer.callbacks': TRAINING_CALLBACKS})
 
     def before_instantiate_classes(self) -> None:
@@ -124,9 +134,9 @@ def run(name: str, args: list[str]) -> None:
         args: its arguments.
     """
     os.environ.update(RASTERIO_DEFAULTS)
-    callbacks: list[Any] = []
+    callbacks: list[Any] = trainers.watched()['callbacks']
     if name == 'test':
-        callbacks = [trainers.RegionReport()]
+        callbacks.append(trainers.RegionReport())
         # its table instead of Lightning's, which lists the same numbers without order
         args = [*args, '--verbose=false']
     # it suspects a mistake where a process has arguments of its own, as ours has

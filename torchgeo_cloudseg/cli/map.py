@@ -4,21 +4,19 @@ import json as jsonlib
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from .._choices import BATCH_SIZE, DEFAULT_BLEND, BlendName, Product, Range, SarUnit
 from .._files import check_outputs, writing
-from ..datasets.scene_spec import Range, SceneSpec
-from ..inference import MapOptions, find_scenes, predict_scene
-from ..inference.scenes.batch import BatchReport, blamed, map_batch
-from ..inference.scenes.options import DEFAULT_BLEND, Product, SarUnit
-from ..inference.windows.sliding import BATCH_SIZE
-from ..inference.windows.weights import BlendName
 from ..rasters import Resampling
-from ..trainers import load_mapper
+
+if TYPE_CHECKING:
+    from ..datasets.scene_spec import SceneSpec
+    from ..inference.scenes.batch import BatchReport
 
 
 def map_scenes(
@@ -53,13 +51,13 @@ def map_scenes(
 
     Args:
         optical: optical image; for several scenes a glob, a folder, a list of files (.txt, .csv),
-            a STAC item (.json), or some of these in brackets, such as '[a.tif,b.tif]'.
+            a STAC item (.json), or some of these.
         checkpoint: teacher or student, from training or from `cloudseg convert`.
         output: GeoTIFF to write (.tif); for several scenes, a folder for <name>_map.tif.
         sar: SAR image, or several, paired with the optical ones by name. It may lie on another
             grid or in another CRS. Not needed where *optical* is a list or STAC item naming both.
         products: what to write beside the class map: confidence, probabilities, reconstruction
-            or quicklook; several in brackets, such as '[confidence,quicklook]'.
+            or quicklook.
         resolution: pixels of the map: those of the labels in training (label), those of the
             optical image (optical), or a size in units of its CRS, such as 20.
         blend: how windows are put together: average, hann, gaussian or crop.
@@ -88,7 +86,18 @@ def map_scenes(
 
     Raises:
         SystemExit: with 1 if scenes of several could not be mapped.
+
+    Examples:
+        One scene, with what is to be written beside the map; then the scenes of two folders::
+
+            cloudseg map --optical cloudy.tif --sar s1.tif --checkpoint s.ckpt --output map.tif
+            cloudseg map --optical s2/ --sar s1/ --checkpoint s.ckpt --output maps/
+            cloudseg map --config options.yaml --products confidence quicklook
     """
+    from ..inference import MapOptions, find_scenes, predict_scene
+    from ..inference.scenes.batch import BatchReport, map_batch
+    from ..trainers import load_mapper
+
     network, spec = load_mapper(checkpoint)
     changes = {
         'optical_bands': optical_bands,
@@ -132,8 +141,10 @@ def map_scenes(
         raise SystemExit(1)
 
 
-def _problem_table(report: BatchReport) -> Table:
+def _problem_table(report: 'BatchReport') -> Table:
     """What is wrong, scene by scene."""
+    from ..inference.scenes.batch import blamed
+
     columns = (Column(title, overflow='fold') for title in ('scene', 'file', 'what is wrong'))
     table = Table(*columns, title='Scenes that were not mapped', show_lines=True)
     for scene in report.scenes:
@@ -143,7 +154,7 @@ def _problem_table(report: BatchReport) -> Table:
     return table
 
 
-def _changed(spec: SceneSpec, changes: dict[str, Any]) -> SceneSpec:
+def _changed(spec: 'SceneSpec', changes: dict[str, Any]) -> 'SceneSpec':
     """What the checkpoint says, except for what is said on the command line."""
     for kind in ('optical', 'sar'):
         known, bands = len(getattr(spec, f'{kind}_bands')), changes.get(f'{kind}_bands')

@@ -8,13 +8,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, ClassVar
 
+from .._choices import Range
 from ..index import Layer, SceneFiles, by_key
 from ..rasters import SceneError, band_stack
 from ..rasters.text import read_json
 from .legend import LandCoverClass
 from .scene_dataset import Sample, SceneDataset
 from .scene_scan import Found
-from .scene_spec import Range
 
 BANDS = tuple(f'{band}_{date}' for date in ('after', 'before') for band in ('B11', 'B8', 'B3'))
 PNG: dict[str, Any] = {'dtypes': ('uint8',), 'suffix': '.png'}

@@ -9,11 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from .._choices import Range
 from ..index import Layer, SceneFiles
 from .legend import CodeTable, LandCoverClass, label_codes
 from .registry import register_dataset
 from .scene_scan import Found, choose_by_name, pair_by_name, split_areas
-from .scene_spec import Range, SceneSpec
+from .scene_spec import SceneSpec
 
 
 class SceneDeclaration:

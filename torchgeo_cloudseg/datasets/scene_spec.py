@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from .._choices import Range as Range
 from .._compat import renamed_fields
 from ..rasters import exact_scale
 from ..rasters.cog import Color
-
-#: Lower and upper end of a range: one number for all bands, or one per band.
-Range = tuple[Sequence[float], Sequence[float]]
 
 #: Value of the class map where there is nothing to map.
 MAP_NODATA = 255

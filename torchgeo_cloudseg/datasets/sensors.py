@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from .scene_spec import Range
+from .._choices import Range
 
 #: What stands between the words of a file name or of the description of a band.
 SEPARATORS = re.compile(r'[^0-9a-z]+')

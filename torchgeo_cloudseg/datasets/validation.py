@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
+from .._progress import progress_bar
 from ..index import IndexDir
 from ..rasters import SceneError
 from ..rasters.errors import unreadable
@@ -146,7 +146,9 @@ def _check_files(
 
     with ThreadPoolExecutor(THREADS_PER_CPU * (os.cpu_count() or 1)) as pool:
         found = pool.map(check, range(len(scenes)))
-        return list(tqdm(found, 'Reading scenes', len(scenes), disable=not progress, delay=1))
+        return list(
+            progress_bar(found, 'Reading scenes', len(scenes), disable=not progress, delay=1)
+        )
 
 
 def _check_rights(path: str) -> None:

@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from .._files import replacing
+from .._progress import progress_bar
 from ..rasters import SceneError, file_state
 from .footprints import project_each
 
@@ -226,7 +226,7 @@ class CachedTable:
         problems: list[SceneError] = []
         with ThreadPoolExecutor(THREADS) as pool:
             results = pool.map(read, rows.tolist())
-            results = tqdm(results, self.title, len(rows), disable=not progress, delay=1)
+            results = progress_bar(results, self.title, len(rows), disable=not progress, delay=1)
             for row, result in zip(rows.tolist(), results, strict=True):
                 if isinstance(result, list):
                     problems += result

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from .._files import writing
+from .._progress import progress_bar
 from .._random import combined_seed
 from ..rasters import Image, RasterWriter, SceneError, block_cache, is_local, sources_of
 from ..rasters.window import Span, blocks
@@ -129,7 +129,9 @@ def add_clouds_to_raster(
         place, bounds = place_of(image, pixel_size)
         windows = list(blocks(place.height, place.width, block_size))
         steps = (2 if recipe.cover is None else 3) * len(windows)
-        with tqdm(total=steps, desc=output.name, unit='block', disable=not progress) as bar:
+        with progress_bar(
+            title=output.name, total=steps, unit='block', disable=not progress
+        ) as bar:
             seeds, size = [combined_seed([seed, *bounds])], (place.height, place.width)
             field = CloudField.draw(recipe, seeds, size, place.pixel_size, lazily=True)
             if recipe.cover is not None:
@@ -242,7 +244,7 @@ def _covering(
     field: CloudField,
     windows: list[Block],
     data_range: tuple[float, float],
-    bar: tqdm[None],
+    bar: Any,
 ) -> CloudField:
     """Clouds with the cover that the recipe asks for over pixels with data."""
     ends = -FIELD_RANGE, FIELD_RANGE

@@ -17,7 +17,7 @@ from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import shorten
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from .. import __version__
+from .._choices import Resolution
 from .._files import writing
 from ..datasets.scene_spec import SceneSpec, spec_to_dict
 from ..models import CloudSegNet
@@ -54,9 +55,6 @@ ONNX_BYTES = 2**31 - 2**20
 
 #: What writing and checking ONNX needs beside PyTorch.
 ONNX_LIBRARIES = ('onnx', 'onnxscript', 'onnxruntime')
-
-#: Pixels of the logits: those of the optical image, or of the training labels.
-Resolution = Literal['optical', 'label']
 
 #: What PyTorch raises where it cannot record or run a graph; these have no class in common.
 TORCH_ERRORS = (

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from .._files import replacing
+from .._progress import progress_bar
 from ..datasets.m3mcr.layout import LAYERS, LIST_COLUMNS, SEASONS
 from ..rasters import Grid, write_array, write_geotiff
 from .atmosphere import SKIES, add_clouds
@@ -107,7 +107,7 @@ def write_miniature_m3mcr(
         raise ValueError(f'test_skies={tuple(test_skies)}: expected some of {tuple(SKIES)}.')
     root = Path(root)
     areas = [('train', i) for i in range(train_areas)] + [('test', i) for i in range(test_areas)]
-    for split, i in tqdm(areas, 'Miniature M3M-CR', unit='area', disable=not progress):
+    for split, i in progress_bar(areas, 'Miniature M3M-CR', unit='area', disable=not progress):
         area = f'{seasons[i % len(seasons)]}_{i + 1}'
         place = 2 * i + (split == 'test')
         rng = np.random.default_rng((seed, place))

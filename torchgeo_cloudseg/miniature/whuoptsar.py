@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
+from .._progress import progress_bar
 from ..datasets.whuoptsar.layout import FOLDERS, NOMINAL_CRS, official_division
 from ..datasets.whuoptsar.sheets import sheet_bounds
 from ..rasters import Grid, write_geotiff
@@ -100,7 +100,7 @@ def write_miniature_whuoptsar(
         strangers = sorted(set(sheets) - set(official_division()[part]))
         if strangers:
             raise ValueError(f'{part}_sheets: {strangers} are not in that part of the division.')
-    for name in tqdm(
+    for name in progress_bar(
         [*train_sheets, *test_sheets], 'Miniature WHU-OPT-SAR', unit='sheet', disable=not progress
     ):
         rng = np.random.default_rng((seed, *name.encode()))

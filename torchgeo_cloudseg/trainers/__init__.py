@@ -3,6 +3,7 @@
 from .base import CloudSegTask
 from .checkpoint import load_mapper, load_network
 from .interrupt import InterruptAfterStep
+from .progress import LogProgress, watched
 from .report import RegionReport
 from .student import CloudSegStudentTask
 from .teacher import CloudSegTeacherTask
@@ -12,7 +13,9 @@ __all__ = (
     'CloudSegTask',
     'CloudSegTeacherTask',
     'InterruptAfterStep',
+    'LogProgress',
     'RegionReport',
     'load_mapper',
     'load_network',
+    'watched',
 )

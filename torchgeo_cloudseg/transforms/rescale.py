@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..datasets.scene_spec import Range
+from .._choices import Range
 
 
 class Rescale(nn.Module):

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Literal
 
 import pyproj
 
+from ..._choices import Range
 from ...index import Layer
 from ..scene_dataset import SceneDataset, check_choice
 from ..scene_scan import Found
-from ..scene_spec import Range
 from .layout import FOLDERS, LAYERS, LEGENDS, UNKNOWN_CODES
 from .scan import read_file_list, scan_folders
 

@@ -10,11 +10,11 @@ from typing import Any, ClassVar, Literal
 
 import pyproj
 
+from ..._choices import Range
 from ...index import Layer, SceneFiles
 from ...rasters import SceneError
 from ..scene_dataset import SceneDataset, check_choice
 from ..scene_scan import Found, pair_by_name, split_areas
-from ..scene_spec import Range
 from .layout import (
     BAND_ORDERS,
     FOLDERS,

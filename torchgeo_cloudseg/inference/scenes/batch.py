@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from tqdm import tqdm
 
+from ..._choices import Product
 from ..._files import check_outputs
+from ..._progress import progress_bar
 from ...datasets.scene_spec import SceneSpec
 from ...rasters import SceneError, name_of
 from .mapping import local_files, predict_scene
-from .options import MapOptions, Product, product_paths
+from .options import MapOptions, product_paths
 from .pairing import ScenePair, map_path
 
 logger = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ def map_batch(
         chain.from_iterable(local_files(*scene[1:3]) for scene in scenes),
         overwrite or resume,
     )
-    bar = tqdm(scenes, 'scenes', unit='scene', disable=not progress or len(scenes) < 2)
+    bar = progress_bar(scenes, 'Scenes', unit='scene', disable=not progress or len(scenes) < 2)
     for scene, output in zip(bar, outputs, strict=True):
         try:
             report.written[scene.name] = predict_scene(

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..._choices import DEFAULT_BLEND, Product
 from ..._files import check_outputs, publish
 from ...datasets.scene_spec import SceneSpec, spec_to_dict
 from ...rasters import (
@@ -27,7 +28,7 @@ from ...rasters import (
     write_cog,
 )
 from ..windows.plan import WindowPlan, plan_windows
-from .options import DEFAULT_BLEND, MapOptions, Product, product_paths
+from .options import MapOptions, product_paths
 from .pair_reader import ScenePairReader
 from .products import Arrays, class_arrays, raster_layers, reconstruction_array, valid_on_map
 from .quicklook import save_quicklook

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
+from ..._choices import BATCH_SIZE, DEFAULT_BLEND, Product
 from ..._files import check_outputs, owning
+from ..._progress import progress_bar
 from ...datasets.scene_spec import SceneSpec
 from ...rasters import block_cache, is_local, sources_of
 from ..windows.network import WindowNetwork, fingerprint
-from ..windows.sliding import BATCH_SIZE, Images, stream_row_blocks
+from ..windows.sliding import Images, stream_row_blocks
 from ..windows.weights import make_blend
 from .job import MapJob
-from .options import DEFAULT_BLEND, MapOptions, Product, product_paths
+from .options import MapOptions, product_paths
 from .pair_reader import ScenePairReader
 from .products import Arrays
 
@@ -93,10 +94,10 @@ def predict_scene(
             job.prepare(overwrite, resume)
             store, finished = job.store, job.store.finished()
             missing = [row for row in range(len(job.plan.rows)) if row not in finished]
-            with tqdm(
+            with progress_bar(
                 _map_row_blocks(model, scene, job, missing, batch_size, place),
                 total=len(job.plan.rows), initial=len(finished), unit='row',
-                desc=output.name, disable=not progress,
+                title=output.name, disable=not progress,
             ) as row_blocks:  # fmt: skip
                 try:
                     for row, arrays in row_blocks:

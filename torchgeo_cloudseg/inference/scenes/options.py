@@ -5,20 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
+from ..._choices import PRODUCTS, BlendName, Product, SarUnit
 from ...rasters import Resampling
-from ..windows.weights import BlendName
-
-#: How windows are put together by default.
-DEFAULT_BLEND: BlendName = 'hann'
-
-#: What values of a SAR image can be.
-SarUnit = Literal['dB', 'power', 'amplitude']
-
-#: What can be written. Classes are always written.
-Product = Literal['classes', 'confidence', 'probabilities', 'reconstruction', 'quicklook']
-PRODUCTS: tuple[Product, ...] = get_args(Product)
 
 
 @dataclass(frozen=True)

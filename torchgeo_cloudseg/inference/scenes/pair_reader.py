@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..._choices import SarUnit
 from ...datasets.scene_spec import SceneSpec
 from ...rasters import (
     Grid,
@@ -29,7 +30,6 @@ from ...rasters import (
 )
 from ...transforms.rescale import Rescale
 from ..windows.sliding import Images
-from .options import SarUnit
 from .plausibility import check_values
 
 #: How many dB a power of ten is, by what values of a SAR image are.

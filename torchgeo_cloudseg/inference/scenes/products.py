@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..._choices import Product
 from ...datasets.scene_spec import MAP_NODATA, SceneSpec
 from ...rasters import RasterLayer
-from .options import Product
 
 #: Share of missing optical pixels from which a map pixel is missing.
 MISSING_SHARE = 0.5

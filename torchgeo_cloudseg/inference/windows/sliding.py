@@ -11,11 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..._choices import BATCH_SIZE, BlendName
 from .plan import WindowPlan, plan_windows
-from .weights import Blend, BlendName, make_blend
-
-#: Windows per forward pass.
-BATCH_SIZE = 16
+from .weights import Blend, make_blend
 
 #: Optical and SAR windows (N, C, h, w), (N, S, h, w) in; logits (N, K, h', w') out.
 Network = Callable[[Tensor, Tensor], Tensor]

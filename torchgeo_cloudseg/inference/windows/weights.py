@@ -11,14 +11,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from ..._choices import BlendName
 from .plan import Axis
-
-BlendName = Literal['average', 'hann', 'gaussian', 'crop']
 
 
 class Blend(ABC):
