@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
 from torchgeo.datasets import (
     GeoDataset,
     IntersectionDataset,
@@ -18,13 +15,8 @@ from torchgeo.datasets import (
     concat_samples,
 )
 
+from .merging import Sample, concatenate, fills_of, merge, parts_of
 from .query import SceneSlice, same_crs
-
-Sample = dict[str, Any]
-Fills = Mapping[str, float | tuple[float, ...]]
-
-#: Keys that say where a sample lies: of a join, the first one's hold.
-PLACE = frozenset(('bounds', 'crs', 'transform', 'scene', 'zone', 'epsg', 'nominal'))
 
 
 class Joinable(GeoDataset):
@@ -190,93 +182,11 @@ def _masks(dataset: Any) -> set[str]:
     """Masks that the samples of a data set have."""
     if hasattr(dataset, 'modalities'):
         return {key for key in dataset.modalities if key.startswith('mask')}
-    parts = _parts(dataset)
+    parts = parts_of(dataset)
     if parts:
         return set().union(*map(_masks, parts))
     labels = isinstance(dataset, RasterDataset) and not dataset.is_image
     return {'mask'} if labels or isinstance(dataset, VectorDataset) else set()
-
-
-def _parts(dataset: Any) -> Sequence[GeoDataset]:
-    """Data sets of a join or a container."""
-    name = 'datasets' if hasattr(dataset, 'datasets') else 'zone_datasets'
-    parts: Sequence[GeoDataset] = getattr(dataset, name, ())
-    return parts
-
-
-def fills_of(dataset: Any) -> dict[str, Any]:
-    """Values for ground that no scene covers.
-
-    Args:
-        dataset: any data set.
-
-    Returns:
-        those that are not 0, by key; per band where they are a tuple.
-    """
-    fills: dict[str, Any] = {}
-    for part in reversed(_parts(dataset)):
-        fills |= fills_of(part)
-    return fills | getattr(dataset, 'fill_values', {})
-
-
-def concatenate(samples: Sequence[Sample]) -> Sample:
-    """Samples of one place as one: bands of the same key one after another.
-
-    Args:
-        samples: the samples, the first of which says where they lie.
-
-    Returns:
-        the sample.
-    """
-    joined = dict(samples[0])
-    for sample in samples[1:]:
-        for key, value in sample.items():
-            if key not in joined:
-                joined[key] = value
-            elif key not in PLACE and isinstance(value, Tensor):
-                joined[key] = torch.cat([joined[key], value])
-    return joined
-
-
-def merge(samples: Sequence[Sample], fills: Fills) -> Sample:
-    """Samples of one place as one: each pixel from the first one that has it.
-
-    Args:
-        samples: the samples.
-        fills: value that stands for no pixel, by key; per band where it is a tuple, by default 0.
-
-    Returns:
-        the sample.
-
-    Raises:
-        ValueError: if images differ in shape.
-    """
-    merged = dict(samples[0])
-    for sample in samples[1:]:
-        both = [key for key in merged if key.startswith(('image', 'mask')) and key in sample]
-        for key in both:
-            shapes = [tuple(one[key].shape) for one in (merged, sample)]
-            if shapes[0] != shapes[1]:
-                raise ValueError(
-                    f'{key!r} has shape {shapes[0]} in one data set and {shapes[1]} in another: '
-                    'they cannot be merged. Ask both for the same bands and resolution.'
-                )
-        holes = {key: _is_fill(merged[key], fills.get(key, 0)) for key in both}
-        if {'image', 'mask_cloud'} <= holes.keys():  # a clear pixel looks like a missing one
-            holes['mask_cloud'] = holes['image']
-        for key, value in sample.items():
-            if key in holes:
-                merged[key] = torch.where(holes[key], value, merged[key])
-            else:
-                merged.setdefault(key, value)
-    return merged
-
-
-def _is_fill(values: Tensor, fill: float | tuple[float, ...]) -> Tensor:
-    """Where there is no pixel (H, W)."""
-    if values.ndim == 2:
-        return values.eq(float(np.ravel(fill)[0]))
-    return (values == torch.tensor(fill, dtype=values.dtype).reshape(-1, 1, 1)).all(dim=0)
 
 
 class SceneIntersection(Joinable, IntersectionDataset):

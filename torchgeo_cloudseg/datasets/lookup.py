@@ -44,6 +44,7 @@ class LookupCRS(Joinable):
 
         A resolution in meters becomes one in degrees, and the other way around.
         """
+        new_crs = pyproj.CRS.from_user_input(new_crs)
         if new_crs != self.crs:
             before = self.index.geometry.iloc[:1]
             self.index = self.index.set_geometry(project(self.index.geometry, new_crs))

@@ -334,7 +334,8 @@ class SceneReader:
         if rows is not None and cols is not None:
             stored = stored[:, rows.source][:, :, cols.source]
         axes = None if layer.joint_mean else (1, 2)
-        return np.where(np.isnan(values), np.nanmean(stored, axis=axes, keepdims=True), values)
+        means = np.nanmean(stored, axis=axes, keepdims=True, dtype=np.float64)
+        return np.where(np.isnan(values), means.astype(values.dtype), values)
 
 
 @lru_cache(maxsize=4096)

@@ -44,7 +44,7 @@ def list_folder(folder: str | Path, start: str = '', end: str = '') -> Listing:
     Args:
         folder: the folder.
         start: how names begin.
-        end: how they end.
+        end: how they end, in small or capital letters.
 
     Returns:
         paths, without hidden files; nothing where there is no such folder.
@@ -55,7 +55,7 @@ def list_folder(folder: str | Path, start: str = '', end: str = '') -> Listing:
         return [], []
     except OSError as error:
         return [], [unreadable_folder(folder, error)]
-    wanted = [name for name in names if name.startswith(start) and name.endswith(end)]
+    wanted = [n for n in names if n.startswith(start) and n.lower().endswith(end.lower())]
     return [f'{folder}{os.sep}{name}' for name in wanted if not name.startswith('.')], []
 
 
@@ -120,7 +120,7 @@ def pair_by_name(
     """
 
     def name_of(layer: Layer, path: str) -> str:
-        name = path.rpartition(os.sep)[2].removesuffix(layer.suffix)
+        name = path.rpartition(os.sep)[2][: -len(layer.suffix) or None]
         if check_name is not None:
             check_name(name)
         return name

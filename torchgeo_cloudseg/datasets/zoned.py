@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torchgeo.datasets import GeoDataset, RasterDataset
 
 from ..index import IndexDir, datasets_by_crs, project
-from .joins import Joinable, ask, ask_all, count_scenes, fills_of, merge
+from .joins import Joinable, ask, ask_all, count_scenes
 from .lookup import LookupCRS
+from .merging import fills_of, merge
 from .query import SceneSlice, crs_text, same_crs
 from .scene_spec import SceneSpec
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from .._files import replacing
 from .._progress import progress_bar
-from ..rasters import SceneError, file_state
+from ..rasters import SceneError, file_state, gdal_name
 from .footprints import project_each
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ IndexDir = str | Path | Literal[False] | None
 FOLDER_VARIABLE = 'CLOUDSEG_CACHE'
 
 #: Version of the columns; tables of another version are made anew.
-VERSION = 2
+VERSION = 3
 
 #: Folder below the root of a data set that holds its index.
 FOLDER = '.cloudseg'
@@ -58,7 +58,8 @@ class IndexStore:
     """Where the tables of a data set are kept between runs.
 
     Tables are looked for in *index_dir* if it is given, else in the folder that the environment
-    variable ``CLOUDSEG_CACHE`` names, in ``<root>/.cloudseg``, and in the user's cache folder.
+    variable ``CLOUDSEG_CACHE`` names, in ``<root>/.cloudseg`` where the root is a folder, and in
+    the user's cache folder.
     They are written to the first of these that can be written to. Several processes may do so at
     once: a table appears as a whole or not at all, and the last one wins.
     """
@@ -79,14 +80,17 @@ class IndexStore:
         """
         if self.index_dir is False:
             return []
-        absolute = str(Path(self.root).absolute())
+        absolute = gdal_name(self.root)
         mark = hashlib.sha256(absolute.encode()).hexdigest()[:16]
         if self.index_dir is not None:
             return [Path(self.index_dir) / f'{Path(name).stem}-{mark}.parquet']
         user = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'cloudseg'
         named = os.environ.get(FOLDER_VARIABLE)
         folders = [Path(named) / mark] if named else []
-        folders += [Path(self.root) / FOLDER, user / mark]
+        root = Path(absolute)
+        # not below a name within an archive, nor where data sets have nothing in common
+        folders += [root / FOLDER] if root.is_dir() and root != Path(root.anchor) else []
+        folders += [user / mark]
         return [folder / name for folder in folders]
 
     def read(
@@ -170,6 +174,8 @@ class CachedTable:
     files: Sequence[str]
     #: Columns that are read from files.
     facts: Sequence[str]
+    #: Other columns of the listing that the facts depend on.
+    given: Sequence[str] = ()
     #: Text of the progress bar.
     title: str = 'Indexing files'
 
@@ -195,13 +201,14 @@ class CachedTable:
         paths = {key: [path.removeprefix(below) for path in listing[key]] for key in self.files}
         listed = listing.assign(**paths)
         state = [f'{key}{fact}' for key in self.files for fact in ('', '_size', '_mtime_ns')]
-        same = list(dict.fromkeys([self.key, *state]))
+        same = list(dict.fromkeys([self.key, *self.given, *state]))
         known = self.store.read(self.names, [*listed, *self.facts, 'geometry'], self.key)
         stale, parts = listing.index, []
         if known is not None:
-            fresh = known[[*same, *self.facts, 'geometry']].merge(
-                listed[same].reset_index(), on=same
-            )
+            sizes = [f'{key}_size' for key in self.files]
+            # what is not on this machine may change unseen
+            sure = listed[(listed[sizes] >= 0).all(axis=1)]
+            fresh = known[[*same, *self.facts, 'geometry']].merge(sure[same].reset_index(), on=same)
             parts = [fresh.set_index('index')[[*self.facts, 'geometry']]] if len(fresh) else []
             stale = stale.difference(fresh['index'])
         rows, problems = self._read_rows(stale.to_numpy(), read, progress)

@@ -13,7 +13,7 @@ import pandas as pd
 import shapely
 from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 
-from ..rasters import SceneError, ScenesError, crs_string, read_header
+from ..rasters import SceneError, ScenesError, crs_string, gdal_name, read_header
 from ..rasters.errors import GDAL_ERRORS
 from .cached_table import CachedTable, IndexDir, IndexStore, list_files, table_name
 
@@ -74,8 +74,10 @@ def datasets_by_crs(
         return kind(files, **kwargs)
 
     files = _list_files(kind, places, kwargs)
+    # by names that mean the same in whatever way and from wherever they are written
+    names = [gdal_name(file) for file in files]
     whole = len(places) == 1 and Path(places[0]).is_dir()
-    root = str(places[0]) if whole else os.path.commonpath([Path(file).parent for file in files])
+    root = gdal_name(places[0]) if whole else os.path.commonpath(map(os.path.dirname, names))
     table = CachedTable(
         store=IndexStore(root, index_dir),
         names=[_table_name(kind, kwargs)],
@@ -83,10 +85,14 @@ def datasets_by_crs(
         files=['filepath'],
         facts=FACTS,
     )
-    listing = list_files({}, {'filepath': files})
     found, problems = table.refresh(
-        listing, lambda row: _read_row(files[row], make), partial=not whole, progress=progress
+        list_files({}, {'filepath': names}),
+        lambda row: _read_row(files[row], make),
+        partial=not whole,
+        progress=progress,
     )
+    if len(found):
+        found['filepath'] = found['filepath'].map(dict(zip(names, files, strict=True)))
     if problems:
         raise ScenesError(problems)
     return [_of_one_crs(make, part, str(crs)) for crs, part in found.groupby('crs', sort=True)]
@@ -108,8 +114,12 @@ def _list_files(
     def note(self: RasterDataset) -> list[str]:
         every: list[str] = kind.files.fget(self)  # type: ignore[attr-defined]
         fits = re.compile(self.filename_regex, re.VERBOSE).match
-        named = [file for file in every if fits(Path(file).name) and not file.endswith(SIDECARS)]
-        found.extend(file for file in named if not Path(file).is_dir())
+        for file in every:
+            name = Path(file).name
+            # '._a.tif' is what macOS puts beside 'a.tif' on disks of others
+            beside = name.startswith('._') or name.endswith(SIDECARS)
+            if fits(name) and not beside and not Path(file).is_dir():
+                found.append(file)
         return []
 
     try:

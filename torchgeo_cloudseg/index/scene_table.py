@@ -95,6 +95,7 @@ def read_scene_table(
     """
     columns: dict[str, Any] = {'scene': [scene.name for scene in scenes]}
     columns |= {key: [getattr(scene, key) for scene in scenes] for key in ('area', 'mint', 'maxt')}
+    columns['given'] = [repr((scene.bounds, scene.crs)) for scene in scenes]
     files = {key: [str(scene.paths[key]) for scene in scenes] for key in layers}
     serving = (layers, all_layers or layers)
     table = CachedTable(
@@ -103,6 +104,7 @@ def read_scene_table(
         key='scene',
         files=list(layers),
         facts=[*GRID, *(f'{key}_{fact}' for key in layers for fact in file_facts(layers[key]))],
+        given=['given'],
         title='Indexing scenes',
     )
 

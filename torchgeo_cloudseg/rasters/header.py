@@ -15,7 +15,8 @@ from .array import map_array
 from .control import Control
 from .errors import SceneError
 from .grid import Grid
-from .open import reading
+from .name import is_local
+from .open import WITH_SIDECARS, reading
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ def header_of(raster: DatasetReader) -> Header:
 def read_header(path: str) -> Header:
     """Read the header of a raster, and make sure that an uncompressed file has all its pixels.
 
+    A georeference in a file beside it (``.aux.xml``, ``.tfw``) counts; pixels are read without
+    looking there.
+
     Args:
         path: the file.
 
@@ -94,9 +98,10 @@ def read_header(path: str) -> Header:
     Raises:
         SceneError: if the file cannot be opened, or is cut off.
     """
-    with reading(path) as raster:
+    with reading(path, WITH_SIDECARS) as raster:
         header = header_of(raster)
         stop = 0 if raster.compression else _end_of_pixels(raster)
+    stop = stop if is_local(path) else 0
     size = os.path.getsize(path) if stop else 0  # noqa: PTH202 - for every one of many files
     if size < stop:
         raise SceneError(path, f'a file cut off after {size} bytes', f'{stop} bytes')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
+from pathlib import PurePath
 from xml.etree import ElementTree
 
 #: How GDAL reads what an address of a scheme stands for; an archive's member follows a ``!``.
@@ -86,6 +87,24 @@ def gdal_name(path: str | os.PathLike[str]) -> str:
     # 'zip+https://host/a.zip!b.tif' is '/vsizip/vsicurl/https://host/a.zip/b.tif'
     systems = ''.join(str(part).removesuffix('/') for part in chain[:-1])
     return f'{systems}{chain[-1]}{rest.replace("!", "/")}'
+
+
+def on_disk(path: str) -> str:
+    """The file on this machine that holds a raster.
+
+    Args:
+        path: anything that GDAL reads.
+
+    Returns:
+        the path, or the archive that the raster is in; empty where there is none, as of an address.
+    """
+    if is_local(path):
+        return path
+    member = re.sub(r'^(/vsi(zip|tar|gzip|7z|rar)/)+', '', gdal_name(path))
+    if path.startswith('<') or member.startswith('/vsi'):
+        return ''
+    places = [member, *map(str, PurePath(member).parents)]
+    return next((place for place in places if os.path.isfile(place)), '')  # noqa: PTH113
 
 
 def sources_of(path: str) -> tuple[str, ...]:

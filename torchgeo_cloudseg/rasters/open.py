@@ -16,10 +16,13 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
 from .errors import GDAL_ERRORS, check_plain, unreadable
-from .name import is_local, is_vrt, sources_of
+from .name import is_local, is_vrt, on_disk, sources_of
 
 #: Listing a folder of thousands of files at every open costs more than the read itself.
 GDAL_OPTIONS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR'}
+
+#: A folder is not listed, but files beside a raster that say where it lies are looked at.
+WITH_SIDECARS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'TRUE'}
 
 #: Looking up the CRS is three quarters of the time in which a small GeoTIFF is opened and read.
 PIXELS_ONLY = {**GDAL_OPTIONS, 'GDAL_GEOREF_SOURCES': 'NONE'}
@@ -42,7 +45,8 @@ def file_state(path: str) -> FileState:
 
     Returns:
         bytes and nanoseconds; for a VRT, bytes of all files, and a number that changes with any
-        of their times. Sources that are no local files do not count.
+        of their times. Sources that are no local files do not count. Of a raster in an archive,
+        those of the archive; -1 of what is not on this machine, which may change unseen.
 
     Raises:
         SceneError: if there is no such file, or a link to itself.
@@ -50,6 +54,10 @@ def file_state(path: str) -> FileState:
     files = [path]
     if is_vrt(path):
         files = [file for file in (path, *sources_of(path)) if is_local(file)]
+    elif not is_local(path):
+        files = [on_disk(path)]
+        if not files[0]:
+            return FileState(-1, -1)
     states = []
     for file in files:
         try:

@@ -71,7 +71,7 @@ def _scene_name(layer: Layer, path: str) -> str:
         ValueError: if it is not named after its folder.
     """
     # as text: paths of some ten thousand files would take as long as all the rest
-    _, folder, file = path.removesuffix(layer.suffix).rsplit(os.sep, 2)
+    _, folder, file = path[: -len(layer.suffix)].rsplit(os.sep, 2)
     start = f'{layer.folder}_'
     area, name = folder.removeprefix(start), file.removeprefix(start)
     if file == name or not (_SCENE.fullmatch(name) and name.startswith(f'{area}_p_')):
