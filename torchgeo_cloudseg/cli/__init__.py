@@ -39,6 +39,7 @@ MANNERS = {'quiet': ('--quiet', '-q'), 'verbose': ('--verbose', '-v')}
 #: Subcommands by name, in the order of the help.
 COMMANDS = {
     'demo': Command('train teacher and student on miniature data, show the result', 'demo:demo'),
+    'inspect': Command('look at a folder of images, write a configuration', 'inspect:inspect'),
     'index': Command('build the index of a data set, check every file, and report', 'index:index'),
     'fit': Command('train a teacher or a student', LIGHTNING),
     'validate': Command('evaluate a checkpoint on the validation patches', LIGHTNING),

@@ -34,9 +34,9 @@ def call(function: Callable[..., object], prog: str, args: Sequence[str]) -> Non
     """Parse a command line after the signature of a function, and call the function.
 
     What is off by default is turned on by its name alone (``--quick``); what has no default is
-    given by its place, unless the function takes it by its name only. Values of a list follow each
-    other (``--products confidence quicklook``), or stand in brackets; hyphens stand for
-    underscores.
+    given by its place, unless the function takes it by its name only; where others are by name
+    only, what has a default may be given by its place, too. Values of a list follow each other
+    (``--products confidence quicklook``), or stand in brackets; hyphens stand for underscores.
 
     Args:
         function: the function; its docstring is the help.
@@ -52,10 +52,24 @@ def call(function: Callable[..., object], prog: str, args: Sequence[str]) -> Non
         sys.stdout.write(parser.format_help())
         raise SystemExit(0)
     try:
-        given = as_parsed(args, known)
+        given = _by_name(as_parsed(args, known), function)
         auto_cli(function, args=given, prog=prog, exit_on_error=False)
     except argparse.ArgumentError as error:
         _stop(parser, _in_words(str(error), known))
+
+
+def _by_name(args: Sequence[str], function: Callable[..., object]) -> list[str]:
+    """A command line in which values given by place have their names, where these are optional."""
+    parameters = list(inspect.signature(function).parameters.values())
+    if not any(p.kind is p.KEYWORD_ONLY for p in parameters):
+        return list(args)
+    placed = (p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+    found = []
+    for arg in args:
+        parameter = None if arg.startswith('--') else next(placed, None)
+        optional = parameter is not None and parameter.default is not parameter.empty
+        found.append(f'--{parameter.name}={arg}' if parameter and optional else arg)
+    return found
 
 
 def arguments(function: Callable[..., object]) -> dict[str, Argument]:

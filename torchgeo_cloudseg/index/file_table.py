@@ -47,7 +47,8 @@ def read_file_table(
         values = (header.crs, shapely.to_wkb(outline))
         return {**dict(zip(FACTS, values, strict=True)), 'outline': outline}
 
-    found, problems = table.refresh(list_files({}, {'path': paths}), read, progress=progress)
+    listing = list_files({}, {'path': paths})
+    found, problems = table.refresh(listing, read, partial=True, progress=progress)
     if found.empty:
         return pd.DataFrame({'path': [], 'crs': [], 'outline': []}), problems
     native = shapely.from_wkb(found['native'].to_numpy())

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from ...index import IndexStore, Layer, NominalPlaces, read_scene_table
+from ...index.file_table import read_file_table
 from ...rasters import SceneError
 from ..scene_dataset import SceneDataset, check_choice
 from ..scene_scan import EmptySplitError
@@ -133,7 +134,9 @@ class SceneFolder(FolderDeclaration, SceneDataset):
         root = Path(self.root)
         store = IndexStore(str(root), self.index_dir)
         there = {key: self.modalities_of[key] for key in layers}
-        found = pair_modalities(root, there, self.reference, store)
+        found = pair_modalities(
+            root, there, self.reference, lambda paths: read_file_table(paths, store, 'places')
+        )
         nominal = NominalPlaces(self.pixel_size_m)
         table, broken = read_scene_table(
             found.scenes, layers, self.reference, store, 'folder', self.layers, nominal=nominal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -11,13 +11,16 @@ from typing import NamedTuple
 import pandas as pd
 import shapely
 
-from ...index import IndexStore, SceneFiles
-from ...index.file_table import read_file_table
+from ...index import SceneFiles
 from ...rasters import SceneError, band_stack, file_state, mosaic, name_of
 from .modality import Modality, day_of, keys_of, stem_of
 
 #: Share of an image that another one covers, from which on it counts as covered.
 COVERED = 0.99
+
+
+#: Tells where files lie, see :func:`~torchgeo_cloudseg.index.file_table.read_file_table`.
+Outlines = Callable[[Sequence[str]], tuple[pd.DataFrame, list[SceneError]]]
 
 
 class Candidate(NamedTuple):
@@ -45,8 +48,8 @@ def pair_modalities(
     root: Path,
     modalities: Mapping[str, Modality],
     reference: str,
-    store: IndexStore,
-    progress: bool = True,
+    outlines: Outlines,
+    stack: Callable[[Sequence[str]], str] | None = None,
 ) -> Pairing:
     """Find the files of all scenes.
 
@@ -54,8 +57,8 @@ def pair_modalities(
         root: root of the data set.
         modalities: what there is, by sample key.
         reference: the modality on whose grid samples lie: every file of it is a scene.
-        store: where tables of footprints are kept.
-        progress: show a progress bar where there is much to read.
+        outlines: tells where files lie.
+        stack: makes one image of the files of its bands (defaults to a stack of them).
 
     Returns:
         the scenes in the order of their names, and everything that is wrong.
@@ -77,9 +80,9 @@ def pair_modalities(
         if many and key in single and not by_place:
             pairing.rules[key] = 'one for all'
     named = [key for key, rule in pairing.rules.items() if rule == 'name']
-    candidates = _candidates(files, modalities, [named], pairing)
+    candidates = _candidates(files, modalities, [named], pairing, stack or _stack)
     away = [key for key, rule in pairing.rules.items() if rule == 'place']
-    candidates |= _candidates(files, modalities, [[key] for key in away], pairing)
+    candidates |= _candidates(files, modalities, [[key] for key in away], pairing, stack or _stack)
     by_key = {
         key: _by_key(found, key, pairing) for key, found in candidates.items() if key in named
     }
@@ -92,7 +95,7 @@ def pair_modalities(
             (only,) = next(iter(files[key].values()))
             paths[key] = dict.fromkeys(by_key[reference], only)
         elif rule == 'place' and not pairing.problems:
-            nearest = Nearest(key, modalities[key].max_days, store, progress)
+            nearest = Nearest(key, modalities[key].max_days, outlines)
             paths[key] = nearest.pair(by_key[reference], candidates[key], pairing)
     for name, found in sorted(by_key[reference].items()):
         if all(name in paths.get(key, ()) for key in modalities):
@@ -109,6 +112,7 @@ def _candidates(
     modalities: Mapping[str, Modality],
     groups: Sequence[Sequence[str]],
     pairing: Pairing,
+    stack: Callable[[Sequence[str]], str],
 ) -> dict[str, list[Candidate]]:
     """Images of each modality, bands of one put together; groups are keyed together."""
     found: dict[str, list[Candidate]] = {}
@@ -119,11 +123,15 @@ def _candidates(
         pairing.problems += wrong
         for key in group:
             bands = {band: keyed[f'{key}/{band}'] for band in files[key]}
-            found[key] = _stacked(bands, pairing)
+            found[key] = _stacked(bands, pairing, stack)
     return found
 
 
-def _stacked(bands: Mapping[str, Mapping[str, list[str]]], pairing: Pairing) -> list[Candidate]:
+def _stacked(
+    bands: Mapping[str, Mapping[str, list[str]]],
+    pairing: Pairing,
+    stack: Callable[[Sequence[str]], str],
+) -> list[Candidate]:
     """Images, of which some are made of one file per band."""
     if list(bands) == ['']:
         return [
@@ -144,7 +152,7 @@ def _stacked(bands: Mapping[str, Mapping[str, list[str]]], pairing: Pairing) -> 
             )  # fmt: skip
         else:
             try:
-                found.append(Candidate(_stack([p[0] for p in paths.values()]), key, day_of(some)))
+                found.append(Candidate(stack([p[0] for p in paths.values()]), key, day_of(some)))
             except SceneError as error:
                 pairing.problems.append(error)
     return found
@@ -211,8 +219,7 @@ class Nearest:
 
     key: str
     max_days: float | None
-    store: IndexStore
-    progress: bool
+    outlines: Outlines
 
     def pair(
         self, scenes: Mapping[str, Candidate], candidates: Sequence[Candidate], pairing: Pairing
@@ -245,7 +252,7 @@ class Nearest:
         return found
 
     def _outlines(self, paths: Sequence[str], pairing: Pairing) -> pd.DataFrame:
-        table, wrong = read_file_table(paths, self.store, f'places-{self.key}', self.progress)
+        table, wrong = self.outlines(paths)
         pairing.problems += [e for e in wrong if str(e) not in map(str, pairing.problems)]
         return table
 
