@@ -221,7 +221,7 @@ def _boxes(outlines: _Outlines, paths: Sequence[str]) -> np.ndarray:
     unique = sorted(set(paths))
     table, _ = outlines(unique)
     by_path = dict(zip(table['path'], table['outline'], strict=True))
-    return np.array([by_path[path] for path in paths], object)
+    return np.array([by_path.get(path) for path in paths], object)
 
 
 def declared_images(root: Path, modalities: Mapping[str, Modality]) -> dict[str, Images]:
