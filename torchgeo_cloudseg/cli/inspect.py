@@ -47,11 +47,13 @@ def inspect(
         overwrite: replace a configuration that exists.
 
     Examples:
-        Train and map, without a line of Python::
+        A folder of optical images, one of SAR images, and one raster of labels for all::
 
             cloudseg inspect sentinel2 sentinel1 corine.tif --output mine.yaml
-            cloudseg fit --config mine.yaml
-            cloudseg fit --config mine_student.yaml
+
+        Patterns are in quotes; `cloudseg fit` then takes the configuration::
+
+            cloudseg inspect '2021/*_optical.tif' --labels '2021/*_label.tif'
 
     Raises:
         SystemExit: with 1 if files cannot be used as they are; the configuration is written.
