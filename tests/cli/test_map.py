@@ -170,6 +170,7 @@ def test_lightning_writes_the_same_maps(
         assert (one.transform, one.crs) == (other.transform, other.crs)
 
 
+@pytest.mark.slow
 def test_errors_leave_no_half_file(
     student_file: Path,
     scenes: dict[str, list[Path]],
@@ -197,6 +198,7 @@ def test_errors_leave_no_half_file(
         assert not output.exists()
 
 
+@pytest.mark.slow
 def test_samples_are_plotted(
     miniature: Path, student_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -168,7 +168,10 @@ def test_errors_are_for_people(
     assert 'nowhere' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('name', ['validate', 'test', 'predict'])
+@pytest.mark.parametrize(
+    'name',
+    ['test', *(pytest.param(name, marks=pytest.mark.slow) for name in ('validate', 'predict'))],
+)
 @pytest.mark.parametrize('checkpoint', [None, 'none.ckpt'])
 def test_initial_weights_are_not_evaluated(
     name: str, checkpoint: str | None, miniature: Path, capsys: pytest.CaptureFixture[str]

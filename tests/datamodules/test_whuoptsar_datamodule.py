@@ -98,6 +98,7 @@ def test_clouds_are_an_argument(root: Path) -> None:
         WHUOPTSARDataModule(root=root, clouds='no-such-sky')
 
 
+@pytest.mark.slow
 def test_teacher_and_student_run_unchanged(root: Path, tmp_path: Path) -> None:
     data = WHUOPTSARDataModule(root=root, batch_size=2, patch_size=64, length=4, augment=True)
     keep = ModelCheckpoint(tmp_path, filename='teacher')

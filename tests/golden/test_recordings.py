@@ -136,6 +136,7 @@ def test_samples_are_the_same(data: Path) -> None:
     assert differences(record.samples(data), recorded('samples')) == []
 
 
+@pytest.mark.slow
 def test_old_checkpoints_resume(old_checkpoint: Path, data: Path) -> None:
     module, _, name = torch.load(old_checkpoint, weights_only=True)['hyper_parameters'][
         '_class_path'
@@ -180,6 +181,7 @@ def test_old_checkpoints_state_their_facts(old_checkpoint: Path) -> None:
     assert spec.class_colors[-1] == (0, 100, 200)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('old_checkpoint', ['student'], indirect=True)
 def test_old_checkpoints_map_the_same(old_checkpoint: Path, data: Path) -> None:
     assert differences(record.map_products(data, old_checkpoint), recorded('maps')) == []

@@ -113,6 +113,7 @@ def test_outputs_are_those_of_the_network(
             torch.testing.assert_close(image, expected.reconstruction, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_file_that_would_be_wrong_is_not_written(spec: SceneSpec, tmp_path: Path) -> None:
     net = make_network('resnet18', student=False, modalities='optical')
     with torch.no_grad():
@@ -125,6 +126,7 @@ def test_file_that_would_be_wrong_is_not_written(spec: SceneSpec, tmp_path: Path
     assert [x.name for x in tmp_path.iterdir()] == ['wrong.pt2']
 
 
+@pytest.mark.slow
 def test_encoders_that_cannot_be_recorded_are_named(spec: SceneSpec, tmp_path: Path) -> None:
     net = make_network('swin_s3_tiny_224', student=False, modalities='sar')
     with pytest.raises(ExportError, match=r"encoder='swin_s3_tiny_224'.*cannot record it"):

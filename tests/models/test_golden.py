@@ -17,6 +17,9 @@ from torchgeo_cloudseg.models import (
     load_reference_checkpoint,
 )
 
+# networks of the published size
+pytestmark = pytest.mark.slow
+
 CONFIGS = {
     'teacher': CloudSegConfig('mit_b4', (4, 2), 6, spatial_gate=False, reconstruct=False),
     'student': CloudSegConfig('mit_b4', (4, 2), 6, spatial_gate=True, reconstruct=True),

@@ -84,6 +84,7 @@ def test_teacher_logs_what_it_learns(fit: Any) -> None:
     }
 
 
+@pytest.mark.slow
 def test_student_learns_from_three_losses(fit: Any, teacher_file: Path) -> None:
     gradients = Gradients()
     task = CloudSegStudentTask(teacher=str(teacher_file), **SMALL)
@@ -131,6 +132,7 @@ def test_every_variant_trains_all_of_itself(options: dict[str, Any], teacher_fil
     assert float(values['train_loss']) == pytest.approx(total, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_teacher_stays_frozen_and_in_evaluation_mode(fit: Any, teacher_file: Path) -> None:
     class Watch(Callback):
         def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
@@ -168,6 +170,7 @@ def test_student_needs_no_teacher_once_trained(
     )
 
 
+@pytest.mark.slow
 def test_unsuitable_teachers_are_refused(teacher_file: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r'encoder: teacher mit_b0, student mit_b1'):
         CloudSegStudentTask(teacher=str(teacher_file), backbone='mit_b1').setup('fit')
@@ -306,6 +309,7 @@ def test_averaged_weights(fit: Any, teacher_file: Path, tmp_path: Path) -> None:
     assert torch.equal(loaded.state_dict()[name], averaged[name])
 
 
+@pytest.mark.slow
 def test_figures_and_losses_reach_tensorboard(fit: Any, teacher_file: Path, tmp_path: Path) -> None:
     logger = TensorBoardLogger(tmp_path / 'log')
     task = CloudSegStudentTask(teacher=str(teacher_file), **SMALL)

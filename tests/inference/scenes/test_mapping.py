@@ -453,6 +453,7 @@ def test_quicklook_of_a_narrow_scene_has_room_for_its_legend(
     assert not legend[-width // 20 :].any()
 
 
+@pytest.mark.slow
 def test_killed_run_resumes_to_the_same_pixels(make_scene, wobbly, spec, tmp_path: Path) -> None:
     scene = make_scene(2000, 200)
     whole, output = tmp_path / 'whole.tif', tmp_path / 'out' / 'map.tif'
