@@ -24,8 +24,9 @@ from torchgeo_cloudseg.cli import lightning as command
 from torchgeo_cloudseg.inference.windows.network import slide_scenes
 from torchgeo_cloudseg.metrics.confusion import count_confusion
 from torchgeo_cloudseg.metrics.regions import clouds_on_grid
+from torchgeo_cloudseg.trainers.checkpoint_io import read_plain
 
-from .grid import Cell, compose
+from .grid import CHOSEN, Cell, compose, merge
 
 IGNORED = 255
 
@@ -50,7 +51,7 @@ class Scorer(LightningModule):
         self.model = model
         self.facts, self.image_key = facts, image_key
         #: Pixels by scene, [clear or cloudy][label][prediction], flat.
-        self.scenes: dict[int, list[int]] = {}
+        self.scenes: dict[int, Tensor] = {}
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         mask, classes = batch['mask'], self.facts['num_classes']
@@ -69,8 +70,8 @@ class Scorer(LightningModule):
         cloudy = clouds_on_grid(batch['mask_cloud'], size)
         counts = count_confusion(logits.argmax(dim=1), mask, cloudy, classes, IGNORED)
         for scene, matrix in zip(batch['scene'].flatten().tolist(), counts, strict=True):
-            assert scene not in self.scenes
-            self.scenes[scene] = matrix.flatten().tolist()
+            counted = self.scenes.get(scene, 0) + matrix.flatten().cpu()  # several tiles
+            self.scenes[scene] = counted
 
 
 def run_cell(
@@ -84,7 +85,7 @@ def run_cell(
 
     Args:
         cell: the cell.
-        folder: for its configuration and its checkpoint, ``last.ckpt``.
+        folder: for its configuration and its checkpoint, ``chosen.ckpt``.
         root: root directory of the data.
         teacher: checkpoint of its teacher.
         changes: of its configuration.
@@ -99,22 +100,35 @@ def run_cell(
     started, busy = time.time(), time.process_time()
     command.run('fit', ['--config', str(path)])
     seconds, cpu_seconds = time.time() - started, time.process_time() - busy
-    task = load(config, folder / 'last.ckpt')
+    checkpoint = folder / f'{CHOSEN}.ckpt'
+    task = load(config, checkpoint)
     scores = {'test': score(cell, task, config, root)}
-    if cell.variant == 'teacher' and 'image_clear' in scored_data(cell, root).dataset_class.layers:
+    own = config['model']['init_args']
+    if cell.variant == 'teacher' and own.get('image_key', 'image_clear') == 'image_clear':
         scores['test_clear'] = score(cell, task, config, root, 'image_clear')
-    steps = torch.load(folder / 'last.ckpt', map_location='cpu', weights_only=True)['global_step']
+    steps = read_plain(checkpoint)['global_step']
     return {
         'cell': cell.name,
-        'title': cell.title,
         'steps': steps,
         'seconds': round(seconds, 1),
         'cpu_seconds': round(cpu_seconds, 1),
         'parameters': sum(weights.numel() for weights in task.model.parameters()),
         'machine': machine(),
-        'config': {key: config[key] for key in ('trainer', 'model', 'data')},
+        'config': portable(config),
         'scores': scores,
     }
+
+
+def portable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without what belongs to one machine."""
+    without = {
+        'seed_everything': None,
+        'trainer': {'callbacks': None, 'default_root_dir': None},
+        'model': {'init_args': {'teacher': None}},
+        'data': {'init_args': {'root': None, 'index_dir': None}},
+    }
+    kept: dict[str, Any] = merge(config, without)
+    return kept
 
 
 def load(config: Mapping[str, Any], checkpoint: Path) -> Any:
@@ -152,7 +166,7 @@ def score(
     quiet = {'logger': False, 'enable_progress_bar': False, 'enable_model_summary': False}
     Trainer(devices=1, **quiet).test(scorer, data, verbose=False)
     names = data.test_dataset.scene_names  # type: ignore[attr-defined]
-    return {names[scene]: counts for scene, counts in sorted(scorer.scenes.items())}
+    return {names[scene]: counts.tolist() for scene, counts in sorted(scorer.scenes.items())}
 
 
 def machine() -> dict[str, Any]:

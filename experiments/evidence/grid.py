@@ -15,6 +15,9 @@ GRID: dict[str, Any] = yaml.safe_load((HERE / 'grid.yaml').read_text())
 RESULTS = HERE / 'results'
 OUTPUT = Path('output/evidence')
 
+#: Name of a cell's checkpoint: the last one, or the best one where the data set says by what.
+CHOSEN = 'chosen'
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -108,10 +111,12 @@ def compose(
         teacher: checkpoint of its teacher.
         changes: a last overlay.
     """
-    checkpoint = {
+    checkpoint: dict[str, Any] = {
         'class_path': 'lightning.pytorch.callbacks.ModelCheckpoint',
-        'init_args': {'dirpath': str(folder), 'filename': 'last', 'enable_version_counter': False},
+        'init_args': {'dirpath': str(folder), 'filename': CHOSEN, 'enable_version_counter': False},
     }
+    if monitor := GRID['data'][cell.data].get('monitor'):
+        checkpoint['init_args'] |= {'monitor': monitor, 'mode': 'max'}
     own: dict[str, Any] = {
         'seed_everything': cell.seed,
         'trainer': {'callbacks': [checkpoint], 'default_root_dir': str(folder)},

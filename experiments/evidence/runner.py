@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from . import tables
-from .grid import GRID, Cell, merge
+from .grid import CHOSEN, GRID, Cell, merge
 
 #: Scores of a cell that is run again may differ by so much, on another processor.
 TOLERANCE = 0.03
@@ -24,7 +24,8 @@ TOLERANCE = 0.03
 #: What makes a run a matter of seconds, to see whether everything fits.
 DRY = {
     'trainer': {'max_epochs': 1, 'limit_train_batches': 1},
-    'data': {'init_args': {'batch_size': 2}},
+    'model': {'init_args': {'backbone': 'mit_b0', 'weights': None}},
+    'data': {'init_args': {'batch_size': 2, 'num_workers': 0}},
 }
 
 
@@ -114,7 +115,7 @@ def _run_unit(
             args += [f'--changes={json.dumps(changes)}']
             args += [] if root is None else [f'--root={root}']
             if cell.teacher is not None:
-                args += [f'--teacher={folder / cell.teacher.variant / "last.ckpt"}']
+                args += [f'--teacher={folder / cell.teacher.variant / CHOSEN}.ckpt']
             print(f'{cell.name}: started', flush=True)
             process = subprocess.run(
                 [sys.executable, '-m', 'experiments.evidence', *args],
@@ -130,7 +131,7 @@ def _run_unit(
             scores = tables.summary(record)
             print(f'{cell.name}: {record["seconds"]:.0f} s, {scores}', flush=True)
             if keep is not None and cell in unit:
-                shutil.copyfile(mine / 'last.ckpt', keep)
+                shutil.copyfile(mine / f'{CHOSEN}.ckpt', keep)
             if recording and not cell.result.is_file():
                 cell.result.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(result, cell.result)

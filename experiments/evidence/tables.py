@@ -196,7 +196,7 @@ def cost(data: str) -> str:
     hours = sum(record['seconds'] for record in every) / 3600
     busy = sum(record['cpu_seconds'] for record in every) / 3600
     told = {
-        name: ', '.join(sorted({str(record['machine'][name])[:40] for record in every}))
+        name: ', '.join(sorted({str(record['machine'][name])[:60] for record in every}))
         for name in ('processor', 'threads', 'torch', 'torchgeo', 'commit')
     }
     return (
