@@ -9,7 +9,15 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from .._files import check_outputs, writing
-from ..datasets.inspection import Inspection, inspect_images, judge, roles, write_configuration
+from ..datasets.inspection import (
+    Inspection,
+    check_declaration,
+    inspect_images,
+    judge,
+    read_arguments,
+    roles,
+    write_configuration,
+)
 from ..datasets.inspection.configuration import percentiles
 from ..datasets.inspection.facts import SAMPLED_FILES, common
 from ..datasets.inspection.inspection import TITLES
@@ -37,7 +45,7 @@ def inspect(
 
     Args:
         optical: folder or pattern (in quotes) of the optical images; one file per band is told by
-            names such as B02.
+            names such as B02. Or a configuration (.yaml), which is held against its files.
         sar: the same for SAR images.
         labels: the same for labels; one large raster may be for all images.
         cloud_masks: the same for cloud masks.
@@ -66,9 +74,12 @@ def inspect(
         'mask': labels,
     }
     sources = {key: source for key, source in given.items() if source is not None}
+    console = Console()
+    if optical is not None and optical.endswith(('.yaml', '.yml')):
+        _check(console, Path(optical), seed)
+        return
     student = output.with_name(f'{output.stem}_student{output.suffix}')
     check_outputs([output, student], overwrite=overwrite)
-    console = Console()
     found = inspect_images(sources, seed)
     judge(found)
     _show(console, found)
@@ -81,6 +92,19 @@ def inspect(
         console.print(f'Written to {path}: cloudseg fit --config {path}', soft_wrap=True)
     if found.problems:
         raise SystemExit(1)
+
+
+def _check(console: Console, path: Path, seed: int) -> None:
+    """Hold a configuration against its files.
+
+    Raises:
+        SystemExit: with 1 if they do not fit.
+    """
+    found = check_declaration(read_arguments(path), seed)
+    _show(console, found)
+    if found.problems:
+        raise SystemExit(1)
+    console.print(f'{path} fits its files.', soft_wrap=True)
 
 
 def _show(console: Console, found: Inspection) -> None:
@@ -120,7 +144,7 @@ def _rows(found: Inspection, key: str) -> list[tuple[str, str]]:
     }
     rows += [(name, ', '.join(list(common(counter))[:6])) for name, counter in shown.items()]
     if not key.startswith('mask'):
-        rows.append(('sensor', images.sensor.title if images.sensor else 'not recognised'))
+        rows.append(('sensor', images.sensor.title if images.sensor else images.because))
         names = ', '.join(images.bands)
         rows.append(('names of bands', names))
         scaling = [f'{scale:g} x + {offset:g}' for scale, offset in facts.scaling]

@@ -1,15 +1,23 @@
 """Data module of your own images."""
 
-import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..datasets import SceneDataset, SceneFolder, ZonedDataset
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..datasets import SceneDataset, SceneError, SceneFolder, ScenesError, ZonedDataset
+from ..datasets.inspection import check_declaration
+from ..datasets.inspection.judgment import CLIPPED
 from ..datasets.scene_folder.declaration import FolderDeclaration
+from ..samplers import CenterSceneSampler
 from .scene_datamodule import SceneDataModule
 from .sky import Clouds
 
-logger = logging.getLogger(__name__)
+#: Images of each split that are looked at before training.
+LOOKED_AT = 32
 
 
 class SceneFolderDataModule(SceneDataModule):
@@ -73,11 +81,50 @@ class SceneFolderDataModule(SceneDataModule):
             raise ValueError('Give `train_list`, `val_list` or `test_list` instead of `file_list`.')
         common = (batch_size, patch_size, length, num_workers, augment, seed)
         lists = (train_list, val_list, test_list)
-        facts = FolderDeclaration.of_arguments(kwargs)
+        self.facts = FolderDeclaration.of_arguments(kwargs)
         tests = (test_batch_size, test_size)
-        super().__init__(SceneFolder, *common, *lists, *tests, clouds, stack, facts)
+        super().__init__(SceneFolder, *common, *lists, *tests, clouds, stack, self.facts)
         # not through the base class: so the command line knows the arguments of the dataset
         self.kwargs = kwargs
+
+    def setup(self, stage: str) -> None:
+        """Set up datasets and samplers, and see whether images hold what is declared.
+
+        Args:
+            stage: Either 'fit', 'validate', 'test', or 'predict'.
+
+        Raises:
+            ScenesError: If files do not fit the declaration. Before training, all that is wrong is
+                looked for: ranges that clip most pixels and classes that do not occur, too.
+        """
+        if stage != 'fit':
+            super().setup(stage)
+            return
+        try:
+            super().setup(stage)
+            fits = self._fits()
+        except (SceneError, ScenesError) as error:
+            known = error.problems if isinstance(error, ScenesError) else [error]
+            found = check_declaration(self.kwargs).problems
+            raise ScenesError(merge_errors(known, found)) from error
+        if not fits and (found := check_declaration(self.kwargs).problems):
+            raise ScenesError(found)
+
+    def _fits(self) -> bool:
+        """Whether some images lie within the ranges, and show every class."""
+        samples: list[dict[str, Any]] = []
+        both: tuple[Any, Any] = (self.train_dataset, self.val_dataset)
+        for dataset in both:
+            queries = list(CenterSceneSampler(dataset, self.patch_size)) if dataset else []
+            chosen = np.random.default_rng(self.seed).permutation(len(queries))[:LOOKED_AT]
+            samples += [dataset[queries[i]] for i in chosen]
+        seen = {int(label) for s in samples if 'mask' in s for label in s['mask'].unique()}
+        every = range(len(self.facts.legend)) if 'mask' in self.facts.layers else range(0)
+        return seen.issuperset(every) and all(
+            share <= CLIPPED
+            for key, (low, high) in self.facts.ranges.items()
+            for share in _clipped([s[key] for s in samples if key in s], low, high)
+        )
 
     def make_dataset(self, split: str) -> SceneDataset | ZonedDataset:
         """Scenes of a split, on their own grids unless a CRS is asked for.
@@ -89,3 +136,20 @@ class SceneFolderDataModule(SceneDataModule):
             the data set.
         """
         return SceneFolder.on_own_grids(split=split, file_list=self.lists[split], **self.kwargs)
+
+
+def merge_errors(first: Sequence[SceneError], second: Sequence[SceneError]) -> list[SceneError]:
+    """Errors of two passes, those of files that both name once."""
+    named = {error.path for error in first}
+    return [*first, *(error for error in second if error.path not in named)]
+
+
+def _clipped(images: Sequence[Tensor], low: Sequence[float], high: Sequence[float]) -> list[float]:
+    """Share of the pixels of each band that lie beyond a range."""
+    if not images:
+        return []
+    values = torch.cat([image.flatten(1) for image in images], dim=1)
+    ends = (torch.tensor(end)[:, None] for end in (low, high))
+    beyond = (values < next(ends)) | (values > next(ends))
+    shares: list[float] = beyond.float().mean(dim=1).tolist()
+    return shares

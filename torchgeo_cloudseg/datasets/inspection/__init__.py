@@ -1,7 +1,16 @@
 """Looking at a folder of images: facts, kinds, pairing, oddities, and a configuration of them."""
 
+from .check import check_declaration, read_arguments
 from .configuration import roles, write_configuration
 from .inspection import Inspection, inspect_images
 from .judgment import judge
 
-__all__ = ('Inspection', 'inspect_images', 'judge', 'roles', 'write_configuration')
+__all__ = (
+    'Inspection',
+    'check_declaration',
+    'inspect_images',
+    'judge',
+    'read_arguments',
+    'roles',
+    'write_configuration',
+)

@@ -95,7 +95,12 @@ class Facts:
 
 
 def find_facts(
-    paths: Sequence[str], title: str, codes: bool = False, seed: int = 0, progress: bool = True
+    paths: Sequence[str],
+    title: str,
+    codes: bool = False,
+    seed: int = 0,
+    progress: bool = True,
+    nodata: float | None = None,
 ) -> Facts:
     """Read the headers of all files, the pixels of some, and, of labels and masks, all pixels.
 
@@ -105,6 +110,7 @@ def find_facts(
         codes: whether they hold codes, of which all are counted.
         seed: seed of the choice of files and pixels.
         progress: show a progress bar.
+        nodata: stored value of pixels without data, beside that which files declare.
 
     Returns:
         what there is.
@@ -127,7 +133,7 @@ def find_facts(
             _add_header(facts, path, result)
             _add_codes(facts, path, result)
             if result.sample is not None:
-                pixels.append(_add_sample(facts, path, result))
+                pixels.append(_add_sample(facts, path, result, nodata))
     fitting = [values for values in pixels if len(values) == len(pixels[0])]
     if fitting:
         facts.sample = np.concatenate(fitting, axis=1)
@@ -172,11 +178,14 @@ def _add_codes(facts: Facts, path: str, survey: Survey) -> None:
         facts.empty.append(path)
 
 
-def _add_sample(facts: Facts, path: str, survey: Survey) -> NDArray[np.float64]:
+def _add_sample(
+    facts: Facts, path: str, survey: Survey, nodata: float | None
+) -> NDArray[np.float64]:
     values = np.asarray(survey.sample).astype(np.float64)
     facts.sampled_files += 1
-    if survey.header.nodata is not None:
-        values[values == survey.header.nodata] = np.nan
+    for value in (survey.header.nodata, nodata):
+        if value is not None:
+            values[values == value] = np.nan
     values[~np.isfinite(values)] = np.nan
     if np.isnan(values).all():
         facts.empty.append(path)

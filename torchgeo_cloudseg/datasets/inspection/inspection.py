@@ -16,7 +16,6 @@ import shapely
 
 from ...index import SceneFiles, project_each
 from ...rasters import SceneError
-from ..scene_folder import Modality
 from ..scene_folder.modality import day_of
 from ..scene_folder.pairing import COVERED, Pairing, pair_modalities
 from .facts import Facts, find_facts
@@ -94,18 +93,30 @@ def inspect_images(sources: Mapping[str, str], seed: int = 0, progress: bool = T
             masks.patterns = {'': find_pattern(pattern, root, others['SCL'])}
             found.images['mask_cloud'] = masks
     found.images = {key: found.images[key] for key in TITLES if key in found.images}
+    read_facts(found, seed, progress)
     for key, images in found.images.items():
-        codes = key.startswith('mask')
-        for band, paths in images.files.items():
-            title = f'{TITLES[key]} {band}'.strip()
-            images.facts[band] = find_facts(paths, title, codes, seed, progress)
         if key == 'mask_cloud':
             settle_mask(images)
         elif key != 'mask':
             settle_images(images, 'sar' if key == 'image_sar' else 'optical')
     choose_pairing(found)
-    _check_places(found)
+    check_places(found)
     return found
+
+
+def read_facts(found: Inspection, seed: int, progress: bool) -> None:
+    """Read all files.
+
+    Args:
+        found: what is looked at; facts are added.
+        seed: seed of the choice of pixels.
+        progress: show progress bars.
+    """
+    for key, images in found.images.items():
+        for band, paths in images.files.items():
+            title = f'{TITLES[key]} {band}'.strip()
+            codes = key.startswith('mask')
+            images.facts[band] = find_facts(paths, title, codes, seed, progress, images.nodata)
 
 
 def common_root(sources: Mapping[str, str]) -> tuple[Path, dict[str, str]]:
@@ -123,7 +134,7 @@ def common_root(sources: Mapping[str, str]) -> tuple[Path, dict[str, str]]:
 
 def choose_pairing(found: Inspection) -> None:
     """Pair files by name, and those by place of which names do not tell."""
-    outlines = _Outlines(found.images)
+    outlines = Outlines(found.images)
     reference = found.reference
     rules: dict[str, Literal['name', 'place']] = dict.fromkeys(found.images, 'name')
     total = len(next(iter(found.images[reference].files.values())))
@@ -136,22 +147,24 @@ def choose_pairing(found: Inspection) -> None:
                 continue
             pair = {reference: found.images[reference].modality()}
             pair[key] = found.images[key].modality(rule)
-            made = pair_modalities(found.root, pair, reference, outlines, _first)
+            made = pair_modalities(found.root, pair, reference, outlines, first_file)
             counts[rule] = len(made.scenes)
         rules[key] = 'place' if counts.get('place', 0) > counts['name'] else 'name'
     modalities = {key: images.modality(rules[key]) for key, images in found.images.items()}
-    found.pairing = pair_modalities(found.root, modalities, reference, outlines, _first)
+    found.pairing = pair_modalities(found.root, modalities, reference, outlines, first_file)
     for key, rule in found.pairing.rules.items():
         found.pairs[key] = rule, sum(key in scene.paths for scene in found.pairing.scenes)
     found.problems += [*found.pairing.problems, *found.pairing.incomplete]
-    _count_days(found)
+    count_days(found)
 
 
-def _first(paths: Sequence[str]) -> str:
+def first_file(paths: Sequence[str]) -> str:
+    """The file that stands for an image made of several, where pixels do not matter."""
     return paths[0]
 
 
-def _count_days(found: Inspection) -> None:
+def count_days(found: Inspection) -> None:
+    """Count the days between images and what belongs to them."""
     for key in found.images:
         apart: Counter[int] = Counter()
         for scene in found.scenes:
@@ -162,7 +175,7 @@ def _count_days(found: Inspection) -> None:
             found.days[key] = apart
 
 
-class _Outlines:
+class Outlines:
     """Tells where files lie, from headers that were read already."""
 
     def __init__(self, images: Mapping[str, Images]) -> None:
@@ -179,6 +192,15 @@ class _Outlines:
         return all('' not in self._facts[key].crs and self._facts[key].crs for key in keys)
 
     def __call__(self, paths: Sequence[str]) -> tuple[pd.DataFrame, list[SceneError]]:
+        """Outlines of files.
+
+        Args:
+            paths: the files.
+
+        Returns:
+            table of those that say where they lie, as ``read_file_table`` has it, and no error:
+            what cannot be read was noted before.
+        """
         kept = [path for path in paths if self.places.get(path, ('', ()))[0]]
         crs = np.array([self.places[path][0] for path in kept], object)
         boxes = shapely.box(*np.array([self.places[path][1] for path in kept]).reshape(-1, 4).T)
@@ -186,9 +208,9 @@ class _Outlines:
         return pd.DataFrame({'path': kept, 'crs': crs, 'outline': outlines}), []
 
 
-def _check_places(found: Inspection) -> None:
+def check_places(found: Inspection) -> None:
     """How much of each image others cover, and whether images touch each other."""
-    outlines = _Outlines(found.images)
+    outlines = Outlines(found.images)
     scenes = found.scenes
     if not scenes or not outlines.known(found.reference):
         return
@@ -217,30 +239,8 @@ def _check_places(found: Inspection) -> None:
         )
 
 
-def _boxes(outlines: _Outlines, paths: Sequence[str]) -> np.ndarray:
+def _boxes(outlines: Outlines, paths: Sequence[str]) -> np.ndarray:
     unique = sorted(set(paths))
     table, _ = outlines(unique)
     by_path = dict(zip(table['path'], table['outline'], strict=True))
     return np.array([by_path.get(path) for path in paths], object)
-
-
-def declared_images(root: Path, modalities: Mapping[str, Modality]) -> dict[str, Images]:
-    """Images as arguments declare them, in place of what was recognised.
-
-    Args:
-        root: root of the data set.
-        modalities: the declarations by sample key.
-
-    Returns:
-        the images, without facts.
-    """
-    images = {}
-    for key, modality in modalities.items():
-        files, _ = modality.find(root)
-        patterns = dict.fromkeys(files, '')
-        one = Images(key, files, patterns)
-        one.bands, one.numbers = modality.band_names, tuple(modality.numbers or ())
-        one.range = modality.ends if modality.range is not None else None
-        one.nodata, one.codes = modality.nodata, tuple(modality.codes)
-        images[key] = one
-    return images

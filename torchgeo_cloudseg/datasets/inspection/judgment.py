@@ -11,7 +11,7 @@ from ...rasters import SceneError
 from ..scene_spec import Range
 from .facts import NAMED, Facts, common
 from .inspection import TITLES, Inspection
-from .kinds import Images
+from .kinds import DECLARED, Images
 
 #: Share of pixels beyond the range from which on it is an error, and from which on it is said.
 CLIPPED, CLIPPED_ODD = 0.5, 0.05
@@ -70,8 +70,8 @@ def _uneven(images: Images, facts: Facts) -> Iterator[SceneError]:
             rest = [(value, count) for value, count in rest if not value]
             if usual == '' and len(counter) > 1:
                 rest = [('', most)]
-        elif name == 'counts' and images.numbers:
-            rest = [(value, n) for value, n in rest if int(str(value)) < max(images.numbers)]
+        elif name == 'counts' and (images.numbers or images.because == DECLARED):
+            rest = []  # held against what is declared
         elif name == 'dtypes':
             rest = [(value, n) for value, n in rest if 'complex' in str(value)]
         for value, count in rest:

@@ -27,6 +27,9 @@ UDM2_BANDS = (3, 4, 5, 6)
 OFFSET = 1000.0
 DARKEST_WITH_OFFSET = 950.0
 
+#: How bands and range are known that somebody has declared.
+DECLARED = 'declared'
+
 #: What images are.
 Kind = Literal['optical', 'sar']
 
