@@ -96,6 +96,7 @@ def map_scenes(
     """
     from ..inference import MapOptions, find_scenes, predict_scene
     from ..inference.scenes.batch import BatchReport, map_batch
+    from ..inference.scenes.pairing import pair_text
     from ..trainers import load_mapper
 
     network, spec = load_mapper(checkpoint)
@@ -113,6 +114,8 @@ def map_scenes(
         stride, window, blend, resolution, wanted, sar_resampling, sar_unit, max_clipped
     )
     scenes = find_scenes(optical, sar, assets)
+    for scene in scenes:
+        sys.stderr.write(f'{pair_text(scene)}\n')
     common: dict[str, Any] = {'batch_size': batch_size, 'device': device, 'wait': wait}
     common |= {'spec': spec, 'options': options, 'resume': resume, 'overwrite': overwrite}
     if json is not None:
@@ -163,5 +166,8 @@ def _changed(spec: 'SceneSpec', changes: dict[str, Any]) -> 'SceneSpec':
                 f'--{kind}_bands names {len(bands)} bands, but the checkpoint is for {known}. '
                 'Name as many, in the order of the training data.'
             )
-    exact = tuple(kind for kind in spec.exact if f'{kind}_bands' not in changes)
+    given = [kind for kind in ('optical', 'sar') if f'{kind}_bands' in changes]
+    exact = tuple(kind for kind in spec.exact if kind not in given)
+    # who says which bands they are is believed
+    changes = {**changes, **{f'{kind}_names': () for kind in given}}
     return replace(spec, exact=exact, **changes)

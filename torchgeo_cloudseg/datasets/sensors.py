@@ -180,6 +180,13 @@ SENSORS: Mapping[str, Sensor] = {
             others=('QA_PIXEL', 'QA_RADSAT', 'SR_QA_AEROSOL', 'ST_B10', 'ST_QA'),
         ),
         Sensor(
+            'landsat-4-7-sr', 'Landsat 4/5/7 Collection 2 Level-2 (surface reflectance)', 'optical',
+            _numbered('SR_B', ('blue', 'green', 'red', 'nir08', 'swir16', '', 'swir22'), 30),
+            {'': (7273.0, 43636.0)}, (1.0, 65535.0), pattern=r'l[te]0[457]',
+            nodata=0, scale=2.75e-5, offset=-0.2, distinct=False,
+            others=('QA_PIXEL', 'QA_RADSAT', 'SR_ATMOS_OPACITY', 'SR_CLOUD_QA', 'ST_B6', 'ST_QA'),
+        ),
+        Sensor(
             'planetscope-sr', 'PlanetScope (surface reflectance)', 'optical',
             tuple(Band(name, name, _PLANET_ALIASES.get(name, ()), (), 3) for name in _PLANET),
             {'': (0.0, 10000.0)}, (0.0, 20000.0),

@@ -1,5 +1,6 @@
 """Rasters: opening, reading, warping and writing. No other room calls rasterio."""
 
+from .calibrated import divided_band
 from .cog import RasterLayer, write_cog
 from .errors import SceneError, ScenesError, unreadable_folder
 from .grid import Grid, Take, exact_scale, nearest, size_at
@@ -29,6 +30,7 @@ __all__ = (
     'band_stack',
     'block_cache',
     'crs_string',
+    'divided_band',
     'exact_scale',
     'file_state',
     'gdal_name',

@@ -130,7 +130,8 @@ def sources_of(path: str) -> tuple[str, ...]:
         new = [name for name in _named_in(file, changed_ns) if name not in found]
         found |= dict.fromkeys(new)
         following += new
-    return tuple(found)
+    # the text of a VRT within another one is no file
+    return tuple(name for name in found if not name.startswith('<'))
 
 
 @lru_cache(maxsize=4096)

@@ -89,8 +89,10 @@ def test_stac_items(tmp_path: Path) -> None:
     (pair,) = find_scenes(path, assets=('ps', 'sar'))
     assert pair == ('scene-1', str(tmp_path / 'optical.tif'), 'https://host/sar.tif')
     assert find_scenes(f'{tmp_path}/*.json', assets=('ps', 'sar')) == [pair]
-    with pytest.raises(ValueError, match=r"assets \['ps', 'sar'\], expected \['optical'\]"):
+    with pytest.raises(FileNotFoundError, match=r'0 optical and 1 SAR .*which asset'):
         find_scenes(path)
+    with pytest.raises(ValueError, match=r"the assets \['ps', 'sar'\] of scene-1, expected \['a'"):
+        find_scenes(path, assets=('a', 'b'))
     path.write_text('[]')
     with pytest.raises(ValueError, match='no STAC item'):
         find_scenes(path)

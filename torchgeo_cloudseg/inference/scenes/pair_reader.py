@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..._choices import SarUnit
+from ...datasets.band_choice import choose_bands
 from ...datasets.scene_spec import SceneSpec
 from ...rasters import (
     Grid,
@@ -80,12 +82,14 @@ class ScenePairReader:
             SceneError: if a file cannot be opened, has other bands or no place, or if the two do
                 not overlap.
         """
-        self.spec = spec
         with ExitStack() as files:
             self.optical = files.enter_context(closing(Image(optical_path)))
             self.sar = files.enter_context(closing(Image(sar_path)))
+            spec = self._choose_bands(spec)
             _check_bands(self.optical, spec.optical_bands, 'optical', 'optical' in spec.exact)
             _check_bands(self.sar, spec.sar_bands, 'SAR', 'sar' in spec.exact)
+            #: What is expected of these files, with the numbers of the bands that they have.
+            self.spec = spec
             unit = (spec.optical_scale, spec.optical_offset) if spec.optical_scale else None
             self.optical.select(spec.optical_bands, spec.optical_nodata, unit)
             wants_decibels = min(spec.sar_range[0]) < 0
@@ -102,6 +106,18 @@ class ScenePairReader:
                 self.sar.warp_to(*_as_one(self.optical.grid, self.sar.grid, sar_resampling))
             self._files = files.pop_all()
         self._rescale = Rescale({'image': spec.optical_range, 'image_sar': spec.sar_range})
+
+    def _choose_bands(self, spec: SceneSpec) -> SceneSpec:
+        """Find bands by their names, where both sides know them."""
+        changes: dict[str, Any] = {}
+        exact = list(spec.exact)
+        for kind, image in {'optical': self.optical, 'sar': self.sar}.items():
+            names, described = getattr(spec, f'{kind}_names'), image.raster.descriptions
+            found = choose_bands(image.path, described, names) if names else None
+            if found:
+                changes[f'{kind}_bands'] = found
+                exact = [other for other in exact if other != kind]
+        return replace(spec, **changes, exact=tuple(exact))
 
     def close(self) -> None:
         """Close the files."""

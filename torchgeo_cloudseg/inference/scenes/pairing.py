@@ -7,17 +7,18 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ..._files import file_name
-from ...rasters import SceneError
-from ...rasters.text import read_json, read_rows
+from ...datasets.products import FoundImage, day_in, images_in, images_in_stac, is_stac
+from ...rasters import Grid, SceneError, has_place, is_local, name_of, overlap, read_header
+from ...rasters.text import read_rows
 
 logger = logging.getLogger(__name__)
 
-#: Files that count as rasters in a folder.
-RASTER_SUFFIXES = ('.tif', '.tiff', '.vrt', '.jp2', '.img')
+T = TypeVar('T')
 
 #: Files that count as lists of paths.
 LIST_SUFFIXES = ('.txt', '.csv')
@@ -40,15 +41,19 @@ def find_scenes(
 ) -> list[ScenePair]:
     """Find the optical and SAR images of scenes.
 
-    A source is a raster (a VRT too, or a URL), a glob, a folder of rasters, a list, or a
-    sequence of these. A list is a ``.txt`` or ``.csv`` file with a path per line, relative to
-    its own folder; a first line of column names is passed over.
+    A source is a raster (a VRT too, a URL, or another name that GDAL knows), files of single
+    bands, a folder of rasters, a product as archives ship it (Sentinel-2 and Sentinel-1 SAFE,
+    Landsat Collection 2, a PlanetScope order) or a folder of them, a STAC item or a collection of
+    items, a glob, a list, or a sequence of these. A list is a ``.txt`` or ``.csv`` file with a
+    path per line, relative to its own folder; a first line of column names is passed over.
 
     Optical and SAR images belong together if their names do, apart from words that only occur on
-    one side: ``planet_cloudy_fall_1_p_457`` and ``S1_fall_1_p_457``. A single image on each side
-    is always a pair.
+    one side: ``planet_cloudy_fall_1_p_457`` and ``S1_fall_1_p_457``. Otherwise, an optical image
+    gets the SAR image over its place that was taken next to its date; one SAR image may serve
+    several. A single image on each side is always a pair.
 
-    Without *sar*, the optical source names both: a list with two columns, or STAC item files.
+    Without *sar*, the optical source names both: a list with two columns, STAC items, or a folder
+    with products of both kinds.
 
     Args:
         optical: the optical images.
@@ -60,12 +65,15 @@ def find_scenes(
 
     Raises:
         FileNotFoundError: if a source has no images.
+        SceneError: if files that make an image cannot be opened.
         ValueError: if images cannot be paired.
     """
     if sar is None:
-        pairs = [pair for path in _several(optical) for pair in _named_pairs(path, assets)]
+        pairs = _both_in(_several(optical), assets)
     else:
-        pairs = _pair(_expand(optical), _expand(sar))
+        sides = (_images(_several(source), assets) for source in (optical, sar))
+        kinds = ('optical', 'sar')
+        pairs = _pair(*(_of_kind(side, kind) for side, kind in zip(sides, kinds, strict=True)))
     names = Counter(pair.name for pair in pairs)
     twice = sorted(name for name, count in names.items() if count > 1)
     if twice:
@@ -89,26 +97,57 @@ def map_path(output_dir: str | Path, scene: ScenePair) -> Path:
     return Path(output_dir) / f'{file_name(scene.name)}_map.tif'
 
 
+def pair_text(scene: ScenePair) -> str:
+    """What was paired, for people to look at before work starts.
+
+    Args:
+        scene: the scene.
+
+    Returns:
+        names of the images, and how many days lie between them, where they say so.
+    """
+    optical, sar = (name_of(path) for path in scene[1:])
+    days = [day_in(text) for text in (f'{scene.name} {optical}', sar)]
+    apart = ''
+    if days[0] and days[1]:
+        count = abs((days[0] - days[1]).days)
+        apart = f' ({count} day{"s" * (count != 1)} apart)'
+    return f'{scene.name}: {optical} with {sar}{apart}'
+
+
 def _several(source: Source) -> list[str]:
     return [str(source)] if isinstance(source, str | Path) else [str(path) for path in source]
 
 
-def _expand(source: Source) -> list[str]:
-    """Paths of all rasters of a source."""
-    return [raster for path in _several(source) for raster in _expand_one(path)]
+def _images(paths: Sequence[str], assets: tuple[str, str]) -> list[FoundImage]:
+    """All images of sources."""
+    found: list[FoundImage] = []
+    files: list[str] = []
+    for path in (file for source in paths for file in _expand(source)):
+        if is_stac(path) and is_local(path):
+            found += images_in_stac(path, assets)
+        else:
+            files.append(path)
+    return found + _some(images_in(files), ', '.join(paths[:3]), 'rasters') if files else found
 
 
-def _expand_one(path: str) -> list[str]:
-    if '://' in path or path.startswith('/vsi'):
+def _of_kind(images: list[FoundImage], kind: str) -> list[FoundImage]:
+    """Images that are, or may be, of a kind."""
+    found = [image for image in images if image.kind in (kind, '')]
+    names = ', '.join(image.name for image in images[:3])
+    return _some(found, names, f'{"optical" if kind == "optical" else "SAR"} images')
+
+
+def _expand(path: str) -> list[str]:
+    """Files and folders that a source names."""
+    if not is_local(path) and not (not path.startswith('<') and Path(path).exists()):
         return [path]
-    if Path(path).is_dir():
-        files = sorted(Path(path).iterdir())
-        found = [str(file) for file in files if file.suffix.lower() in RASTER_SUFFIXES]
-        return _some(found, path, f'rasters ({", ".join(RASTER_SUFFIXES)})')
     if not Path(path).exists():
         if glob.has_magic(path):
             return _matches(path)
         raise FileNotFoundError(f'{path}: no such file or folder. Check the path.')
+    if Path(path).is_dir():
+        return _some([path] if any(Path(path).iterdir()) else [], path, 'rasters')
     if Path(path).suffix.lower() in LIST_SUFFIXES:
         return _some([row[0] for row in _rows(Path(path))], path, 'a path per line')
     return [path]
@@ -119,7 +158,7 @@ def _matches(pattern: str) -> list[str]:
     return _some(sorted(glob.glob(pattern, recursive=True)), pattern, 'a match')  # noqa: PTH207
 
 
-def _some(found: list[str], path: str, expected: str) -> list[str]:
+def _some(found: list[T], path: str, expected: str) -> list[T]:
     if not found:
         raise FileNotFoundError(f'{path}: found nothing, expected {expected}.')
     return found
@@ -137,79 +176,88 @@ def _rows(path: Path) -> list[list[str]]:
 
 
 def _beside(path: Path, reference: str) -> str:
-    """A path as it is meant in a file."""
-    if '://' in reference or reference.startswith('/'):
-        return reference.removeprefix('file://')
+    """A path as it is meant in a list."""
+    reference = reference.removeprefix('file://')
+    if not is_local(reference) or reference.startswith('/'):
+        return reference
     return str(path.parent / reference)
 
 
-def _named_pairs(path: str, assets: tuple[str, str]) -> Iterator[ScenePair]:
-    """Pairs that a list or a STAC item names."""
-    for file in map(Path, _matches(path) if glob.has_magic(path) else [path]):
-        if not file.is_file():
-            raise FileNotFoundError(
-                f'{file}: found no list and no STAC item, which name optical and SAR images. '
-                'Give the SAR images too.'
-            )
-        if file.suffix.lower() in ('.json', '.geojson'):
-            yield _stac_pair(file, assets)
-            continue
-        if file.suffix.lower() not in LIST_SUFFIXES:
+def _both_in(paths: Sequence[str], assets: tuple[str, str]) -> list[ScenePair]:
+    """Pairs that lists name, and those of sources that hold optical and SAR images."""
+    pairs: list[ScenePair] = []
+    images: list[FoundImage] = []
+    files = [
+        file for path in paths for file in (_matches(path) if glob.has_magic(path) else [path])
+    ]
+    for file in files:
+        if Path(file).suffix.lower() in LIST_SUFFIXES and Path(file).is_file():
+            pairs += _listed(Path(file), assets)
+        elif Path(file).is_dir() or (is_stac(file) and Path(file).is_file()):
+            images += _images([file], assets) if is_stac(file) else images_in([file])
+        elif not Path(file).exists():
+            raise FileNotFoundError(f'{file}: no such file or folder. Give the SAR images too.')
+        else:
             raise ValueError(f'{file}: there is no SAR image to it. Give the SAR images too.')
-        rows = _rows(file)
-        if not rows:
-            raise FileNotFoundError(f'{file}: found nothing, expected a pair of paths per line.')
-        for row in rows:
-            if len(row) != 2:
-                expected = 'two columns, the optical and the SAR image'
-                raise ValueError(f'{file}: found {row}, expected {expected}.')
-            yield ScenePair(Path(row[0]).stem, *row)
-
-
-def _stac_pair(path: Path, assets: tuple[str, str]) -> ScenePair:
-    """The images of a STAC item."""
-    item = read_json(path)
-    try:
-        found, name = dict(item['assets']), str(item['id'])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f'{path}: found no STAC item ({error!r}), expected its JSON file.'
-        ) from error
-    missing = [asset for asset in assets if asset not in found]
-    if missing:
-        raise ValueError(
-            f'{path}: found the assets {sorted(found)}, expected {missing}. Say which asset is '
-            'the optical and which is the SAR image.'
+    sides = [[image for image in images if image.kind == kind] for kind in ('optical', 'sar')]
+    if not all(sides) and (images or not pairs):
+        raise FileNotFoundError(
+            f'{", ".join(paths[:3])}: found {len(sides[0])} optical and {len(sides[1])} SAR images '
+            'of products, no list and no STAC item, which name both. Give the SAR images too, or '
+            'say which asset of an item is which (assets).'
         )
-    for asset in assets:
-        facts = found[asset]
-        if not isinstance(facts, dict) or not isinstance(facts.get('href'), str):
-            raise SceneError(path, f'no address in the asset {asset!r}', 'a text as its href')
-    optical, sar = (_beside(path, found[asset]['href']) for asset in assets)
-    return ScenePair(name, optical, sar)
+    # images of one item belong together
+    by_name = {image.name: image for image in sides[1]}
+    own = {image.name for image in sides[0] if image.name in by_name}
+    pairs += [ScenePair(i.name, i.path, by_name[i.name].path) for i in sides[0] if i.name in own]
+    alone = [image for image in sides[0] if image.name not in own]
+    others = [image for image in sides[1] if image.name not in own]
+    return pairs + (_pair(alone, others or sides[1]) if alone else [])
 
 
-def _pair(optical: list[str], sar: list[str]) -> list[ScenePair]:
-    """Pair images by their names."""
+def _listed(file: Path, assets: tuple[str, str]) -> Iterator[ScenePair]:
+    """Pairs that a list names."""
+    rows = _rows(file)
+    if not rows:
+        raise FileNotFoundError(f'{file}: found nothing, expected a pair of paths per line.')
+    for row in rows:
+        if len(row) != 2:
+            expected = 'two columns, the optical and the SAR image'
+            raise ValueError(f'{file}: found {row}, expected {expected}.')
+        sides = [
+            _of_kind(_images([path], assets), kind)
+            if is_local(path) and (Path(path).is_dir() or is_stac(path))
+            else [FoundImage.of_file(path)]
+            for path, kind in zip(row, ('optical', 'sar'), strict=True)
+        ]
+        yield from _pair(*sides)
+
+
+def _pair(optical: list[FoundImage], sar: list[FoundImage]) -> list[ScenePair]:
+    """Pair images by their names, else by place and date."""
     if len(optical) == len(sar) == 1:
-        return [ScenePair(Path(optical[0]).stem, optical[0], sar[0])]
-    words = [{word for path in side for word in _words(path)} for side in (optical, sar)]
+        return [ScenePair(optical[0].name, optical[0].path, sar[0].path)]
+    words = [{word for image in side for word in _words(image)} for side in (optical, sar)]
     common = words[0] & words[1]
-    # paths of both sides by the words that both have
-    alike: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}
-    for side, paths in enumerate((optical, sar)):
-        for path in paths:
-            key = tuple(word for word in _words(path) if word in common)
-            alike.setdefault(key, ([], []))[side].append(path)
-    pairs, problems, unused = [], [], []
+    # images of both sides by the words that both have
+    alike: dict[tuple[str, ...], tuple[list[FoundImage], list[FoundImage]]] = {}
+    for side, images in enumerate((optical, sar)):
+        for image in images:
+            key = tuple(word for word in _words(image) if word in common)
+            alike.setdefault(key, ([], []))[side].append(image)
+    chosen: dict[str, FoundImage] = {}
+    problems = []
     for ours, theirs in alike.values():
         if len(ours) == len(theirs) == 1:
-            pairs.append(ScenePair(Path(ours[0]).stem, ours[0], theirs[0]))
-        elif ours:
-            found = ', '.join(theirs[:3]) or 'no SAR image of a similar name'
-            problems += [f'{path}: {found}' for path in ours]
-        else:
-            unused += theirs
+            chosen[ours[0].path] = theirs[0]
+            continue
+        for image in ours:
+            if nearest := _nearest(image, theirs or sar):
+                chosen[image.path] = nearest
+                continue
+            found = ', '.join(name_of(other.path) for other in theirs[:3])
+            found = found or 'no SAR image of a similar name, nor one over its place'
+            problems.append(f'{name_of(image.path)}: {found}')
     if problems:
         raise ValueError(
             f'{len(problems)} of {len(optical)} optical images have not exactly one SAR image of '
@@ -217,10 +265,44 @@ def _pair(optical: list[str], sar: list[str]) -> list[ScenePair]:
             + '\n  '.join(problems[:20])
             + '\nName the pairs in a .csv file with two columns instead.'
         )
+    used = {image.path for image in chosen.values()}
+    unused = [name_of(image.path) for image in sar if image.path not in used]
     if unused:
         logger.warning('%d SAR image(s) without optical image, such as %s', len(unused), unused[0])
-    return pairs
+    return [ScenePair(image.name, image.path, chosen[image.path].path) for image in optical]
 
 
-def _words(path: str) -> list[str]:
-    return re.split(r'[^A-Za-z0-9]+', Path(path).stem)
+def _nearest(image: FoundImage, candidates: list[FoundImage]) -> FoundImage | None:
+    """The SAR image over the place of an optical one, of several that of the nearest date."""
+    grid = _grid(image.path)
+    over = [other for other in candidates if grid and _overlaps(grid, _grid(other.path))]
+    if len(over) < 2:
+        return over[0] if over else None
+    apart = {
+        other.path: abs((image.day - other.day).days) for other in over if image.day and other.day
+    }
+    if len(apart) < len(over):
+        return None
+    # the earlier one of two that are as near
+    return min(over, key=lambda other: (apart[other.path], str(other.day), other.name))
+
+
+@lru_cache(maxsize=4096)
+def _grid(path: str) -> Grid | None:
+    """Where an image lies; None where nobody says, or it cannot be opened."""
+    try:
+        grid = read_header(path).grid
+    except SceneError:
+        return None
+    return grid if has_place(grid) else None
+
+
+def _overlaps(first: Grid, second: Grid | None) -> bool:
+    try:
+        return second is not None and overlap(first, second)
+    except ValueError:
+        return False
+
+
+def _words(image: FoundImage) -> list[str]:
+    return re.split(r'[^A-Za-z0-9]+', image.name)
