@@ -5,6 +5,7 @@ python -m experiments.evidence run --more --jobs 2        # all variants
 python -m experiments.evidence run --only ombria/student/0 --keep student.ckpt --again
 python -m experiments.evidence table --output docs/results.md
 python -m experiments.evidence figure --output docs/images
+python -m experiments.evidence picture ombria/student/0 --checkpoint student.ckpt
 python -m experiments.evidence show ombria/student/0      # the configuration of a cell
 """
 
@@ -37,6 +38,11 @@ def main(arguments: list[str] | None = None) -> None:
     table.add_argument('--output', type=Path)
     figure = commands.add_parser('figure', help='figures of what is recorded')
     figure.add_argument('--output', type=Path, default=OUTPUT)
+    picture = commands.add_parser('picture', help='the best, median and worst scene of a cell')
+    picture.add_argument('cell')
+    picture.add_argument('--checkpoint', type=Path, required=True, help='what run --keep kept')
+    picture.add_argument('--root', type=Path)
+    picture.add_argument('--output', type=Path, default=OUTPUT)
     show = commands.add_parser('show', help='the configuration of a cell')
     show.add_argument('cell')
     one = commands.add_parser('cell', help='one cell in this process, as run starts it')
@@ -64,6 +70,11 @@ def main(arguments: list[str] | None = None) -> None:
             print(*figures.draw(args.output), sep='\n')
         case 'show':
             print(yaml.safe_dump(compose(parse(args.cell), OUTPUT), sort_keys=False))
+        case 'picture':
+            from .pictures import draw_scenes
+
+            files = draw_scenes(parse(args.cell), args.checkpoint, args.output, args.root)
+            print(*files, sep='\n')
         case 'cell':
             from .cell import run_cell, write_record  # torch is not needed by the others
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 import yaml
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from torchgeo_cloudseg._files import replacing
@@ -29,6 +29,13 @@ from torchgeo_cloudseg.trainers.checkpoint_io import read_plain
 from .grid import CHOSEN, Cell, compose, merge
 
 IGNORED = 255
+
+#: Lightning without what is of no use here.
+QUIET: dict[str, Any] = {
+    'logger': False,
+    'enable_progress_bar': False,
+    'enable_model_summary': False,
+}
 
 
 class Stacked(nn.Module):
@@ -53,22 +60,25 @@ class Scorer(LightningModule):
         #: Pixels by scene, [clear or cloudy][label][prediction], flat.
         self.scenes: dict[int, Tensor] = {}
 
-    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        mask, classes = batch['mask'], self.facts['num_classes']
-        size = (mask.shape[-2], mask.shape[-1])
+    def classes(self, batch: dict[str, Tensor]) -> Tensor:
+        """Predicted classes (B, h, w) of whole scenes."""
         (logits,) = slide_scenes(
             self.model,
             batch[self.image_key],
             batch['image_sar'],
-            size,
+            (batch['mask'].shape[-2], batch['mask'].shape[-1]),
             window=self.facts['window'],
             stride=self.facts['stride'],
             label_scale=Fraction(str(self.facts['label_scale'])),
-            num_classes=classes,
+            num_classes=self.facts['num_classes'],
             reconstruct=False,
         )
-        cloudy = clouds_on_grid(batch['mask_cloud'], size)
-        counts = count_confusion(logits.argmax(dim=1), mask, cloudy, classes, IGNORED)
+        return logits.argmax(dim=1)
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        found, mask = self.classes(batch), batch['mask']
+        cloudy = clouds_on_grid(batch['mask_cloud'], (mask.shape[-2], mask.shape[-1]))
+        counts = count_confusion(found, mask, cloudy, self.facts['num_classes'], IGNORED)
         for scene, matrix in zip(batch['scene'].flatten().tolist(), counts, strict=True):
             counted = self.scenes.get(scene, 0) + matrix.flatten().cpu()  # several tiles
             self.scenes[scene] = counted
@@ -151,6 +161,13 @@ def scored_data(cell: Cell, root: Path | None) -> Any:
     return kind(**arguments)
 
 
+def judged(cell: Cell, task: Any, config: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a task, and the window, label grid and classes by which all are judged."""
+    stacked = config['data']['init_args'].get('stack', False)
+    facts = compose(Cell(cell.data, 'early', 0), Path())['model']['init_args']
+    return Stacked(task.model) if stacked else task.model, facts
+
+
 def score(
     cell: Cell,
     task: Any,
@@ -159,13 +176,10 @@ def score(
     image_key: str = 'image',
 ) -> dict[str, list[int]]:
     """Confusion matrices of the test scenes by name."""
-    facts = compose(Cell(cell.data, 'early', 0), Path(), root)['model']['init_args']
-    stacked = config['data']['init_args'].get('stack', False)
-    scorer = Scorer(Stacked(task.model) if stacked else task.model, facts, image_key)
-    data: LightningDataModule = scored_data(cell, root)
-    quiet = {'logger': False, 'enable_progress_bar': False, 'enable_model_summary': False}
-    Trainer(devices=1, **quiet).test(scorer, data, verbose=False)
-    names = data.test_dataset.scene_names  # type: ignore[attr-defined]
+    data = scored_data(cell, root)
+    scorer = Scorer(*judged(cell, task, config), image_key)
+    Trainer(devices=1, **QUIET).test(scorer, data, verbose=False)
+    names = data.test_dataset.scene_names
     return {names[scene]: counts.tolist() for scene, counts in sorted(scorer.scenes.items())}
 
 

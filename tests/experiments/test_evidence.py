@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from matplotlib.image import imread
 
 from experiments.evidence import cell as cell_module
 from experiments.evidence import figures, runner, tables
 from experiments.evidence.grid import GRID, Cell, cells, compose, merge, parse
+from experiments.evidence.pictures import draw_scenes
 from torchgeo_cloudseg.cli import lightning as command
 from torchgeo_cloudseg.miniature import (
     write_miniature_m3mcr,
@@ -117,7 +119,12 @@ def test_recorded_cells_are_skipped(results: Path, capsys: pytest.CaptureFixture
     ],
 )
 def test_every_data_set_runs_dry(
-    data: str, variants: tuple[str, ...], write: Any, scenes: str, tmp_path: Path
+    data: str,
+    variants: tuple[str, ...],
+    write: Any,
+    scenes: str,
+    tmp_path: Path,
+    results: Path,
 ) -> None:
     root = write(tmp_path / 'data')
     changes = merge(runner.DRY, {'data': {'init_args': {'length': 2, 'index_dir': str(tmp_path)}}})
@@ -133,6 +140,9 @@ def test_every_data_set_runs_dry(
         assert ('test_clear' in made['scores']) == (variant == 'teacher' and data != 'ombria')
         sums = {sum(counts) for counts in made['scores']['test'].values()}
         assert min(sums) > 0.9 * max(sums) > 0
+    cell_module.write_record(cell.result, made)
+    pictures = draw_scenes(cell, folder / 'chosen.ckpt', tmp_path / 'pictures', root)
+    assert len({imread(picture).tobytes() for picture in pictures}) == min(3, len(scenes.split()))
 
 
 @pytest.mark.slow
