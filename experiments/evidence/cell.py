@@ -1,0 +1,195 @@
+"""One cell: trained by Lightning's command line, scored, and written down."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from fractions import Fraction
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from torch import Tensor, nn
+
+from torchgeo_cloudseg._files import replacing
+from torchgeo_cloudseg.cli import lightning as command
+from torchgeo_cloudseg.inference.windows.network import slide_scenes
+from torchgeo_cloudseg.metrics.confusion import count_confusion
+from torchgeo_cloudseg.metrics.regions import clouds_on_grid
+
+from .grid import Cell, compose
+
+IGNORED = 255
+
+
+class Stacked(nn.Module):
+    """A network with one input, as one with two."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, optical: Tensor, sar: Tensor) -> Tensor:
+        logits: Tensor = self.model(torch.cat([optical, sar], dim=1))
+        return logits
+
+
+class Scorer(LightningModule):
+    """The one function that scores all variants: same windows, same label grid, scene by scene."""
+
+    def __init__(self, model: nn.Module, facts: Mapping[str, Any], image_key: str) -> None:
+        super().__init__()
+        self.model = model
+        self.facts, self.image_key = facts, image_key
+        #: Pixels by scene, [clear or cloudy][label][prediction], flat.
+        self.scenes: dict[int, list[int]] = {}
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        mask, classes = batch['mask'], self.facts['num_classes']
+        size = (mask.shape[-2], mask.shape[-1])
+        (logits,) = slide_scenes(
+            self.model,
+            batch[self.image_key],
+            batch['image_sar'],
+            size,
+            window=self.facts['window'],
+            stride=self.facts['stride'],
+            label_scale=Fraction(str(self.facts['label_scale'])),
+            num_classes=classes,
+            reconstruct=False,
+        )
+        cloudy = clouds_on_grid(batch['mask_cloud'], size)
+        counts = count_confusion(logits.argmax(dim=1), mask, cloudy, classes, IGNORED)
+        for scene, matrix in zip(batch['scene'].flatten().tolist(), counts, strict=True):
+            assert scene not in self.scenes
+            self.scenes[scene] = matrix.flatten().tolist()
+
+
+def run_cell(
+    cell: Cell,
+    folder: Path,
+    root: Path | None = None,
+    teacher: Path | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Train, score and describe a cell.
+
+    Args:
+        cell: the cell.
+        folder: for its configuration and its checkpoint, ``last.ckpt``.
+        root: root directory of the data.
+        teacher: checkpoint of its teacher.
+        changes: of its configuration.
+
+    Returns:
+        the record.
+    """
+    config = compose(cell, folder, root, teacher, changes)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / 'config.yaml'
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    started, busy = time.time(), time.process_time()
+    command.run('fit', ['--config', str(path)])
+    seconds, cpu_seconds = time.time() - started, time.process_time() - busy
+    task = load(config, folder / 'last.ckpt')
+    scores = {'test': score(cell, task, config, root)}
+    if cell.variant == 'teacher' and 'image_clear' in scored_data(cell, root).dataset_class.layers:
+        scores['test_clear'] = score(cell, task, config, root, 'image_clear')
+    steps = torch.load(folder / 'last.ckpt', map_location='cpu', weights_only=True)['global_step']
+    return {
+        'cell': cell.name,
+        'title': cell.title,
+        'steps': steps,
+        'seconds': round(seconds, 1),
+        'cpu_seconds': round(cpu_seconds, 1),
+        'parameters': sum(weights.numel() for weights in task.model.parameters()),
+        'labels': config['model']['init_args'].get('labels'),
+        'machine': machine(),
+        'config': {key: config[key] for key in ('trainer', 'model', 'data')},
+        'scores': scores,
+    }
+
+
+def load(config: Mapping[str, Any], checkpoint: Path) -> Any:
+    """The task of a configuration with what it has learnt."""
+    kind: Any = find_class(config['model']['class_path'])
+    return kind.load_from_checkpoint(checkpoint, map_location='cpu').eval()
+
+
+def find_class(path: str) -> Any:
+    """The class of a dotted name."""
+    module, _, name = path.rpartition('.')
+    return getattr(import_module(module), name)
+
+
+def scored_data(cell: Cell, root: Path | None) -> Any:
+    """Data module of the test fold, the same for all variants."""
+    plain = compose(Cell(cell.data, 'early', 0), Path(), root)['data']
+    kind: Any = find_class(plain['class_path'])
+    arguments = {**plain['init_args'], 'augment': False}
+    return kind(**arguments)
+
+
+def score(
+    cell: Cell,
+    task: Any,
+    config: Mapping[str, Any],
+    root: Path | None = None,
+    image_key: str = 'image',
+) -> dict[str, list[int]]:
+    """Confusion matrices of the test scenes by name."""
+    facts = compose(Cell(cell.data, 'early', 0), Path(), root)['model']['init_args']
+    stacked = config['data']['init_args'].get('stack', False)
+    scorer = Scorer(Stacked(task.model) if stacked else task.model, facts, image_key)
+    data: LightningDataModule = scored_data(cell, root)
+    quiet = {'logger': False, 'enable_progress_bar': False, 'enable_model_summary': False}
+    Trainer(devices=1, **quiet).test(scorer, data, verbose=False)
+    names = data.test_dataset.scene_names  # type: ignore[attr-defined]
+    return {names[scene]: counts for scene, counts in sorted(scorer.scenes.items())}
+
+
+def machine() -> dict[str, Any]:
+    """What a cell ran on."""
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+    processor = names[0] if names else platform.machine()
+    if torch.cuda.is_available():
+        processor = torch.cuda.get_device_name()
+    git = ['git', 'describe', '--always', '--dirty', '--abbrev=40']
+    return {
+        'processor': processor,
+        'threads': torch.get_num_threads(),
+        'load': round(os.getloadavg()[0], 1),
+        'python': platform.python_version(),
+        **{name: version(name) for name in ('torch', 'torchgeo', 'lightning')},
+        'commit': subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip(),
+    }
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record: complete or absent, a line for each scene."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    marks: dict[str, str] = {}
+
+    def flat(value: Any) -> Any:
+        if isinstance(value, list) and len(value) > 3:
+            marks[f'"<{len(marks)}>"'] = json.dumps(value)
+            return f'<{len(marks) - 1}>'
+        if isinstance(value, Mapping):
+            return {key: flat(inner) for key, inner in value.items()}
+        return value
+
+    text = json.dumps(flat(record), indent=1)
+    for mark, line in marks.items():
+        text = text.replace(mark, line, 1)
+    with replacing(path) as draft:
+        draft.write_text(text + '\n')
