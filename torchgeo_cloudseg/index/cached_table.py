@@ -20,6 +20,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import shapely
 from numpy.typing import NDArray
 
 from .._files import replacing
@@ -47,6 +48,12 @@ THREADS = 4
 
 #: Files of which the state is asked in one go.
 CHUNK = 256
+
+#: What the libraries raise for a table that is damaged.
+DAMAGED = (
+    OSError, ValueError, TypeError, AttributeError, LookupError, RuntimeError, MemoryError,
+    pa.ArrowException, shapely.errors.ShapelyError,
+)  # fmt: skip
 
 #: Reads the facts of a row of the listing, given by its position: values by column, with the
 #: row's ``crs`` (text) and, under ``outline``, its shape in that CRS; or what is wrong.
@@ -84,13 +91,12 @@ class IndexStore:
         mark = hashlib.sha256(absolute.encode()).hexdigest()[:16]
         if self.index_dir is not None:
             return [Path(self.index_dir) / f'{Path(name).stem}-{mark}.parquet']
-        user = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'cloudseg'
         named = os.environ.get(FOLDER_VARIABLE)
         folders = [Path(named) / mark] if named else []
         root = Path(absolute)
         # not below a name within an archive, nor where data sets have nothing in common
         folders += [root / FOLDER] if root.is_dir() and root != Path(root.anchor) else []
-        folders += [user / mark]
+        folders += [folder / mark for folder in _user_folders()]
         return [folder / name for folder in folders]
 
     def read(
@@ -110,10 +116,12 @@ class IndexStore:
             try:
                 if not path.exists():
                     continue
-                table = gpd.read_parquet(path, columns=list(columns))
+                table = gpd.read_parquet(
+                    path, columns=list(columns), page_checksum_verification=True
+                )
                 if table[key].duplicated().any():
                     raise ValueError(f'with a {key} in two rows')
-            except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            except DAMAGED as error:
                 logger.warning('%s: unusable index (%s); it is made anew.', path, error)
             else:
                 return table
@@ -131,7 +139,8 @@ class IndexStore:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with replacing(path) as draft:
-                    table.to_parquet(draft)
+                    # a bit that is flipped would be another fact
+                    table.to_parquet(draft, write_page_checksum=True)
             except OSError as error:
                 logger.info('%s cannot be written: %s', path, error)
             else:
@@ -144,6 +153,15 @@ class IndexStore:
                 ', '.join(str(path.parent) for path in places),
                 FOLDER_VARIABLE,
             )
+
+
+def _user_folders() -> list[Path]:
+    """The user's cache folder for our tables; none for a user without a home."""
+    try:
+        cache = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    except RuntimeError:
+        return []
+    return [Path(cache) / 'cloudseg']
 
 
 def table_name(stem: str, *facts: object) -> str:
