@@ -203,12 +203,12 @@ def test_configurations_come_with_the_package(
 
     monkeypatch.chdir(tmp_path)
     assert find_config('m3mcr/teacher.yaml') == str(FOLDER / 'm3mcr/teacher.yaml')
-    main(['configs', '--copy', 'm3mcr', '--to', '.'])
+    main(['configs', 'm3mcr', '--to', '.'])
     assert yaml.safe_load(Path('m3mcr/teacher.yaml').read_text())['trainer']
     # the user's own comes first, and is not lost
     assert find_config('m3mcr/teacher.yaml') == 'm3mcr/teacher.yaml'
     with pytest.raises(SystemExit) as stopped:
-        main(['configs', '--copy', 'm3mcr/teacher.yaml', '--to', '.'])
+        main(['configs', 'm3mcr/teacher.yaml', '--to', '.'])
     assert stopped.value.code == 1
     assert '--overwrite' in capsys.readouterr().err
 

@@ -12,13 +12,13 @@ from .._files import replacing
 FOLDER = Path(str(files('torchgeo_cloudseg') / 'configs'))
 
 
-def configs(copy: str | None = None, to: Path = Path(), overwrite: bool = False) -> None:
+def configs(copy: str | None = None, *, to: Path = Path(), overwrite: bool = False) -> None:
     """List the configurations that come with this package, or copy them to change them.
 
     `cloudseg fit --config NAME` finds them without a copy, too; a file of that name comes first.
 
     Args:
-        copy: one of them, such as m3mcr/teacher.yaml, or all of a folder, such as m3mcr.
+        copy: which to copy: one, such as m3mcr/teacher.yaml, or all of a folder, such as m3mcr.
         to: folder for the copies.
         overwrite: replace files that exist.
 
@@ -26,7 +26,7 @@ def configs(copy: str | None = None, to: Path = Path(), overwrite: bool = False)
         Which there are, and a copy of one to edit::
 
             cloudseg configs
-            cloudseg configs --copy m3mcr/teacher.yaml --to my-configs
+            cloudseg configs m3mcr/teacher.yaml --to my-configs
 
     Raises:
         ValueError: if there is none of that name.

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from .._files import check_outputs, writing
-from ..datasets.inspection import (
-    Inspection,
-    check_declaration,
-    inspect_images,
-    judge,
-    read_arguments,
-    roles,
-    write_configuration,
-)
-from ..datasets.inspection.configuration import percentiles
-from ..datasets.inspection.facts import SAMPLED_FILES, common
-from ..datasets.inspection.inspection import TITLES
+
+if TYPE_CHECKING:
+    from ..datasets.inspection import Inspection
 
 #: Problems and codes shown on the terminal.
 SHOWN = 50
@@ -66,6 +58,13 @@ def inspect(
     Raises:
         SystemExit: with 1 if files cannot be used as they are; the configuration is written.
     """
+    from ..datasets.inspection import (
+        inspect_images,
+        judge,
+        roles,
+        write_configuration,
+    )
+
     given = {
         'image': optical,
         'image_clear': cloud_free,
@@ -100,6 +99,8 @@ def _check(console: Console, path: Path, seed: int) -> None:
     Raises:
         SystemExit: with 1 if they do not fit.
     """
+    from ..datasets.inspection import check_declaration, read_arguments
+
     found = check_declaration(read_arguments(path), seed)
     _show(console, found)
     if found.problems:
@@ -130,6 +131,10 @@ def _show(console: Console, found: Inspection) -> None:
 
 
 def _rows(found: Inspection, key: str) -> list[tuple[str, str]]:
+    from ..datasets.inspection.configuration import percentiles
+    from ..datasets.inspection.facts import SAMPLED_FILES, common
+    from ..datasets.inspection.inspection import TITLES
+
     images, title = found.images[key], TITLES[key]
     facts = images.first
     per_band = '' if list(images.files) == [''] else f' of each of {len(images.files)} bands'

@@ -160,13 +160,17 @@ def help_parser(function: Callable[..., object], prog: str) -> argparse.Argument
     )  # fmt: skip
     known, usage = arguments(function), [prog]
     groups = [parser.add_argument_group(title) for title in ('arguments', 'required', 'options')]
-    for parameter in inspect.signature(function).parameters.values():
+    parameters = inspect.signature(function).parameters.values()
+    some_by_name = any(p.kind is p.KEYWORD_ONLY for p in parameters)
+    for parameter in parameters:
         entry, required = known[parameter.name], parameter.default is parameter.empty
         placed = required and parameter.kind is not parameter.KEYWORD_ONLY
         group = groups[0 if placed else 1 if required else 2]
         made = _tell(group, entry, texts.get(entry.name, ''), parameter.default, placed, required)
         if required:
             usage.append(str(made.metavar) if placed else f'{entry.option} {entry.words}')
+        elif some_by_name and parameter.kind is not parameter.KEYWORD_ONLY:
+            usage.append(f'[{entry.name.replace("_", "-")}]')
     parser.usage = ' '.join([*usage, '[options]'])
     for name, text in COMMON.items():
         short = [f'-{name[0]}'] if name in ('help', 'quiet', 'verbose') else []

@@ -1,0 +1,87 @@
+"""How the site is built: ``sphinx-build -W docs docs/_build/html``.
+
+Without a network nothing is missing but links into the documentation of other projects; with one,
+``CLOUDSEG_DOCS_ONLINE=1`` adds them. ``CLOUDSEG_DOCS_EXECUTE=off`` leaves notebooks unexecuted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from torchgeo_cloudseg import __version__
+
+project = 'torchgeo-cloudseg'
+author = 'The torchgeo-cloudseg developers'
+copyright = author  # noqa: A001  # the name that Sphinx reads
+version = release = __version__
+
+extensions = [
+    'sphinx.ext.autodoc',
+    'sphinx.ext.autosummary',
+    'sphinx.ext.napoleon',
+    'sphinx.ext.viewcode',
+    'sphinx_copybutton',
+    'sphinx_design',
+    'myst_nb',
+]
+templates_path = ['_templates']
+html_static_path = ['_static']
+exclude_patterns = ['_build', '_templates', '**/.ipynb_checkpoints']
+suppress_warnings = ['config.cache']
+
+# pages
+myst_enable_extensions = ['colon_fence', 'dollarmath', 'deflist']
+myst_heading_anchors = 3
+copybutton_prompt_text = r'\$ |>>> |\.\.\. '
+copybutton_prompt_is_regexp = True
+
+# notebooks
+nb_execution_mode = os.environ.get('CLOUDSEG_DOCS_EXECUTE', 'cache')
+nb_execution_timeout = 900
+nb_execution_raise_on_error = True
+nb_execution_excludepatterns = ['*.md.txt']
+nb_merge_streams = True
+
+# docstrings
+autosummary_generate = True
+autosummary_imported_members = True
+autosummary_ignore_module_all = False
+autodoc_default_options = {'members': True, 'show-inheritance': True, 'member-order': 'bysource'}
+autodoc_typehints = 'signature'
+autodoc_typehints_format = 'short'
+autodoc_preserve_defaults = True
+autoclass_content = 'both'
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+add_module_names = False
+python_use_unqualified_type_names = True
+maximum_signature_line_length = 80
+
+if os.environ.get('CLOUDSEG_DOCS_ONLINE'):
+    extensions.append('sphinx.ext.intersphinx')
+    intersphinx_mapping = {
+        'python': ('https://docs.python.org/3', None),
+        'torch': ('https://docs.pytorch.org/docs/stable', None),
+        'torchgeo': ('https://torchgeo.readthedocs.io/en/stable', None),
+        'lightning': ('https://lightning.ai/docs/pytorch/stable', None),
+        'numpy': ('https://numpy.org/doc/stable', None),
+        'rasterio': ('https://rasterio.readthedocs.io/en/stable', None),
+    }
+
+html_theme = 'pydata_sphinx_theme'
+html_title = project
+html_show_sourcelink = False
+html_theme_options = {
+    'show_toc_level': 2,
+    'navigation_with_keys': False,
+    'navbar_align': 'left',
+    'header_links_before_dropdown': 6,
+    'footer_start': ['copyright'],
+    'footer_end': ['theme-version'],
+    'secondary_sidebar_items': ['page-toc'],
+}
