@@ -286,8 +286,8 @@ def _summary(images: Images) -> str:
     facts = images.first
     size = ' x '.join(map(str, facts.sizes.most_common(1)[0][0])) if facts.sizes else '?'
     more = '' if len(facts.sizes) == 1 else ' and other sizes'
-    crs = ', '.join(text or 'no CRS' for text in common(facts.crs))
-    return f'{facts.files} files, {size} px{more}, {", ".join(common(facts.dtypes))}, {crs}'
+    crs = ', '.join(common(facts.crs))
+    return f'{facts.files} files, {size} px{more}, {", ".join(common(facts.dtypes))}, CRS {crs}'
 
 
 def _text(value: str | Path) -> str:

@@ -202,4 +202,5 @@ def _percentiles(band: NDArray[np.float64]) -> NDArray[np.float64]:
 def common(counter: Counter[Any]) -> Iterator[str]:
     """What a counter holds as text, the most frequent first, with numbers of several."""
     for value, count in counter.most_common():
-        yield str(value) if len(counter) == 1 else f'{value} ({count})'
+        text = 'none' if value in ('', None) else str(value)
+        yield text if len(counter) == 1 else f'{text} ({count})'
