@@ -59,7 +59,7 @@ def inputs(batch: int, crop: int, device: str) -> Batch:
 
 
 def outputs(network: nn.Module, optical: Tensor, sar: Tensor) -> tuple[Tensor, Tensor, Any]:
-    logits, features, image = network(optical, sar)
+    logits, features, image = network(optical, sar)[:3]
     return logits, features, image
 
 

@@ -36,7 +36,7 @@ def test_any_size(student: CloudSegNet, height: int, width: int) -> None:
     assert out.logits.shape == (1, 6, height, width)
     assert out.features.shape == (1, 16, height, width)
     assert out.reconstruction.shape == (1, 4, height, width)
-    assert all(x.isfinite().all() for x in out)
+    assert all(x.isfinite().all() for x in out[:3])
 
 
 def test_other_sizes_are_padded_by_the_edge(student: CloudSegNet) -> None:
@@ -47,7 +47,7 @@ def test_other_sizes_are_padded_by_the_edge(student: CloudSegNet) -> None:
     with torch.no_grad():
         whole = student(optical, sar)
         part = student(optical[..., :50, :90], sar[..., :50, :90])
-    for a, b in zip(whole, part, strict=True):
+    for a, b in zip(whole[:3], part[:3], strict=True):
         torch.testing.assert_close(a[..., :50, :90], b)
 
 
@@ -80,7 +80,7 @@ def test_optical_image_reaches_features_only_through_the_network(student: CloudS
     optical = torch.rand(1, 4, 64, 64, requires_grad=True)
     sar = torch.rand(1, 2, 64, 64, requires_grad=True)
     out = student(optical, sar)
-    for x in out:
+    for x in out[:3]:
         gradients = torch.autograd.grad(x.sum(), (optical, sar), retain_graph=True)
         assert all(g.any() for g in gradients)
 
@@ -90,7 +90,7 @@ def test_samples_do_not_see_each_other(student: CloudSegNet) -> None:
     with torch.no_grad():
         together = student(optical, sar)
         alone = student(optical[1:2], sar[1:2])
-    for a, b in zip(together, alone, strict=True):
+    for a, b in zip(together[:3], alone[:3], strict=True):
         torch.testing.assert_close(a[1:2], b, atol=1e-4, rtol=1e-4)
 
 

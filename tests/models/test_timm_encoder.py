@@ -60,7 +60,6 @@ def test_drop_path_reaches_timm(name: str) -> None:
     ('name', 'message'),
     [
         ('vit_tiny_patch16_224', 'does not run it as a list of modules'),
-        ('efficientnet_b0', 'does not run it as a list of modules'),
         ('maxvit_tiny_tf_224', 'stage at stride 4 does not run on an image of 64 px'),
         ('pit_ti_224', 'does not run it as a list of modules'),
         ('nest_tiny', r'found stages at strides \[4, 8, 16\]'),

@@ -12,7 +12,6 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,8 +27,8 @@ from .. import __version__
 from .._choices import Resolution
 from .._files import writing
 from ..datasets.scene_spec import SceneSpec, spec_to_dict
-from ..models import CloudSegNet
-from ..models.cloudsegnet import STRIDE
+from ..models import Network
+from ..models.network import STRIDE
 from .errors import ExportError
 
 #: Name of the facts in a file: an extra file of torch.export, an entry of ONNX's metadata_props.
@@ -69,7 +68,7 @@ Run = Callable[[Tensor, Tensor], dict[str, Tensor]]
 class PortableNetwork(nn.Module):
     """A network as a graph without branches: any batch and size, outputs by name."""
 
-    def __init__(self, network: CloudSegNet, scale: Fraction) -> None:
+    def __init__(self, network: Network, scale: Fraction) -> None:
         """Initialize a new PortableNetwork instance.
 
         Args:
@@ -132,7 +131,7 @@ def _pad(x: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def export_network(
-    network: CloudSegNet,
+    network: Network,
     spec: SceneSpec,
     path: str | Path,
     reconstruct: bool = False,
@@ -205,15 +204,15 @@ def export_network(
     return facts
 
 
-def _lean(network: CloudSegNet, reconstruct: bool) -> CloudSegNet:
+def _lean(network: Network, reconstruct: bool) -> Network:
     """The same network on the CPU, in evaluation mode, without what the outputs do not need."""
-    lean = CloudSegNet(**asdict(replace(network.config, reconstruct=reconstruct)))
+    lean = network.rebuilt(reconstruct=reconstruct)
     state = network.state_dict()
     lean.load_state_dict({name: state[name] for name in lean.state_dict()})
     return lean.eval().requires_grad_(False)
 
 
-def _images(network: CloudSegNet, size: tuple[int, int, int], seed: int = 0) -> tuple[Tensor, ...]:
+def _images(network: Network, size: tuple[int, int, int], seed: int = 0) -> tuple[Tensor, ...]:
     """An optical and a SAR image of noise."""
     batch, height, width = size
     generator = torch.Generator().manual_seed(seed)
@@ -295,7 +294,7 @@ def _program_file(program: ExportedProgram, path: Path, facts: dict[str, Any]) -
     return run
 
 
-def _check_onnx(network: CloudSegNet, path: Path) -> None:
+def _check_onnx(network: Network, path: Path) -> None:
     missing = [name for name in ONNX_LIBRARIES if find_spec(name) is None]
     if missing:
         raise ExportError(

@@ -1,18 +1,22 @@
 """Models."""
 
-from .cloudsegnet import CloudSegConfig, CloudSegNet, CloudSegOutput, Modalities
+from .cloudsegnet import CloudSegConfig, CloudSegNet
 from .encoders import Encoder, create_encoder
 from .fusion import Fusion, find_fusion
+from .lite import CloudSegLite
+from .network import CloudSegOutput, Modalities, Network
 from .reference import load_reference_checkpoint
 from .weights import PretrainedWeightsError, WeightsFileError
 
 __all__ = (
     'CloudSegConfig',
+    'CloudSegLite',
     'CloudSegNet',
     'CloudSegOutput',
     'Encoder',
     'Fusion',
     'Modalities',
+    'Network',
     'PretrainedWeightsError',
     'WeightsFileError',
     'create_encoder',

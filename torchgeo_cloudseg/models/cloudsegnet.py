@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,93 +15,46 @@ from torch import Tensor, nn
 from .decoder import Decoder, Reconstruction
 from .encoders import Encoder, create_encoder
 from .fusion import Fusion, FusionBlock, UngatedFusionBlock, find_fusion
+from .network import (
+    SEEN,
+    CloudSegOutput,
+    Modalities,
+    Network,
+    NetworkConfig,
+    pad,
+    weights_by_image,
+)
 from .weights import Weights
-
-#: Images are padded to a multiple of the last stage's stride.
-STRIDE = 32
-
-#: What a network looks at. ``both`` is CloudSeg: three encoders with fusion blocks. The others are
-#: a single encoder with the same decoders: over the optical image, over the SAR image, or over
-#: both stacked (``early`` fusion).
-Modalities = Literal['both', 'optical', 'sar', 'early']
-
-#: Which of the optical and the SAR image a single encoder sees.
-SEEN = {'optical': (0,), 'sar': (1,), 'early': (0, 1)}
-
-
-class CloudSegOutput(NamedTuple):
-    """What the network says about a batch.
-
-    Attributes:
-        logits: class scores, shape (B, K, H, W) or (B, K, *output_size).
-        features: output of the cross-modal decoder, shape (B, 16, H, W): what the student learns
-            to share with the teacher.
-        reconstruction: the cloud-free optical image, shape (B, C, H, W), in the scale of the
-            input; None without that branch.
-    """
-
-    logits: Tensor
-    features: Tensor
-    reconstruction: Tensor | None = None
 
 
 @dataclass(frozen=True)
-class CloudSegConfig:
-    """What makes two networks the same architecture.
+class CloudSegConfig(NetworkConfig):
+    """What makes two CloudSeg networks the same architecture.
 
     Attributes:
-        encoder: name of the encoder.
-        in_channels: optical and SAR channels.
-        num_classes: number of classes.
         spatial_gate: whether the fusion blocks of CloudSeg weigh optical pixels; False for others.
-        reconstruct: whether there is a reconstruction branch.
-        modalities: which images the network looks at, and how, see :data:`Modalities`.
         fusion: name of the fusion block, see :func:`~torchgeo_cloudseg.models.find_fusion`; a
             class is replaced by its name.
     """
 
     encoder: str = 'mit_b4'
-    in_channels: tuple[int, int] = (4, 2)
-    num_classes: int = 6
-    spatial_gate: bool = True
-    reconstruct: bool = True
-    modalities: Modalities = 'both'
     fusion: str | type[Fusion] = FusionBlock.name
 
     def __post_init__(self) -> None:
-        """Check the arguments; a pair may come from YAML, as a list.
+        """Check the arguments.
 
         Raises:
             ValueError: if one of them makes no sense.
         """
-        pair = tuple(self.in_channels) if isinstance(self.in_channels, Sequence) else ()
-        if len(pair) != 2 or min(pair) < 1:
-            raise ValueError(
-                f'in_channels={self.in_channels}: expected two positive numbers, '
-                'of optical and of SAR channels'
-            )
-        object.__setattr__(self, 'in_channels', pair)
-        if self.num_classes < 1:
-            raise ValueError(f'num_classes={self.num_classes}: expected at least 1')
-        if self.modalities not in get_args(Modalities):
-            raise ValueError(
-                f'modalities={self.modalities!r}: expected one of {get_args(Modalities)}'
-            )
-        if self.modalities == 'sar' and self.reconstruct:
-            raise ValueError(
-                "modalities='sar' has no optical maps to reconstruct an image from; give "
-                'reconstruct=False (reconstruction_weight=0 in a task)'
-            )
+        super().__post_init__()
         name = find_fusion(self.fusion).name
         if name == FusionBlock.name and not self.spatial_gate:
             name = UngatedFusionBlock.name
         object.__setattr__(self, 'fusion', name)
-        # without fusion blocks there are no gates
-        gated = name == FusionBlock.name and self.modalities == 'both'
-        object.__setattr__(self, 'spatial_gate', gated)
+        object.__setattr__(self, 'spatial_gate', self.spatial_gate and name == FusionBlock.name)
 
 
-class CloudSegNet(nn.Module):
+class CloudSegNet(Network, name='cloudseg'):
     """CloudSeg's network for optical and SAR images.
 
     Two encoders read the images; after each of their four stages a fusion block exchanges what
@@ -120,9 +73,12 @@ class CloudSegNet(nn.Module):
         config: the arguments that define the architecture.
     """
 
+    default_encoder = 'mit_b4'
+    config: CloudSegConfig
+
     def __init__(
         self,
-        encoder: str = 'mit_b4',
+        encoder: str = default_encoder,
         in_channels: tuple[int, int] = (4, 2),
         num_classes: int = 6,
         spatial_gate: bool = True,
@@ -164,10 +120,7 @@ class CloudSegNet(nn.Module):
             encoder, in_channels, num_classes, spatial_gate, reconstruct, modalities, fusion
         )
         optical_channels, sar_channels = self.config.in_channels
-        single = isinstance(weights, str) or not isinstance(weights, Sequence)
-        pair = (weights, weights) if single else tuple(weights)
-        if len(pair) != 2:
-            raise ValueError(f'weights={weights}: expected one, or two, for optical and for SAR')
+        pair = weights_by_image(weights)
         create = partial(
             create_encoder,
             encoder,
@@ -230,9 +183,7 @@ class CloudSegNet(nn.Module):
             ValueError: if shapes do not fit, or a reconstruction is asked of a network without
                 that branch.
         """
-        self._check(optical, sar)
-        if reconstruct is None:
-            reconstruct = self.reconstruction is not None
+        reconstruct = self.check(optical, sar, reconstruct)
         height, width = optical.shape[-2:]
         optical_maps, cross_maps = self.encode(pad(optical), pad(sar))
         features = self.decoder(cross_maps)
@@ -240,12 +191,7 @@ class CloudSegNet(nn.Module):
         if output_size is not None:
             logits = F.interpolate(logits, size=output_size, mode='bilinear', align_corners=False)
         image = None
-        if reconstruct:
-            if self.reconstruction is None:
-                raise ValueError(
-                    'reconstruct=True: this network has no reconstruction branch; '
-                    'make it with CloudSegNet(reconstruct=True)'
-                )
+        if reconstruct and self.reconstruction is not None:
             image = self.reconstruction(optical_maps)[..., :height, :width]
         return CloudSegOutput(logits, features[..., :height, :width], image)
 
@@ -281,30 +227,3 @@ class CloudSegNet(nn.Module):
             optical_maps.append(optical)
             cross_maps.append(cross)
         return optical_maps, cross_maps
-
-    def _check(self, optical: Tensor, sar: Tensor) -> None:
-        """Refuse images that are not what the network was made for."""
-        names = ('optical', 'sar')
-        for name, x, channels in zip(names, (optical, sar), self.config.in_channels, strict=True):
-            if x.ndim != 4 or x.shape[1] != channels:
-                raise ValueError(
-                    f'{name}: found shape {tuple(x.shape)}, expected (B, {channels}, H, W)'
-                )
-        if optical.shape[0] != sar.shape[0] or optical.shape[-2:] != sar.shape[-2:]:
-            raise ValueError(
-                f'optical and sar: found shapes {tuple(optical.shape)} and {tuple(sar.shape)}, '
-                'expected one batch on one grid'
-            )
-
-
-def pad(x: Tensor) -> Tensor:
-    """Make both sides divisible by the last stage's stride, repeating the right and bottom edge.
-
-    Args:
-        x: images of shape (B, C, H, W).
-
-    Returns:
-        images of shape (B, C, H', W'); the same where nothing is to be done.
-    """
-    bottom, right = -x.shape[-2] % STRIDE, -x.shape[-1] % STRIDE
-    return F.pad(x, (0, right, 0, bottom), mode='replicate') if bottom or right else x

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from pkgutil import resolve_name
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+from .registry import Registered
 
 #: The hidden layer of the squeeze-excitation is this much narrower than its input.
 REDUCTION = 16
@@ -175,39 +176,13 @@ class Distribution(nn.Module):
         return torch.addcmul(x, difference, torch.sigmoid(self.conv(difference)))
 
 
-class Fusion(nn.Module, ABC):
+class Fusion(Registered, ABC, name='fusion'):
     """What joins three maps after a stage of the encoders. Subclasses are registered by name.
 
     A network makes one after each stage, with the arguments *channels*, *cross*, *update_optical*
     and *update_sar*, see :class:`FusionBlock`. What *update_optical* or *update_sar* say nobody
     uses must have no parameters of its own: they would never learn.
     """
-
-    #: Blocks by name.
-    registry: ClassVar[dict[str, type[Fusion]]] = {}
-
-    #: By which networks know the block: that under which it is registered, or where it is defined.
-    name: ClassVar[str]
-
-    def __init_subclass__(cls, name: str = '', **kwargs: Any) -> None:
-        """Register a block.
-
-        Args:
-            name: its name; without one it is known by its module and class.
-            **kwargs: arguments of other base classes.
-
-        Raises:
-            ValueError: if another block has this name.
-        """
-        super().__init_subclass__(**kwargs)
-        cls.name = name or f'{cls.__module__}.{cls.__qualname__}'
-        other = Fusion.registry.setdefault(cls.name, cls)
-        if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise ValueError(
-                f'fusion {cls.name!r}: {other.__module__}.{other.__qualname__} already has this '
-                'name. Give another.'
-            )
-        Fusion.registry[cls.name] = cls
 
     @abstractmethod
     def forward(
@@ -237,19 +212,7 @@ def find_fusion(fusion: str | type[Fusion]) -> type[Fusion]:
     Raises:
         ValueError: if there is none.
     """
-    found: Any = fusion
-    cause = None
-    if isinstance(fusion, str):
-        try:
-            found = Fusion.registry.get(fusion) or resolve_name(fusion)
-        except (ImportError, AttributeError, ValueError) as error:
-            cause = error
-    if not (isinstance(found, type) and issubclass(found, Fusion)):
-        raise ValueError(
-            f'fusion={fusion!r}: must be one of {sorted(Fusion.registry)}, or a subclass of '
-            f'{Fusion.__module__}.{Fusion.__qualname__}; {cause or type(found)}'
-        ) from cause
-    return found
+    return Fusion.find(fusion)
 
 
 class FusionBlock(Fusion, name='cloudseg'):

@@ -10,6 +10,8 @@ import timm
 import torch
 from timm.layers.format import Format
 from timm.models import FeatureListNet
+from timm.models.efficientnet import EfficientNetFeatures
+from timm.models.mobilenetv3 import MobileNetV3Features
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -84,23 +86,24 @@ def build(
         hint = f'similar: {", ".join(similar)}' if similar else 'see timm.list_models()'
         raise ValueError(f'encoder={name!r}: neither a Mix Transformer nor known to timm; {hint}')
     net = _create(name, in_channels=in_channels, drop_path=drop_path)
-    if not isinstance(net, FeatureListNet):
+    parts = _modules_in_turn(net)
+    if parts is None:
         raise ValueError(
             f'encoder={name!r}: timm does not run it as a list of modules '
             f'({type(net).__name__}), so nothing can step in between its stages. '
-            'ConvNeXt, Swin, PVTv2, ResNet and many others can'
+            'ConvNeXt, Swin, PVTv2, ResNet, MobileNet and many others can'
         )
-    info = net.feature_info
+    info: Any = net.feature_info
     strides = info.reduction()
     if any(strides.count(stride) != 1 for stride in STRIDES):
         raise ValueError(f'encoder={name!r}: found stages at strides {strides}, expected {STRIDES}')
-    layers = zip(net.return_layers, strides, info.channels(), strict=True)
+    layers = zip(_last_modules(net), strides, info.channels(), strict=True)
     channels = {child: width for child, stride, width in layers if stride in STRIDES}
-    tokens = net.output_fmt == Format.NHWC
+    tokens = getattr(net, 'output_fmt', Format.NCHW) == Format.NHWC
     stages: list[nn.Module] = []
     modules: dict[str, nn.Module] = {}
-    for child, module in net.items():
-        modules[child] = module
+    for child, module in parts.items():
+        modules[child.replace('.', '_')] = module
         if child in channels:
             # images are never tokens
             stages.append(
@@ -110,6 +113,22 @@ def build(
     net.eval()
     _try(name, stages, list(channels.values()), torch.zeros(1, in_channels, TRIAL, TRIAL))
     return net.train(), stages, list(channels.values())
+
+
+def _modules_in_turn(net: nn.Module) -> dict[str, nn.Module] | None:
+    """What timm runs one after the other, by name; None where it does more than that."""
+    if isinstance(net, FeatureListNet):
+        return dict(net.items())
+    if isinstance(net, EfficientNetFeatures | MobileNetV3Features):
+        blocks = net.blocks.named_children()
+        stem = {child: module for child, module in net.named_children() if child != 'blocks'}
+        return stem | {f'blocks.{index}': module for index, module in blocks}
+    return None
+
+
+def _last_modules(net: Any) -> list[str]:
+    """Names of the modules after which timm takes a map."""
+    return list(getattr(net, 'return_layers', None) or net.feature_info.module_name())
 
 
 def _create(name: str, in_channels: int, drop_path: float) -> nn.Module:
@@ -147,7 +166,7 @@ def imagenet_weights(name: str) -> dict[str, Tensor]:
     return net.state_dict()
 
 
-def own_names(net: FeatureListNet, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+def own_names(net: nn.Module, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Rename the weights of a whole timm model, whose stages lie one level deeper.
 
     Args:
@@ -160,9 +179,10 @@ def own_names(net: FeatureListNet, state_dict: dict[str, Tensor]) -> dict[str, T
         left out.
     """
     renamed = {}
+    children = dict(net.named_children())
     for name, x in state_dict.items():
         for own in (name, name.replace('.', '_', 1)):
-            if own.split('.')[0] in net:
+            if own.split('.')[0] in children:
                 renamed[own] = x
     return renamed
 

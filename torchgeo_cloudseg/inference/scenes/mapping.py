@@ -50,7 +50,7 @@ def predict_scene(
     beside it, in ``<output_path>.parts``, until then.
 
     Args:
-        model: a :class:`~torchgeo_cloudseg.models.CloudSegNet`, or a module that maps optical
+        model: a :class:`~torchgeo_cloudseg.models.Network`, or a module that maps optical
             (N, C, h, w) and SAR windows (N, S, h, w), scaled to 0..1, to logits (N, K, h', w').
         optical_path: optical raster, anything that GDAL reads.
         sar_path: SAR raster; warped to the optical grid where it lies on another.

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...models import CloudSegNet
+from ...models import Network
 from ...rasters import size_at
 from .plan import plan_windows
 from .sliding import slide_images
@@ -23,7 +23,7 @@ class WindowNetwork:
     """Runs a network on windows and brings its class scores to the map's grid.
 
     Attributes:
-        model: a :class:`~torchgeo_cloudseg.models.CloudSegNet`, or any module that maps optical
+        model: a :class:`~torchgeo_cloudseg.models.Network`, or any module that maps optical
             and SAR windows to logits (N, K, h, w), or to something with ``logits`` and
             ``reconstruction``.
         scale: map pixels per image pixel.
@@ -52,7 +52,7 @@ class WindowNetwork:
         """
         height, width = optical.shape[-2:]
         size = int(height * self.scale), int(width * self.scale)
-        if isinstance(self.model, CloudSegNet):
+        if isinstance(self.model, Network):
             output: Any = self.model(optical, sar, size, reconstruct=self.reconstruct)
         else:
             output = self.model(optical, sar)
