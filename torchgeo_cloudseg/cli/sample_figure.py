@@ -10,12 +10,12 @@ from ..datamodules.collate import collate
 from ..datamodules.sky import sky
 from ..datasets import SceneDataset, SceneSpec
 from ..inference.windows.network import slide_scenes
-from ..models import CloudSegNet
+from ..models import Network
 from ..samplers import CenterSceneSampler
 from ..transforms import Rescale
 
 #: A network and what it expects of a scene.
-Mapper = tuple[CloudSegNet, SceneSpec]
+Mapper = tuple[Network, SceneSpec]
 
 #: Longest side of a sample, in pixels.
 LARGEST_PX = 1024
@@ -82,7 +82,7 @@ def _arguments(kind: type[SceneDataset], root: Path, spec: SceneSpec) -> dict[st
 
 @torch.no_grad()
 def _predicted(
-    sample: dict[str, Any], network: CloudSegNet, spec: SceneSpec, rescale: Rescale
+    sample: dict[str, Any], network: Network, spec: SceneSpec, rescale: Rescale
 ) -> dict[str, Any]:
     """Prediction and reconstruction of a scene, in stored units."""
     batch = rescale(collate([sample]))

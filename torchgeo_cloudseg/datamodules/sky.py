@@ -93,18 +93,21 @@ class SkyOverClear(nn.Module):
 
         Returns:
             a new dict with ``image`` and ``mask_cloud`` as they are under the clouds,
-            ``image_clear``, and ``mask_hidden`` (B, H, W), 1 where that does not show the ground.
+            ``image_clear``, and ``mask_hidden`` (B, H, W), 1 where that does not show the ground;
+            ``image_alpha`` (B, 1, H, W), opacity, where the clouds are drawn with that layer.
         """
         image, real = batch['image'], batch['mask_cloud']
         clear = real.float().mean(dim=(1, 2)) <= CLEAR_COVER
         chosen = clear & (torch.rand(len(image), device=image.device) < self.probability)
-        cloudy, mask = image.clone(), real.clone()
+        made = {'image': image.clone(), 'mask_cloud': real.clone()}
+        if 'alpha' in self.clouds.layers:  # of real clouds the mask is all that is known
+            made['image_alpha'] = real[:, None].to(image.dtype)
         if chosen.any():
             clouded = self.clouds({'image': image[chosen]})
-            cloudy[chosen], mask[chosen] = clouded['image'], clouded['mask_cloud']
+            for key, values in made.items():
+                values[chosen] = clouded[key]
         hidden = (~clear)[:, None, None].expand_as(real).long()
-        made = {'image': cloudy, 'image_clear': image, 'mask_cloud': mask, 'mask_hidden': hidden}
-        return {**batch, **made}
+        return {**batch, **made, 'image_clear': image, 'mask_hidden': hidden}
 
 
 def sky(

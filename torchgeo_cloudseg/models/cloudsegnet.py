@@ -21,6 +21,7 @@ from .network import (
     Modalities,
     Network,
     NetworkConfig,
+    dropout_pair,
     pad,
     weights_by_image,
 )
@@ -37,7 +38,6 @@ class CloudSegConfig(NetworkConfig):
             class is replaced by its name.
     """
 
-    encoder: str = 'mit_b4'
     fusion: str | type[Fusion] = FusionBlock.name
 
     def __post_init__(self) -> None:
@@ -73,12 +73,12 @@ class CloudSegNet(Network, name='cloudseg'):
         config: the arguments that define the architecture.
     """
 
-    default_encoder = 'mit_b4'
+    config_class = CloudSegConfig
     config: CloudSegConfig
 
     def __init__(
         self,
-        encoder: str = default_encoder,
+        encoder: str = CloudSegConfig.encoder,
         in_channels: tuple[int, int] = (4, 2),
         num_classes: int = 6,
         spatial_gate: bool = True,
@@ -88,6 +88,7 @@ class CloudSegNet(Network, name='cloudseg'):
         activation_checkpointing: bool = False,
         modalities: Modalities = 'both',
         fusion: str | type[Fusion] = FusionBlock.name,
+        modality_dropout: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         """Initialize a new CloudSegNet instance.
 
@@ -110,6 +111,8 @@ class CloudSegNet(Network, name='cloudseg'):
                 ``early`` (both images stacked). There are no fusion blocks then.
             fusion: what joins the maps after each stage: the name of a block or its class, see
                 :class:`~torchgeo_cloudseg.models.Fusion`.
+            modality_dropout: probabilities with which the optical, or else the SAR image of a
+                training sample is left out: all of it is 0.
 
         Raises:
             ValueError: if an argument makes no sense.
@@ -119,6 +122,7 @@ class CloudSegNet(Network, name='cloudseg'):
         self.config = CloudSegConfig(
             encoder, in_channels, num_classes, spatial_gate, reconstruct, modalities, fusion
         )
+        self.modality_dropout = dropout_pair(modality_dropout)
         optical_channels, sar_channels = self.config.in_channels
         pair = weights_by_image(weights)
         create = partial(
@@ -184,6 +188,9 @@ class CloudSegNet(Network, name='cloudseg'):
                 that branch.
         """
         reconstruct = self.check(optical, sar, reconstruct)
+        kept = self.kept(optical)
+        if kept is not None:
+            optical, sar = optical * kept[0], sar * kept[1]
         height, width = optical.shape[-2:]
         optical_maps, cross_maps = self.encode(pad(optical), pad(sar))
         features = self.decoder(cross_maps)

@@ -16,6 +16,7 @@ from .network import (
     Modalities,
     Network,
     NetworkConfig,
+    dropout_pair,
     pad,
     weights_by_image,
 )
@@ -62,12 +63,12 @@ class CloudSegLite(Network, name='lite'):
         config: the arguments that define the architecture.
     """
 
-    default_encoder = 'mobilenetv4_conv_small'
+    config_class = LiteConfig
     config: LiteConfig
 
     def __init__(
         self,
-        encoder: str = default_encoder,
+        encoder: str = LiteConfig.encoder,
         in_channels: tuple[int, int] = (4, 2),
         num_classes: int = 6,
         spatial_gate: bool = True,
@@ -77,6 +78,7 @@ class CloudSegLite(Network, name='lite'):
         activation_checkpointing: bool = False,
         modalities: Modalities = 'both',
         width: int = 64,
+        modality_dropout: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         """Initialize a new CloudSegLite instance.
 
@@ -95,6 +97,8 @@ class CloudSegLite(Network, name='lite'):
             modalities: ``both``, or, for comparison, a single encoder: ``optical``, ``sar`` or
                 ``early`` (both images stacked).
             width: channels of all maps behind the encoders.
+            modality_dropout: probabilities with which the optical, or else the SAR maps of a
+                training sample weigh nothing.
 
         Raises:
             ValueError: if an argument makes no sense.
@@ -104,6 +108,7 @@ class CloudSegLite(Network, name='lite'):
         self.config = LiteConfig(
             encoder, in_channels, num_classes, spatial_gate, reconstruct, modalities, width
         )
+        self.modality_dropout = dropout_pair(modality_dropout)
         #: Images that each stream sees.
         self.seen = ((0,), (1,)) if modalities == 'both' else (SEEN[modalities],)
         initial = weights_by_image(weights)
@@ -167,6 +172,9 @@ class CloudSegLite(Network, name='lite'):
             for stream, seen in zip(self.streams, self.seen, strict=True)
         ]
         weights, opacity = self.weigh(images, maps)
+        kept = self.kept(optical)
+        if kept is not None and len(maps) > 1:
+            weights = [weight * seen for weight, seen in zip(weights, kept, strict=True)]
         features = self.decode(maps, weights)
 
         def whole(x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -57,7 +58,7 @@ class NetworkConfig:
         modalities: which images the network looks at, and how, see :data:`Modalities`.
     """
 
-    encoder: str
+    encoder: str = 'mit_b4'
     in_channels: tuple[int, int] = (4, 2)
     num_classes: int = 6
     spatial_gate: bool = True
@@ -96,17 +97,21 @@ class Network(Registered, ABC, name='architecture'):
     """A network for an optical and a SAR image on one grid. Subclasses are registered by name.
 
     Another one is a subclass with a name of its own, as ``class MyNet(Network, name='mine')``, and
-    ``architecture='mine'`` in a task; its constructor takes the fields of its :attr:`config`, and
-    *weights*, *drop_path* and *activation_checkpointing*.
+    ``architecture='mine'`` in a task; its constructor takes the fields of its
+    :attr:`config_class`, and *weights*, *drop_path*, *activation_checkpointing* and
+    *modality_dropout*.
 
     Attributes:
         config: the arguments that define the architecture.
     """
 
-    #: Name of the encoder where none is given.
-    default_encoder: ClassVar[str]
+    #: Class of its configuration, which has a default for the encoder.
+    config_class: ClassVar[type[NetworkConfig]]
 
     config: NetworkConfig
+
+    #: Probabilities with which the optical, or else the SAR image of a training sample is left out.
+    modality_dropout: tuple[float, float] = (0.0, 0.0)
 
     @abstractmethod
     def forward(
@@ -133,6 +138,22 @@ class Network(Registered, ABC, name='architecture'):
             ValueError: if shapes do not fit, or a reconstruction is asked of a network without
                 that branch.
         """
+
+    def kept(self, optical: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Draw which images of a training batch the network is to see.
+
+        Args:
+            optical: optical images of the batch, (B, C, H, W).
+
+        Returns:
+            0 or 1 for each optical and each SAR image, two tensors (B, 1, 1, 1), never both 0;
+            None where all are seen.
+        """
+        optical, sar = self.modality_dropout
+        if not self.training or optical + sar == 0:
+            return None
+        drawn = torch.rand(len(optical), 1, 1, 1, device=optical.device)
+        return (drawn >= optical).float(), (drawn < 1 - sar).float()
 
     def rebuilt(self, **changes: Any) -> Self:
         """A new network of the same architecture.
@@ -176,6 +197,27 @@ class Network(Registered, ABC, name='architecture'):
                 f'{type(self).__name__}(reconstruct=True)'
             )
         return self.config.reconstruct if reconstruct is None else reconstruct
+
+
+def dropout_pair(probabilities: Sequence[float]) -> tuple[float, float]:
+    """Check the probabilities with which images are left out.
+
+    Args:
+        probabilities: of the optical and of the SAR image.
+
+    Returns:
+        the pair.
+
+    Raises:
+        ValueError: if they are not two, or together more than 1.
+    """
+    pair = tuple(probabilities)
+    if len(pair) != 2 or min(pair) < 0 or sum(pair) > 1:
+        raise ValueError(
+            f'modality_dropout={probabilities}: expected two probabilities, for optical and for '
+            'SAR, of which the sum is at most 1'
+        )
+    return pair
 
 
 def weights_by_image(weights: Weights | Sequence[Weights]) -> tuple[Weights, Weights]:

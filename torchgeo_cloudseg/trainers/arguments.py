@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from enum import Enum
 from fractions import Fraction
 from inspect import signature
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..models.cloudsegnet import CloudSegConfig
+from ..models import Network
 
 #: Key of a checkpoint under which lie the arguments of its task. Lightning reads it when it loads a
 #: task; its command line does not, and would set those under ``hyper_parameters`` over the user's.
@@ -92,6 +93,21 @@ def task_arguments(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if not name.startswith('_')}
 
 
+def network_class(arguments: Mapping[str, Any]) -> type[Network]:
+    """Class of the network that a task's arguments describe.
+
+    Args:
+        arguments: arguments of a task; those of before 2026-12 name no architecture.
+
+    Returns:
+        the class.
+
+    Raises:
+        ValueError: if there is none of this name.
+    """
+    return Network.find(arguments.get('architecture', 'cloudseg'))
+
+
 def network_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What of a task's arguments makes its network.
 
@@ -100,19 +116,21 @@ def network_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
             reconstruction: it has neither.
 
     Returns:
-        arguments of :class:`~torchgeo_cloudseg.models.CloudSegNet`.
+        arguments of the network's class.
 
     Raises:
         KeyError: if one is missing.
     """
+    kind = network_class(arguments)
+    # checkpoints of before 2026-12 do not name what there was no choice of
+    known = {field.name for field in fields(kind.config_class)} & {'modalities', 'fusion'}
     return {
-        'encoder': arguments['backbone'],
+        'encoder': arguments['backbone'] or kind.config_class.encoder,
         'in_channels': tuple(arguments['in_channels']),
         'num_classes': arguments['num_classes'],
         'spatial_gate': arguments.get('spatial_gate', False),
         'reconstruct': arguments.get('reconstruction_weight', 0) > 0,
-        # checkpoints of before 2026-12 do not name what there was no choice of
-        **{name: arguments[name] for name in ('modalities', 'fusion') if name in arguments},
+        **{name: arguments[name] for name in known if name in arguments},
     }
 
 
@@ -126,8 +144,13 @@ def contradictions(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[
     Returns:
         for each argument that differs, what was found and what is stored; empty if all is well.
     """
-    ours, theirs = (CloudSegConfig(**network_arguments(some)) for some in (given, stored))
-    pairs = {name: (getattr(ours, name), getattr(theirs, name)) for name in vars(theirs)}
+    kinds = [network_class(some) for some in (given, stored)]
+    ours, theirs = (
+        {'architecture': kind.name, **vars(kind.config_class(**network_arguments(some)))}
+        for kind, some in zip(kinds, (given, stored), strict=True)
+    )
+    # what only one architecture has goes with it
+    pairs = {name: (ours[name], theirs[name]) for name in ours.keys() & theirs.keys()}
     return {
         ARGUMENT_OF.get(name, name): f'found {given_value}, the checkpoint has {stored_value}'
         for name, (given_value, stored_value) in pairs.items()

@@ -61,7 +61,7 @@ class CloudSegTask(SceneEvaluationTask):
 
     def __init__(
         self,
-        backbone: str = 'mit_b4',
+        backbone: str | None = None,
         weights: EncoderWeights = None,
         in_channels: tuple[int, int] = (4, 2),
         num_classes: int = 6,
@@ -72,10 +72,12 @@ class CloudSegTask(SceneEvaluationTask):
         label_smoothing: float = 0.0,
         fusion: str = 'cloudseg',
         modalities: Modalities = 'both',
+        architecture: str = 'cloudseg',
         lr: float = 1e-4,
         schedule: Schedule = 'step',
         warmup_epochs: float = 0,
         drop_path: float = 0.1,
+        modality_dropout: tuple[float, float] = (0.0, 0.0),
         activation_checkpointing: bool = False,
         compile: bool = False,  # noqa: A002  # the name that users know
         window: int = 160,
@@ -87,7 +89,8 @@ class CloudSegTask(SceneEvaluationTask):
         """Initialize a new CloudSegTask instance.
 
         Args:
-            backbone: Name of the encoder, such as 'mit_b0' to 'mit_b5'.
+            backbone: Name of the encoder, such as 'mit_b0' to 'mit_b5' (defaults to that of the
+                architecture: 'mit_b4', or 'mobilenetv4_conv_small' of 'lite').
             weights: Initial encoder weights: True for ImageNet weights, the name of TorchGeo
                 weights, a path to a local file, False or None for random weights. Of a pair, the
                 second are for the SAR encoder.
@@ -101,12 +104,16 @@ class CloudSegTask(SceneEvaluationTask):
             fusion: Name of the fusion block, or where it is defined ('my_package.my_module.Block').
             modalities: 'both', or a single encoder for comparison: 'optical', 'sar' (without
                 reconstruction) or 'early' (both images stacked).
+            architecture: 'cloudseg', or 'lite' for a network of a twentieth of its size; or where
+                one is defined ('my_package.my_module.Net').
             lr: Learning rate for optimizer.
             schedule: 'step' (halved at epochs 10, 15, 20, ...), 'cosine' (from step to step, to 0
                 at the end of the training) or 'constant'.
             warmup_epochs: Epochs in which the learning rate rises linearly, from step to step.
             drop_path: Probability that the encoders' last block is left out in training (the first
                 is always kept, those in between lie in between).
+            modality_dropout: Probabilities with which the optical, and the SAR image of a training
+                sample is left out, so that the network does with one of them, too.
             activation_checkpointing: Compute the encoders' activations anew in the backward pass,
                 which saves most of the memory of a step and costs some time.
             compile: Compile networks and losses into one graph when training starts.
@@ -234,7 +241,8 @@ class CloudSegTask(SceneEvaluationTask):
 
     def configure_models(self) -> None:
         """Initialize the model that the hyperparameters describe."""
-        trained = {name: self.hparams[name] for name in ('drop_path', 'activation_checkpointing')}
+        names = ('drop_path', 'modality_dropout', 'activation_checkpointing')
+        trained = {name: self.hparams[name] for name in names}
         self.model = build_network(self.hparams, weights=self.weights or None, **trained)
 
     def configure_losses(self) -> None:

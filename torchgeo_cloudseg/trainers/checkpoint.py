@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets.scene_spec import SceneSpec, spec_from_dict, spec_to_dict
-from ..models import CloudSegNet
+from ..models import Network
 from ..models.weights import summary
-from .arguments import ARGUMENTS, HYPERPARAMETERS, network_arguments, task_arguments
+from .arguments import ARGUMENTS, HYPERPARAMETERS, network_arguments, network_class, task_arguments
 from .checkpoint_io import read_plain
 
 #: Key of a checkpoint under which lies what the network expects of a scene.
@@ -56,7 +56,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return dict(content)
 
 
-def load_network(path: str | Path) -> CloudSegNet:
+def load_network(path: str | Path) -> Network:
     """Load the network of a teacher's or student's checkpoint.
 
     Args:
@@ -72,7 +72,7 @@ def load_network(path: str | Path) -> CloudSegNet:
     return _network(path, read_checkpoint(path))
 
 
-def build_network(arguments: Mapping[str, Any], **options: Any) -> CloudSegNet:
+def build_network(arguments: Mapping[str, Any], **options: Any) -> Network:
     """Build the network that arguments of a task describe.
 
     Args:
@@ -82,10 +82,10 @@ def build_network(arguments: Mapping[str, Any], **options: Any) -> CloudSegNet:
     Returns:
         the network.
     """
-    return CloudSegNet(**network_arguments(arguments), **options)
+    return network_class(arguments)(**network_arguments(arguments), **options)
 
 
-def _network(path: str | Path, checkpoint: dict[str, Any]) -> CloudSegNet:
+def _network(path: str | Path, checkpoint: dict[str, Any]) -> Network:
     try:
         parts = ((name.partition('.'), x) for name, x in checkpoint['state_dict'].items())
         network = build_network(task_arguments(checkpoint))
@@ -95,7 +95,7 @@ def _network(path: str | Path, checkpoint: dict[str, Any]) -> CloudSegNet:
     return network.eval()
 
 
-def load_mapper(path: str | Path) -> tuple[CloudSegNet, SceneSpec]:
+def load_mapper(path: str | Path) -> tuple[Network, SceneSpec]:
     """Load a network and what it expects of a scene.
 
     Args:
@@ -159,7 +159,7 @@ def scene_facts(
     return spec
 
 
-def load_teacher(path: str | Path, student: CloudSegNet, initial: bool = False) -> CloudSegNet:
+def load_teacher(path: str | Path, student: Network, initial: bool = False) -> Network:
     """Load a frozen teacher and make sure that the student can learn from it.
 
     Args:
@@ -181,11 +181,12 @@ def load_teacher(path: str | Path, student: CloudSegNet, initial: bool = False) 
             'teacher. Train one with CloudSegTeacherTask.'
         )
     names = ['encoder', 'in_channels', 'num_classes'] + ['modalities'] * initial
-    pairs = ((n, getattr(teacher.config, n), getattr(student.config, n)) for n in names)
+    pairs = [(n, getattr(teacher.config, n), getattr(student.config, n)) for n in names]
+    pairs.append(('architecture', teacher.name, student.name))
     if differing := [f'{n}: teacher {t}, student {s}' for n, t, s in pairs if t != s]:
         raise ValueError(
             f'{path}: the teacher does not fit the student: {"; ".join(differing)}. Give both the '
-            'same `backbone`, `in_channels` and `num_classes`, and to start from its weights the '
-            'same `modalities`.'
+            'same `architecture`, `backbone`, `in_channels` and `num_classes`, and to start from '
+            'its weights the same `modalities`.'
         )
     return teacher.requires_grad_(False)

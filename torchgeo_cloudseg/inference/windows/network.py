@@ -127,7 +127,7 @@ def fingerprint(model: nn.Module) -> str:
     """
     digest = hashlib.blake2b(digest_size=8)
     for module in model.modules():
-        if isinstance(module, CloudSegNet):
+        if isinstance(module, Network):
             digest.update(repr(module.config).encode())
     for name, value in model.state_dict().items():
         digest.update(f'{name} {tuple(value.shape)} {value.dtype}'.encode())
