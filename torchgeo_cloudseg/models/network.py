@@ -149,11 +149,11 @@ class Network(Registered, ABC, name='architecture'):
             0 or 1 for each optical and each SAR image, two tensors (B, 1, 1, 1), never both 0;
             None where all are seen.
         """
-        optical, sar = self.modality_dropout
-        if not self.training or optical + sar == 0:
+        without_optical, without_sar = self.modality_dropout
+        if not self.training or without_optical + without_sar == 0:
             return None
         drawn = torch.rand(len(optical), 1, 1, 1, device=optical.device)
-        return (drawn >= optical).float(), (drawn < 1 - sar).float()
+        return (drawn >= without_optical).float(), (drawn < 1 - without_sar).float()
 
     def rebuilt(self, **changes: Any) -> Self:
         """A new network of the same architecture.
