@@ -6,6 +6,7 @@ python -m experiments.evidence run --only ombria/student/0 --keep student.ckpt -
 python -m experiments.evidence table --output docs/results.md
 python -m experiments.evidence figure --output docs/images
 python -m experiments.evidence picture ombria/student/0 --checkpoint student.ckpt
+python -m experiments.evidence score ombria/student/0 --checkpoint student.ckpt --root OTHER
 python -m experiments.evidence show ombria/student/0      # the configuration of a cell
 """
 
@@ -43,6 +44,10 @@ def main(arguments: list[str] | None = None) -> None:
     picture.add_argument('--checkpoint', type=Path, required=True, help='what run --keep kept')
     picture.add_argument('--root', type=Path)
     picture.add_argument('--output', type=Path, default=OUTPUT)
+    score = commands.add_parser('score', help='a checkpoint on the test fold of any root')
+    score.add_argument('cell')
+    score.add_argument('--checkpoint', type=Path, required=True, help='what run --keep kept')
+    score.add_argument('--root', type=Path)
     show = commands.add_parser('show', help='the configuration of a cell')
     show.add_argument('cell')
     one = commands.add_parser('cell', help='one cell in this process, as run starts it')
@@ -75,6 +80,10 @@ def main(arguments: list[str] | None = None) -> None:
 
             files = draw_scenes(parse(args.cell), args.checkpoint, args.output, args.root)
             print(*files, sep='\n')
+        case 'score':
+            from .cell import score_checkpoint
+
+            print(score_checkpoint(parse(args.cell), args.checkpoint, args.root))
         case 'cell':
             from .cell import run_cell, write_record  # torch is not needed by the others
 

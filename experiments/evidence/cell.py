@@ -27,6 +27,7 @@ from torchgeo_cloudseg.metrics.regions import clouds_on_grid
 from torchgeo_cloudseg.trainers.checkpoint_io import read_plain
 
 from .grid import CHOSEN, Cell, compose, merge
+from .tables import summary
 
 IGNORED = 255
 
@@ -181,6 +182,19 @@ def score(
     Trainer(devices=1, **QUIET).test(scorer, data, verbose=False)
     names = data.test_dataset.scene_names
     return {names[scene]: counts.tolist() for scene, counts in sorted(scorer.scenes.items())}
+
+
+def score_checkpoint(cell: Cell, checkpoint: Path, root: Path | None = None) -> dict[str, float]:
+    """The score by region of what ``run --keep`` kept, on the test fold of any root.
+
+    Args:
+        cell: the cell.
+        checkpoint: its checkpoint.
+        root: root directory of the data.
+    """
+    config = compose(cell, Path(), root)
+    found = score(cell, load(config, checkpoint), config, root)
+    return summary({'cell': cell.name, 'scores': {'test': found}})
 
 
 def machine() -> dict[str, Any]:

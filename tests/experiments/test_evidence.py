@@ -142,6 +142,8 @@ def test_every_data_set_runs_dry(
         assert min(sums) > 0.9 * max(sums) > 0
     cell_module.write_record(cell.result, made)
     pictures = draw_scenes(cell, folder / 'chosen.ckpt', tmp_path / 'pictures', root)
+    again = cell_module.score_checkpoint(cell, folder / 'chosen.ckpt', root)
+    assert again == tables.summary(made)
     assert len({imread(picture).tobytes() for picture in pictures}) == min(3, len(scenes.split()))
 
 
