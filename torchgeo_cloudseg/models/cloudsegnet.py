@@ -36,9 +36,12 @@ class CloudSegConfig(NetworkConfig):
         spatial_gate: whether the fusion blocks of CloudSeg weigh optical pixels; False for others.
         fusion: name of the fusion block, see :func:`~torchgeo_cloudseg.models.find_fusion`; a
             class is replaced by its name.
+        residual: whether the reconstruction branch gives what the clouds have changed, rather than
+            the image.
     """
 
     fusion: str | type[Fusion] = FusionBlock.name
+    residual: bool = False
 
     def __post_init__(self) -> None:
         """Check the arguments.
@@ -51,6 +54,7 @@ class CloudSegConfig(NetworkConfig):
         if name == FusionBlock.name and not self.spatial_gate:
             name = UngatedFusionBlock.name
         object.__setattr__(self, 'fusion', name)
+        object.__setattr__(self, 'residual', self.residual and self.reconstruct)
         object.__setattr__(self, 'spatial_gate', self.spatial_gate and name == FusionBlock.name)
 
 
@@ -89,6 +93,7 @@ class CloudSegNet(Network, name='cloudseg'):
         modalities: Modalities = 'both',
         fusion: str | type[Fusion] = FusionBlock.name,
         modality_dropout: tuple[float, float] = (0.0, 0.0),
+        residual: bool = False,
     ) -> None:
         """Initialize a new CloudSegNet instance.
 
@@ -113,6 +118,8 @@ class CloudSegNet(Network, name='cloudseg'):
                 :class:`~torchgeo_cloudseg.models.Fusion`.
             modality_dropout: probabilities with which the optical, or else the SAR image of a
                 training sample is left out: all of it is 0.
+            residual: add the reconstruction to the image as observed, so that only what clouds have
+                changed has to be learnt, and the clear rest stays as sharp as it is.
 
         Raises:
             ValueError: if an argument makes no sense.
@@ -120,7 +127,14 @@ class CloudSegNet(Network, name='cloudseg'):
         """
         super().__init__()
         self.config = CloudSegConfig(
-            encoder, in_channels, num_classes, spatial_gate, reconstruct, modalities, fusion
+            encoder,
+            in_channels,
+            num_classes,
+            spatial_gate,
+            reconstruct,
+            modalities,
+            fusion,
+            residual,
         )
         self.modality_dropout = dropout_pair(modality_dropout)
         optical_channels, sar_channels = self.config.in_channels
@@ -156,7 +170,11 @@ class CloudSegNet(Network, name='cloudseg'):
         self.decoder = Decoder(channels)
         self.head = nn.Conv2d(self.decoder.out_channels, num_classes, 3, padding=1)
         initialize_head(self.head)
-        self.reconstruction = Reconstruction(channels, optical_channels) if reconstruct else None
+        self.reconstruction = (
+            Reconstruction(channels, optical_channels, start_at_zero=residual)
+            if reconstruct
+            else None
+        )
         # maps are channels-last everywhere, as attention leaves them: no copy at a convolution
         self.to(memory_format=torch.channels_last)
 
@@ -200,6 +218,8 @@ class CloudSegNet(Network, name='cloudseg'):
         image = None
         if reconstruct and self.reconstruction is not None:
             image = self.reconstruction(optical_maps)[..., :height, :width]
+            if self.config.residual:
+                image = image + optical
         return CloudSegOutput(logits, features[..., :height, :width], image)
 
     def encode(self, optical: Tensor, sar: Tensor) -> tuple[list[Tensor], list[Tensor]]:

@@ -58,20 +58,25 @@ class Reconstruction(nn.Module):
     There is no activation between the convolutions, nor after them.
     """
 
-    def __init__(self, channels: Sequence[int], out_channels: int) -> None:
+    def __init__(
+        self, channels: Sequence[int], out_channels: int, start_at_zero: bool = False
+    ) -> None:
         """Initialize a new Reconstruction instance.
 
         Args:
             channels: channels of the maps at strides 4, 8, 16 and 32.
             out_channels: channels of the image.
+            start_at_zero: give 0 everywhere, to begin with.
         """
         super().__init__()
         self.decoder = Decoder(channels)
+        last = nn.Conv2d(RECONSTRUCTION_CHANNELS, out_channels, 3, padding=1)
         self.head = nn.Sequential(
-            nn.Conv2d(self.decoder.out_channels, RECONSTRUCTION_CHANNELS, 3, padding=1),
-            nn.Conv2d(RECONSTRUCTION_CHANNELS, out_channels, 3, padding=1),
+            nn.Conv2d(self.decoder.out_channels, RECONSTRUCTION_CHANNELS, 3, padding=1), last
         )
         initialize_head(self.head)
+        if start_at_zero:
+            nn.init.zeros_(last.weight)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Reconstruct.

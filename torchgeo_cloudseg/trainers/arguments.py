@@ -123,7 +123,8 @@ def network_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     kind = network_class(arguments)
     # checkpoints of before 2026-12 do not name what there was no choice of
-    known = {field.name for field in fields(kind.config_class)} & {'modalities', 'fusion'}
+    newer = {'modalities', 'fusion', 'residual'}
+    known = {field.name for field in fields(kind.config_class)} & newer
     return {
         'encoder': arguments['backbone'] or kind.config_class.encoder,
         'in_channels': tuple(arguments['in_channels']),

@@ -37,6 +37,7 @@ class CloudSegStudentTask(CloudSegTask):
         distill_clear_only: bool = True,
         init_from_teacher: bool = False,
         spatial_gate: bool = True,
+        residual: bool = False,
         **kwargs: Any,
     ) -> None:
         """Initialize a new CloudSegStudentTask instance.
@@ -53,6 +54,8 @@ class CloudSegStudentTask(CloudSegTask):
                 not); what the teacher lacks starts at random.
             spatial_gate: Weigh optical features where clouds hide the ground, by a gate in every
                 fusion block or by the opacity of the clouds ('lite').
+            residual: Reconstruct what clouds have changed in the image, rather than the image: that
+                takes fewer steps to learn (the paper does not; without effect on 'lite').
             **kwargs: Arguments of :class:`CloudSegTask`.
         """
         super().__init__(**kwargs)
