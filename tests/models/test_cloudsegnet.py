@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchgeo_cloudseg.models import CloudSegConfig, CloudSegNet
+from torchgeo_cloudseg.trainers.checkpoint import build_network
 
 
 @pytest.fixture(scope='module')
@@ -141,3 +142,20 @@ def test_reconstruction_from_a_teacher() -> None:
     teacher = CloudSegNet('mit_b0', spatial_gate=False, reconstruct=False)
     with pytest.raises(ValueError, match='no reconstruction branch'):
         teacher(torch.rand(1, 4, 64, 64), torch.rand(1, 2, 64, 64), reconstruct=True)
+
+
+def test_residual_reconstruction_starts_from_the_image() -> None:
+    optical, sar = torch.rand(1, 4, 64, 70), torch.rand(1, 2, 64, 70)
+    net = CloudSegNet('mit_b0', residual=True).eval()
+    assert torch.equal(net(optical, sar).reconstruction, optical)
+    loss = (net(optical, sar).reconstruction - 0.5).square().mean()
+    loss.backward()
+    assert net.reconstruction.head[-1].weight.grad.abs().sum() > 0
+    # without the branch, it is no other architecture
+    assert (
+        CloudSegNet('mit_b0', reconstruct=False, residual=True).config
+        == CloudSegNet('mit_b0', reconstruct=False).config
+    )
+    arguments = {'backbone': 'mit_b0', 'in_channels': (4, 2), 'num_classes': 6}
+    made = build_network({**arguments, 'reconstruction_weight': 1.0, 'residual': True})
+    assert made.config.residual
