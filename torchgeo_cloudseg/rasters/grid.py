@@ -99,19 +99,24 @@ class Grid(NamedTuple):
         control = self.control.moved(rows[0], cols[0]) if self.control else None
         return Grid(self.crs, place, rows[1] - rows[0], cols[1] - cols[0], control)
 
-    def scaled(self, scale: Fraction, size_px: tuple[int, int]) -> Grid:
+    def scaled(
+        self, scale: Fraction, size_px: tuple[int, int], column_scale: Fraction | None = None
+    ) -> Grid:
         """The grid with pixels of another size, from the same corner on.
 
         Args:
             scale: pixels of the new grid per pixel of this one.
             size_px: height and width of the new grid.
+            column_scale: columns of the new grid per column of this one, where rows are others.
 
         Returns:
             the new grid; exact: 3 m / (3/10) is 10 m, to the last bit.
         """
+        across = scale if column_scale is None else column_scale
         a, b, c, d, e, f = tuple(self.transform)[:6]
-        a, b, d, e = (float(Fraction(value) / scale) for value in (a, b, d, e))
-        control = self.control.scaled(float(scale), float(scale)) if self.control else None
+        a, d = (float(Fraction(value) / across) for value in (a, d))
+        b, e = (float(Fraction(value) / scale) for value in (b, e))
+        control = self.control.scaled(float(scale), float(across)) if self.control else None
         return Grid(self.crs, Affine(a, b, c, d, e, f), *size_px, control)
 
     def covers_like(self, coarser: Grid) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import asdict, dataclass, replace
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from ...rasters import (
     Image,
     RasterLayer,
     SceneError,
-    exact_scale,
     file_state,
     is_local,
     name_of,
@@ -32,6 +30,7 @@ from .options import MapOptions, product_paths
 from .pair_reader import ScenePairReader
 from .products import Arrays, class_arrays, raster_layers, reconstruction_array, valid_on_map
 from .quicklook import save_quicklook
+from .resolution import map_scale
 from .row_blocks import RowBlockStore, digest
 
 #: Tag of a map that tells how it was made.
@@ -90,9 +89,8 @@ class MapJob:
             raise ValueError(f'{output}: a map is a GeoTIFF; give it a name that ends in .tif.')
         paths, grid = (scene.optical.path, scene.sar.path), scene.optical.grid
         spec, size_px = scene.spec, (grid.height, grid.width)
-        scale = _scale(grid, spec, options)
-        window, stride = _windows(spec, options, scale.denominator)
-        plan = plan_windows(size_px, window, stride, scale)
+        scale, across, window, stride = map_scale(grid, spec, options)
+        plan = plan_windows(size_px, window, stride, scale, across)
         if 0 in plan.output_size_px:
             raise ValueError(
                 f'{paths[0]}: {size_px[0]} x {size_px[1]} pixels are less than a pixel '
@@ -184,7 +182,7 @@ class MapJob:
         """
         valid = valid[: self.plan.image_rows(row)]
         height, width = probabilities.shape[-2:]
-        full = self.plan.to_output(valid.shape[0]), self.plan.to_output(valid.shape[1])
+        full = self.plan.to_output(valid.shape[0]), self.plan.columns_to_output(valid.shape[1])
         on_map = valid_on_map(valid, full)[:height, :width]
         arrays = class_arrays(probabilities, on_map.to(probabilities.device), self.options.products)
         if reconstruction is not None:
@@ -230,26 +228,6 @@ class MapJob:
         return outputs
 
 
-def _scale(grid: Grid, spec: SceneSpec, options: MapOptions) -> Fraction:
-    """Map pixels per optical pixel."""
-    if options.resolution == 'label':
-        return spec.label_scale
-    if options.resolution == 'optical':
-        return Fraction(1)
-    return exact_scale(abs(grid.transform.a) / options.resolution)
-
-
-def _windows(spec: SceneSpec, options: MapOptions, step_px: int) -> tuple[int, int]:
-    """Window and stride; those that are not given begin and end on whole pixels of the map."""
-    window = options.window
-    if window is None:
-        # where no size near that of the training fits, the plan says so
-        fitting = round(spec.window / step_px) * step_px
-        window = fitting if 3 * abs(fitting - spec.window) <= spec.window else spec.window
-    stride = options.stride
-    return window, max(step_px, 3 * window // 4 // step_px * step_px) if stride is None else stride
-
-
 def _map_grid(scene: ScenePairReader, plan: WindowPlan) -> Grid:
     """Grid of the map: the optical one with other pixels, or that of SAR where it is the same.
 
@@ -259,7 +237,7 @@ def _map_grid(scene: ScenePairReader, plan: WindowPlan) -> Grid:
     size, sar = plan.output_size_px, scene.sar.grid
     if scene.coextensive and (sar.height, sar.width) == size:
         return sar
-    return scene.optical.grid.scaled(plan.scale, size)
+    return scene.optical.grid.scaled(plan.scale, size, plan.across)
 
 
 def _facts(image: Image) -> dict[str, Any]:

@@ -133,7 +133,9 @@ def _map_row_blocks(
     plan, spec = job.plan, job.spec
     plans = [plan, plan.at(1)] if job.reconstructs else [plan]
     bands = spec.num_classes, len(spec.optical_bands)
-    network = WindowNetwork(model, plan.scale, spec.num_classes, job.reconstructs)
+    network = WindowNetwork(
+        model, plan.scale, spec.num_classes, job.reconstructs, plan.column_scale
+    )
 
     def read(rows: Sequence[int]) -> Iterator[Images]:
         size = plan.rows.window_px, plan.columns.padded_px

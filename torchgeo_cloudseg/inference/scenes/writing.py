@@ -361,7 +361,7 @@ def _plan(
     how = options.sar_resampling, options.sar_unit
     with closing(ScenePairReader(*paths, spec, *how)) as pair:
         job = MapJob.of_scene(pair, map_path(output_dir, scene), options, network)
-    if job.plan.scale != spec.label_scale:
+    if {job.plan.scale, job.plan.across} != {spec.label_scale}:
         raise ValueError(
             f'resolution={options.resolution}: predict_step gives pixels of the label grid only. '
             "Give 'label', or use predict_scene."

@@ -26,7 +26,7 @@ class WindowNetwork:
         model: a :class:`~torchgeo_cloudseg.models.Network`, or any module that maps optical
             and SAR windows to logits (N, K, h, w), or to something with ``logits`` and
             ``reconstruction``.
-        scale: map pixels per image pixel.
+        scale: rows of the map per image row, and columns, unless there is a *column_scale*.
         num_classes: number of classes that the map has names for.
         reconstruct: also return the reconstructed cloud-free image.
     """
@@ -35,6 +35,8 @@ class WindowNetwork:
     scale: Fraction
     num_classes: int
     reconstruct: bool = False
+    #: Columns of the map per image column, where these are others.
+    column_scale: Fraction | None = None
 
     def __call__(self, optical: Tensor, sar: Tensor) -> tuple[Tensor, ...]:
         """Run the network.
@@ -51,7 +53,8 @@ class WindowNetwork:
             ValueError: if the network has another number of classes, or no reconstruction.
         """
         height, width = optical.shape[-2:]
-        size = int(height * self.scale), int(width * self.scale)
+        across = self.scale if self.column_scale is None else self.column_scale
+        size = int(height * self.scale), int(width * across)
         if isinstance(self.model, Network):
             output: Any = self.model(optical, sar, size, reconstruct=self.reconstruct)
         else:

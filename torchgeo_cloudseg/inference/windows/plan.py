@@ -63,12 +63,20 @@ class WindowPlan:
     Attributes:
         rows: windows down the image.
         columns: windows across the image.
-        scale: output pixels per image pixel.
+        scale: output rows per image row, and output columns per image column unless there is a
+            *column_scale* for these.
+        column_scale: output columns per image column, where pixels of the two are not alike.
     """
 
     rows: Axis
     columns: Axis
     scale: Fraction
+    column_scale: Fraction | None = None
+
+    @property
+    def across(self) -> Fraction:
+        """Output columns per image column."""
+        return self.scale if self.column_scale is None else self.column_scale
 
     def at(self, scale: Fraction | int) -> WindowPlan:
         """The same windows with an output on another grid.
@@ -79,28 +87,39 @@ class WindowPlan:
         Returns:
             a new plan.
         """
-        return replace(self, scale=Fraction(scale))
+        return replace(self, scale=Fraction(scale), column_scale=None)
 
     @property
     def window_output_px(self) -> tuple[int, int]:
         """Height and width of a window, in output pixels."""
-        return self.to_output(self.rows.window_px), self.to_output(self.columns.window_px)
+        return self.to_output(self.rows.window_px), self.columns_to_output(self.columns.window_px)
 
     @property
     def output_size_px(self) -> tuple[int, int]:
         """Height and width of the output, in output pixels: image size times scale, rounded."""
-        return size_at(self.rows.size_px, self.scale), size_at(self.columns.size_px, self.scale)
+        return size_at(self.rows.size_px, self.scale), size_at(self.columns.size_px, self.across)
 
     def to_output(self, image_px: int) -> int:
-        """Convert a distance that is a multiple of a step from image to output pixels.
+        """Convert a number of rows that is a multiple of a step from image to output.
 
         Args:
-            image_px: distance in image pixels.
+            image_px: rows of the image.
 
         Returns:
-            distance in output pixels.
+            rows of the output.
         """
         return int(image_px * self.scale)
+
+    def columns_to_output(self, image_px: int) -> int:
+        """Convert a number of columns that is a multiple of a step from image to output.
+
+        Args:
+            image_px: columns of the image.
+
+        Returns:
+            columns of the output.
+        """
+        return int(image_px * self.across)
 
     def block_px(self, row: int) -> tuple[int, int]:
         """Output rows that are finished after a row of windows.
@@ -144,7 +163,11 @@ class WindowPlan:
 
 
 def plan_windows(
-    size_px: tuple[int, int], window_px: int, stride_px: int, scale: float | Fraction = 1
+    size_px: tuple[int, int],
+    window_px: int,
+    stride_px: int,
+    scale: float | Fraction = 1,
+    column_scale: float | Fraction | None = None,
 ) -> WindowPlan:
     """Plan the windows over an image.
 
@@ -156,6 +179,7 @@ def plan_windows(
         window_px: side of the square windows.
         stride_px: distance between windows.
         scale: output pixels per image pixel, such as 0.3 or ``Fraction(3, 10)``.
+        column_scale: the same for columns, where it is another.
 
     Returns:
         the plan.
@@ -164,7 +188,8 @@ def plan_windows(
         ValueError: if windows leave gaps, or do not fall on whole output pixels.
     """
     exact = exact_scale(scale)
-    step = exact.denominator
+    across = exact if column_scale is None else exact_scale(column_scale)
+    steps = exact.denominator, across.denominator
     if min(size_px) < 1:
         raise ValueError(f'An image of {size_px[0]} x {size_px[1]} pixels has no pixels to map.')
     if not 0 < stride_px <= window_px:
@@ -173,13 +198,16 @@ def plan_windows(
             'would be gaps.'
         )
     for name, length in (('window', window_px), ('stride', stride_px)):
-        if length % step:
-            nearest = max(step, round(length / step) * step)
-            raise ValueError(
-                f'{name}={length}: {length} * {exact} is no whole number of output pixels. Take '
-                f'a multiple of {step}, such as {nearest}, or another scale.'
-            )
+        for ratio in dict.fromkeys((exact, across)):
+            step = ratio.denominator
+            if length % step:
+                nearest = max(step, round(length / step) * step)
+                raise ValueError(
+                    f'{name}={length}: {length} * {ratio} is no whole number of output pixels. '
+                    f'Take a multiple of {step}, such as {nearest}, or another scale.'
+                )
     rows, columns = (
-        Axis(size, min(window_px, -(-size // step) * step), stride_px, step) for size in size_px
+        Axis(size, min(window_px, -(-size // step) * step), stride_px, step)
+        for size, step in zip(size_px, steps, strict=True)
     )
-    return WindowPlan(rows, columns, exact)
+    return WindowPlan(rows, columns, exact, None if across == exact else across)

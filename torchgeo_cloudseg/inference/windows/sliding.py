@@ -203,7 +203,7 @@ class WindowSum:
         """
         self.plan = plan
         self.row_weights = blend.weights(plan.rows, plan.scale)
-        self.column_weights = blend.weights(plan.columns, plan.scale)
+        self.column_weights = blend.weights(plan.columns, plan.across)
         self._sum: Tensor | None = None
 
     def add(self, output: Tensor, image: int, row: int, column: int, images: int) -> None:
@@ -227,12 +227,12 @@ class WindowSum:
                 f'scale of {plan.scale}. Resize its output, or give the scale that it has.'
             )
         if self._sum is None:
-            width = plan.to_output(plan.columns.padded_px)
+            width = plan.columns_to_output(plan.columns.padded_px)
             # half precision is for the network; sums are not
             self._sum = torch.zeros(images, len(output), size[0], width, device=output.device)
             self.row_weights = self.row_weights.to(output.device)
             self.column_weights = self.column_weights.to(output.device)
-        start = plan.to_output(plan.columns.starts_px[column])
+        start = plan.columns_to_output(plan.columns.starts_px[column])
         weights = torch.outer(self.row_weights[row], self.column_weights[column])
         self._sum[image, :, :, start : start + size[1]].addcmul_(output.float(), weights)
 
