@@ -5,6 +5,7 @@ What a run was writing when it was killed is removed by the next one that writes
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -341,11 +342,13 @@ def cannot_write(path: Path, cause: Exception, remedy: str = 'then run again') -
     Returns:
         an error that names the output and the remedy.
     """
+    crowded = getattr(cause, 'errno', None) in (errno.EMFILE, errno.ENFILE)
+    action = 'Allow more open files (ulimit -n)' if crowded else 'Make room'
     try:
         free = f'{shutil.disk_usage(path.parent).free >> 20} MiB free'
     except OSError:
         free = 'no such folder'
     return OutputError(
-        f'{path}: cannot be written ({cause}; {free}). Make room, or check the permissions, '
+        f'{path}: cannot be written ({cause}; {free}). {action}, or check the permissions, '
         f'{remedy}.'
     )

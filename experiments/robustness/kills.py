@@ -17,7 +17,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,35 +175,51 @@ def attempt(
     return ''
 
 
+def trials(
+    names: Sequence[str], kills: int, seed: int, work: Path
+) -> Iterator[tuple[str, int, str]]:
+    """Kill commands, run them again, and compare.
+
+    Args:
+        names: the commands.
+        kills: how often each of them is killed.
+        seed: seed of the moments.
+        work: an empty folder.
+
+    Yields:
+        command, number of the kill and what is wrong.
+    """
+    rng, inputs = random.Random(seed), write_inputs(work / 'inputs')
+    for name in names:
+        folder, took = work / 'whole', 0.0
+        for _ in range(2):  # the first one imports
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            began = time.monotonic()
+            status = run(TRIALS[name].args(inputs, folder), folder, work / 'whole.log', None)
+            took = time.monotonic() - began
+            assert status == 0, (work / 'whole.log').read_text()
+        expected = contents(folder)
+        for number in range(kills):
+            signum = SIGNALS[number % len(SIGNALS)]
+            yield name, number, attempt(name, inputs, work, expected, rng, took, signum)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--kills', type=int, default=20)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--commands', nargs='*', default=list(TRIALS))
     options = parser.parse_args()
-    rng, wrong = random.Random(options.seed), 0
+    wrong = 0
     with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        inputs = write_inputs(work / 'inputs')
-        for name in options.commands:
-            folder = work / 'whole'
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            for _ in range(2):  # the first one imports
-                shutil.rmtree(folder)
-                folder.mkdir()
-                began = time.monotonic()
-                status = run(TRIALS[name].args(inputs, folder), folder, work / 'whole.log', None)
-                took = time.monotonic() - began
-            assert status == 0, (work / 'whole.log').read_text()
-            expected = contents(folder)
-            for number in range(options.kills):
-                signum = SIGNALS[number % len(SIGNALS)]
-                problem = attempt(name, inputs, work, expected, rng, took, signum)
-                wrong += bool(problem)
-                if problem:
-                    print(f'{name}, kill {number}: {problem}', flush=True)
-            print(f'{name}: {options.kills} kills within {took:.1f} s', flush=True)
+        found = trials(options.commands, options.kills, options.seed, Path(temporary))
+        for name, number, problem in found:
+            wrong += bool(problem)
+            if problem:
+                print(f'{name}, kill {number}: {problem}', flush=True)
+            if number == options.kills - 1:
+                print(f'{name}: {options.kills} kills', flush=True)
     print(f'{wrong} went wrong')
     raise SystemExit(wrong > 0)
 

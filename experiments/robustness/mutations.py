@@ -22,7 +22,7 @@ import signal
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -258,26 +258,26 @@ def trial(
     return ('used' if status == 0 else 'refused'), ''
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--files', type=int, default=200)
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--kinds', nargs='*', default=list(KINDS))
-    parser.add_argument('--only', type=int, help='one file, by its number')
-    parser.add_argument('--processes', action='store_true', help='each in a process of its own')
-    options = parser.parse_args()
-    torch.set_num_threads(1)
+def trials(
+    names: Sequence[str], numbers: Sequence[int], seed: int, work: Path, apart: bool = False
+) -> Iterator[tuple[str, int, str, str]]:
+    """Mutate files, and run the commands that read them.
 
-    def hang(*_: object) -> None:
-        raise HangError
+    Args:
+        names: kinds of files.
+        numbers: which mutations of each kind.
+        seed: seed of all of them.
+        work: an empty folder.
+        apart: run each command in a process of its own.
 
-    signal.signal(signal.SIGALRM, hang)
-    wrong = 0
-    with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
+    Yields:
+        kind, number, outcome and what is wrong.
+    """
+    before = signal.signal(signal.SIGALRM, _hang)
+    try:
         files: dict[str, Any] = write_inputs(work / 'inputs', rows=200)
         files['index'] = work / 'index'
-        for name in options.kinds:
+        for name in names:
             kind, out = KINDS[name], work / 'out' / 'map.tif'
             shutil.rmtree(out.parent, ignore_errors=True)
             out.parent.mkdir()
@@ -287,16 +287,36 @@ def main() -> None:
             files['parquet'] = next(files['index'].glob('*.parquet'), work)
             made = next(path for path in out.parent.rglob('*map.tif*') if path.suffix != '.xml')
             files['expected'] = result(made)
-            outcomes: Counter[str] = Counter()
-            numbers = range(options.files) if options.only is None else [options.only]
             for number in numbers:
-                seed = f'{options.seed} {name} {number}'
-                outcome, text = trial(kind, files, work, seed, options.processes)
-                outcomes[outcome] += 1
-                if text:
-                    print(f'{name} {number}: {outcome}: {text}', flush=True)
-            wrong += outcomes['fault']
-            print(f'{name}: {dict(outcomes)}', flush=True)
+                yield name, number, *trial(kind, files, work, f'{seed} {name} {number}', apart)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def _hang(*_: object) -> None:
+    raise HangError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--files', type=int, default=200)
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--kinds', nargs='*', default=list(KINDS))
+    parser.add_argument('--only', type=int, help='one file, by its number')
+    parser.add_argument('--processes', action='store_true', help='each in a process of its own')
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    numbers = range(options.files) if options.only is None else [options.only]
+    outcomes: dict[str, Counter[str]] = {name: Counter() for name in options.kinds}
+    with tempfile.TemporaryDirectory() as temporary:
+        given = options.kinds, numbers, options.seed, Path(temporary), options.processes
+        for name, number, outcome, text in trials(*given):
+            outcomes[name][outcome] += 1
+            if text:
+                print(f'{name} {number}: {outcome}: {text}', flush=True)
+            if number == numbers[-1]:
+                print(f'{name}: {dict(outcomes[name])}', flush=True)
+    wrong = sum(count['fault'] for count in outcomes.values())
     print(f'{wrong} went wrong')
     raise SystemExit(wrong > 0)
 

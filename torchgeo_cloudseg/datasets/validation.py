@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .._progress import progress_bar
+from .._threads import Threads
 from ..index import IndexDir
 from ..rasters import SceneError
 from ..rasters.errors import unreadable
@@ -144,7 +144,7 @@ def _check_files(
                 problems.append(error)
         return problems
 
-    with ThreadPoolExecutor(THREADS_PER_CPU * (os.cpu_count() or 1)) as pool:
+    with Threads(THREADS_PER_CPU * (os.cpu_count() or 1)) as pool:
         found = pool.map(check, range(len(scenes)))
         return list(
             progress_bar(found, 'Reading scenes', len(scenes), disable=not progress, delay=1)

@@ -10,7 +10,6 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 
 from .._files import replacing
 from .._progress import progress_bar
+from .._threads import Threads
 from ..rasters import SceneError, file_state, gdal_name
 from .footprints import project_each
 
@@ -249,7 +249,7 @@ class CachedTable:
         """Facts of rows of a listing, by their position, with outlines in degrees."""
         found: dict[int, dict[str, Any]] = {}
         problems: list[SceneError] = []
-        with ThreadPoolExecutor(THREADS) as pool:
+        with Threads(THREADS) as pool:
             results = pool.map(read, rows.tolist())
             results = progress_bar(results, self.title, len(rows), disable=not progress, delay=1)
             for row, result in zip(rows.tolist(), results, strict=True):
@@ -279,7 +279,7 @@ def list_files(
         where there is no such file) and ``<column>_mtime_ns``.
     """
     listing: dict[str, Any] = dict(columns)
-    with ThreadPoolExecutor(THREADS) as pool:
+    with Threads(THREADS) as pool:
         for name, paths in files.items():
             listing[name] = paths
             # many at a time: handing one to a thread takes longer than asking for its state

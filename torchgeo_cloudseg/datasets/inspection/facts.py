@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from ..._threads import Threads
 from ...rasters import SceneError
 from ...rasters.survey import Survey, survey_raster
 
@@ -121,7 +121,7 @@ def find_facts(
     windows = max(1, SAMPLED_WINDOWS // max(len(sampled), 1))
     pixels: list[NDArray[np.float64]] = []
     read = partial(_read, codes=codes, seed=seed)
-    with ThreadPoolExecutor(THREADS) as pool:
+    with Threads(THREADS) as pool:
         wanted = (windows * (i in sampled) for i in range(len(paths)))
         found = pool.map(read, paths, wanted)
         for path, result in zip(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..._threads import Threads
 from ...index import Layer, SceneFiles
 from ...rasters import SceneError
 from ...rasters.text import read_rows
@@ -46,7 +46,7 @@ def scan_folders(root: Path, part: str, layers: Sequence[Layer]) -> Found:
         with the others.
     """
     # together, which hides the latency of network disks
-    with ThreadPoolExecutor(len(layers)) as pool:
+    with Threads(len(layers)) as pool:
         listings = list(pool.map(partial(_list_layer, root / part), layers))
     place = partial(_place, root / part)
     for entry in pair_files(layers, listings, _scene_name, place, _area_and_number):

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from ..._choices import DEFAULT_BLEND, Product
-from ..._files import check_outputs, publish
+from ..._files import OutputError, check_outputs, publish
 from ...datasets.scene_spec import SceneSpec, spec_to_dict
 from ...rasters import (
     Grid,
@@ -220,6 +220,8 @@ class MapJob:
             store.start_publishing()
             files.sort(key=lambda file: file.name == self.output_path.name)
             publish({file: self.output_path.with_name(file.name) for file in files})
+        except OutputError:
+            raise
         except OSError as error:
             raise store.cannot_write(error) from error
         finally:

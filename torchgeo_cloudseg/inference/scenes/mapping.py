@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from itertools import chain, pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch import nn
 from ..._choices import BATCH_SIZE, DEFAULT_BLEND, Product
 from ..._files import check_outputs, owning
 from ..._progress import progress_bar
+from ..._threads import Threads
 from ...datasets.scene_spec import SceneSpec
 from ...rasters import block_cache, is_local, sources_of
 from ..windows.network import WindowNetwork, fingerprint
@@ -139,7 +140,7 @@ def _map_row_blocks(
 
     def read(rows: Sequence[int]) -> Iterator[Images]:
         size = plan.rows.window_px, plan.columns.padded_px
-        with ThreadPoolExecutor(max_workers=1) as pool:
+        with Threads(max_workers=1) as pool:
             reads = (pool.submit(scene.read, plan.rows.starts_px[row], *size) for row in rows)
             # the next rows are read while the network is at work
             for under, _ in pairwise(chain(reads, [Future[Images]()])):

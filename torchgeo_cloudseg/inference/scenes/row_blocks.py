@@ -149,6 +149,7 @@ class RowBlockStore:
                 values: NDArray[Any] = arrays[product]
                 return values
         except DAMAGED as error:
+            _raise_system(error)
             raise OutputError(
                 f'{self._path(block)}: found damaged rows ({error}). Run again with resume: they '
                 'are made anew.'
@@ -259,5 +260,12 @@ def _run_of(path: Path) -> str:
             whole = archive.testzip() is None
         with np.load(path, allow_pickle=False) as arrays:
             return str(arrays[RUN]) if whole else ''
-    except DAMAGED:
+    except DAMAGED as error:
+        _raise_system(error)
         return ''
+
+
+def _raise_system(error: Exception) -> None:
+    """Do not take a file for damaged that the system does not let us read."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
