@@ -32,7 +32,7 @@ import torch
 from bench import start, write_inputs
 
 #: Longest time that a command may take with a broken file, in seconds.
-LIMIT_S = 60
+LIMIT_S = 120
 
 
 class HangError(BaseException):
@@ -188,6 +188,7 @@ def typed(args: list[str]) -> tuple[int | None, str]:
 
     printed = io.StringIO()
     faulthandler.dump_traceback_later(4 * LIMIT_S, exit=True)
+    before = signal.signal(signal.SIGALRM, _hang)
     signal.alarm(LIMIT_S)
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
@@ -203,6 +204,7 @@ def typed(args: list[str]) -> tuple[int | None, str]:
         printed.write(traceback.format_exc())
     finally:
         signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
         faulthandler.cancel_dump_traceback_later()
     return status, printed.getvalue()
 
@@ -273,24 +275,20 @@ def trials(
     Yields:
         kind, number, outcome and what is wrong.
     """
-    before = signal.signal(signal.SIGALRM, _hang)
-    try:
-        files: dict[str, Any] = write_inputs(work / 'inputs', rows=200)
-        files['index'] = work / 'index'
-        for name in names:
-            kind, out = KINDS[name], work / 'out' / 'map.tif'
-            shutil.rmtree(out.parent, ignore_errors=True)
-            out.parent.mkdir()
-            files.setdefault('parquet', work)
-            status, text = typed(kind.args(files, files[kind.key], out))
-            assert status == 0, text
-            files['parquet'] = next(files['index'].glob('*.parquet'), work)
-            made = next(path for path in out.parent.rglob('*map.tif*') if path.suffix != '.xml')
-            files['expected'] = result(made)
-            for number in numbers:
-                yield name, number, *trial(kind, files, work, f'{seed} {name} {number}', apart)
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    files: dict[str, Any] = write_inputs(work / 'inputs', rows=200)
+    files['index'] = work / 'index'
+    for name in names:
+        kind, out = KINDS[name], work / 'out' / 'map.tif'
+        shutil.rmtree(out.parent, ignore_errors=True)
+        out.parent.mkdir()
+        files.setdefault('parquet', work)
+        status, text = typed(kind.args(files, files[kind.key], out))
+        assert status == 0, text
+        files['parquet'] = next(files['index'].glob('*.parquet'), work)
+        made = next(path for path in out.parent.rglob('*map.tif*') if path.suffix != '.xml')
+        files['expected'] = result(made)
+        for number in numbers:
+            yield name, number, *trial(kind, files, work, f'{seed} {name} {number}', apart)
 
 
 def _hang(*_: object) -> None:
