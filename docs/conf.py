@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -31,7 +33,8 @@ extensions = [
 templates_path = ['_templates']
 html_static_path = ['_static']
 exclude_patterns = ['_build', '_templates', '**/.ipynb_checkpoints']
-suppress_warnings = ['config.cache']
+# terms are TorchGeo's, in docstrings that are inherited
+suppress_warnings = ['config.cache', 'ref.term']
 
 # pages
 myst_enable_extensions = ['colon_fence', 'dollarmath', 'deflist']
@@ -61,6 +64,35 @@ napoleon_use_rtype = False
 add_module_names = False
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 80
+
+#: Rooms with public names, in the order of the house.
+ROOMS = (
+    'rasters', 'index', 'datasets', 'samplers', 'transforms', 'miniature', 'models', 'losses',
+    'metrics', 'datamodules', 'inference', 'trainers',
+)  # fmt: skip
+
+
+def _own_names(room: str) -> list[str]:
+    """Public names of a room, without what it passes on from another one."""
+    module = import_module(room)
+    homes = {name: getattr(getattr(module, name), '__module__', room) for name in module.__all__}
+    return [name for name, home in homes.items() if home.startswith(room) or home == 'typing']
+
+
+own_names = {f'torchgeo_cloudseg.{room}': _own_names(f'torchgeo_cloudseg.{room}') for room in ROOMS}
+autosummary_context = {'own_names': own_names}
+
+
+def _tell_tables(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Say what is in a table, in place of what a dict is."""
+    if isinstance(obj, dict):
+        lines[:] = [f'Table by name: {", ".join(map(str, obj))}.']
+
+
+def setup(app: Any) -> None:
+    """Connect."""
+    app.connect('autodoc-process-docstring', _tell_tables)
+
 
 if os.environ.get('CLOUDSEG_DOCS_ONLINE'):
     extensions.append('sphinx.ext.intersphinx')

@@ -37,14 +37,14 @@ class OMBRIA(SceneDataset):
     ``<root>/split.json`` says, a list of objects with ``id``, ``event`` and ``fold``, else as the
     table that comes with this package. Places are nominal: scenes lie side by side.
 
-    ============== ========= ======= ========================================================
-    key            shape     dtype   what
-    ============== ========= ======= ========================================================
+    =============== ========= ======= ========================================================
+    key             shape     dtype   what
+    =============== ========= ======= ========================================================
     ``image``       (6, H, W) float32 B11, B8, B3 after the flood, then before; 0..255
     ``image_sar``   (2, H, W) float32 VV after, before; scaled from least to most in each place
     ``mask_cloud``  (H, W)    int64   1 cloud in the image after the flood, 0 clear
     ``mask``        (H, W)    int64   0 dry or permanent water, 1 flood; 255 where there is no data
-    ============== ========= ======= ========================================================
+    =============== ========= ======= ========================================================
 
     .. note::
        The flood masks were probably drawn with the help of SAR images, which favors SAR. In bright

@@ -57,7 +57,7 @@ class ReconstructionMetrics(Metric):
 
         Args:
             data_range: distance between the least and the greatest possible value of the images.
-            prefix: beginning of the names of all metrics, such as 'test_'.
+            prefix: beginning of the names of all metrics, such as ``test_``.
             **kwargs: further arguments of :class:`torchmetrics.Metric`.
 
         Raises:

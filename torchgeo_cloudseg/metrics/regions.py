@@ -56,7 +56,7 @@ def region_table(
     Args:
         metrics: metrics named ``<prefix><region>_<score>``, as :class:`RegionMetrics` and
             :class:`ReconstructionMetrics` compute them. Other names are left out.
-        prefix: beginning of the names, such as 'test_'.
+        prefix: beginning of the names, such as ``test_``.
 
     Returns:
         rows in the order in which the scores first come up; each has the name of the ``score`` and

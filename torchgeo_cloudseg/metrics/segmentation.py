@@ -50,7 +50,7 @@ class RegionMetrics(Metric):
             num_classes: number K of classes.
             ignore_index: label of pixels left out. Labels outside 0..K-1 are left out anyway.
             labels: names of the classes, in order (defaults to '0', '1', ...).
-            prefix: beginning of the names of all metrics, such as 'val_'.
+            prefix: beginning of the names of all metrics, such as ``val_``.
             **kwargs: further arguments of :class:`torchmetrics.Metric`.
 
         Raises:

@@ -30,7 +30,7 @@ class CloudSegOutput(NamedTuple):
     """What a network says about a batch.
 
     Attributes:
-        logits: class scores, shape (B, K, H, W) or (B, K, *output_size).
+        logits: class scores, shape (B, K, H, W), or (B, K, h, w) of the size asked for.
         features: output of the decoder, shape (B, D, h, w): what a student learns to share with
             its teacher. Of CloudSegNet (B, 16, H, W).
         reconstruction: the cloud-free optical image, shape (B, C, H, W), in the scale of the

@@ -36,9 +36,9 @@ class M3MCR(SceneDataset):
     Samples hold stored values: digital numbers of the optical images, dB of the SAR image.
     :class:`~torchgeo_cloudseg.transforms.Rescale` brings them to 0..1.
 
-    ============== ========= ======= ====================================================
-    key            shape     dtype   what
-    ============== ========= ======= ====================================================
+    =============== ========= ======= ====================================================
+    key             shape     dtype   what
+    =============== ========= ======= ====================================================
     ``image``       (4, H, W) float32 PlanetScope as observed, with clouds; 0 is no data
     ``image_clear`` (4, H, W) float32 the same place without clouds; 0 is no data
     ``image_sar``   (2, H, W) float32 Sentinel-1 in dB on the optical grid (nearest neighbor);
@@ -46,7 +46,7 @@ class M3MCR(SceneDataset):
     ``mask_cloud``  (H, W)    int64   1 cloud, 0 clear
     ``mask``        (h, w)    int64   land cover; 255 is unknown; h = 0.3 H unless
                                       ``label_res='optical'``
-    ============== ========= ======= ====================================================
+    =============== ========= ======= ====================================================
 
     The 3 m and the 10 m grid are taken as co-extensive, as the data set's authors do, although
     their stored corners differ by up to 2 m: 300 px of one are 90 px of the other.

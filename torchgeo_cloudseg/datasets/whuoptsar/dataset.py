@@ -48,13 +48,13 @@ class WHUOPTSAR(SceneDataset):
 
     There are no cloudy images: :class:`~torchgeo_cloudseg.transforms.SyntheticClouds` makes them.
 
-    ============== ========= ======= ====================================================
-    key            shape     dtype   what
-    ============== ========= ======= ====================================================
+    =============== ========= ======= ====================================================
+    key             shape     dtype   what
+    =============== ========= ======= ====================================================
     ``image``       (4, H, W) float32 GF-1 without clouds, 0..255; 0 is no data
     ``image_sar``   (1, H, W) float32 GF-3, 0..255
     ``mask``        (H, W)    int64   land cover; 255 is background
-    ============== ========= ======= ====================================================
+    =============== ========= ======= ====================================================
 
     If you use this dataset in your research, please cite the following paper:
 
