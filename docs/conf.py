@@ -83,8 +83,9 @@ own_names = {f'torchgeo_cloudseg.{room}': _own_names(f'torchgeo_cloudseg.{room}'
 autosummary_context = {'own_names': own_names}
 
 
-def _tell_tables(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+def _tell_tables(*event: Any) -> None:
     """Say what is in a table, in place of what a dict is."""
+    _, _, _, obj, _, lines = event
     if isinstance(obj, dict):
         lines[:] = [f'Table by name: {", ".join(map(str, obj))}.']
 

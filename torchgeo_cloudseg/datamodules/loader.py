@@ -16,6 +16,15 @@ class SceneDataLoader(DataLoader[Batch]):
     All metadata in its batches are tensors, whatever TorchGeo's version and data set. A training
     that was interrupted in the middle of an epoch goes on with the patches that were next, instead
     of with the first ones again.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import M3MCR
+        >>> from torchgeo_cloudseg.samplers import RandomSceneSampler
+        >>> dataset = M3MCR.zoned(root, split='train')
+        >>> sampler = RandomSceneSampler(dataset, size=80, length=4)
+        >>> batch = next(iter(SceneDataLoader(dataset, batch_size=4, sampler=sampler)))
+        >>> tuple(batch['image'].shape)
+        (4, 4, 80, 80)
     """
 
     def __init__(

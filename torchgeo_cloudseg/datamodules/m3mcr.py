@@ -13,6 +13,12 @@ class M3MCRDataModule(SceneDataModule):
     Training draws random patches whose corners lie on the 30 m grid that the 3 m and the 10 m
     layers share; validation takes the center patch of every scene, testing and prediction the
     whole scene. Images are scaled to 0..1 on the device.
+
+    Example:
+        >>> datamodule = M3MCRDataModule(root=root, batch_size=2, patch_size=80, length=4)
+        >>> datamodule.setup('fit')
+        >>> tuple(next(iter(datamodule.train_dataloader()))['image'].shape)
+        (2, 4, 80, 80)
     """
 
     def __init__(

@@ -23,7 +23,13 @@ MAX_NAMED = 10
 
 @renamed_fields(colour='color')
 class LandCoverClass(NamedTuple):
-    """A class of a land-cover legend."""
+    """A class of a land-cover legend.
+
+    Example:
+        >>> forest = LandCoverClass('forest', codes=(10,), color=(0, 100, 0))
+        >>> forest.codes
+        (10,)
+    """
 
     name: str
     #: Stored codes that belong to the class.

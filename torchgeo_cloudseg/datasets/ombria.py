@@ -14,7 +14,6 @@ from ..rasters import SceneError, band_stack
 from ..rasters.text import read_json
 from .legend import LandCoverClass
 from .scene_dataset import Sample, SceneDataset
-from .scene_scan import Found
 
 BANDS = tuple(f'{band}_{date}' for date in ('after', 'before') for band in ('B11', 'B8', 'B3'))
 PNG: dict[str, Any] = {'dtypes': ('uint8',), 'suffix': '.png'}
@@ -79,7 +78,9 @@ class OMBRIA(SceneDataset):
     }
 
     @classmethod
-    def scan(cls, root: Path, part: str, layers: Sequence[Layer]) -> Found:
+    def scan(
+        cls, root: Path, part: str, layers: Sequence[Layer]
+    ) -> Iterator[SceneFiles | SceneError]:
         """Find the places of a fold.
 
         Args:

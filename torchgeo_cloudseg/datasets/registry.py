@@ -61,6 +61,10 @@ def recognize_dataset(root: str | Path, name: str | None = None) -> type[SceneDa
 
     Raises:
         ValueError: if the folders are those of no data set known.
+
+    Example:
+        >>> recognize_dataset(root).name
+        'm3mcr'
     """
     if name is not None:
         return find_dataset(name)

@@ -47,6 +47,12 @@ class SceneSpec:
         sar_names: the same for the SAR image.
         exact: images ('optical', 'sar') whose files must have these bands and no others, because
             nobody said which of more bands they are.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import M3MCR
+        >>> spec = M3MCR.published_spec(num_classes=6)
+        >>> spec.class_names
+        ('forest', 'rangeland', 'agriculture', 'urban', 'barren', 'water')
     """
 
     class_names: tuple[str, ...]

@@ -86,6 +86,11 @@ def validate_scenes(
 
     Raises:
         ValueError: if there is no data set at *root*.
+
+    Example:
+        >>> report = validate_scenes(root, quick=True, progress=False)
+        >>> report.ok
+        True
     """
     root = Path(root)
     kind = recognize_dataset(root, dataset)

@@ -54,6 +54,12 @@ class ZonedDataset(LookupCRS):
     samples; those that draw from the bounding box of all scenes hardly ever hit one where scenes
     lie far apart. Files of other data sets that lie across the antimeridian can be sampled, but
     not warped, which is beyond GDAL.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import M3MCR
+        >>> dataset = M3MCR.zoned(root, split='train')
+        >>> len(dataset), dataset.index.crs.to_epsg()
+        (1, 6933)
     """
 
     def __init__(

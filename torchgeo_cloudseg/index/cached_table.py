@@ -169,7 +169,7 @@ def table_name(stem: str, *facts: object) -> str:
 
     Args:
         stem: beginning of the name.
-        facts: what the table depends on; their text is compared.
+        *facts: what the table depends on; their text is compared.
 
     Returns:
         the name.

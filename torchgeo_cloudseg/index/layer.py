@@ -59,5 +59,10 @@ def by_key(*layers: Layer) -> Mapping[str, Layer]:
 
     Returns:
         layer by key.
+
+    Example:
+        >>> layers = by_key(Layer('image', 's2', ('B04', 'B03'), ('uint16',)))
+        >>> list(layers)
+        ['image']
     """
     return {layer.key: layer for layer in layers}

@@ -35,6 +35,12 @@ def clear_sky_hint_loss(
 
     Raises:
         ValueError: if the shapes do not agree.
+
+    Example:
+        >>> import torch
+        >>> student, cloudy = torch.zeros(1, 16, 8, 8), torch.ones(1, 8, 8)
+        >>> float(clear_sky_hint_loss(student, student + 1, cloudy))
+        0.0
     """
     check_images(student, teacher, cloud_mask, ('student', 'teacher'))
     distance = (full_precision(student) - full_precision(teacher.detach())).square()
@@ -52,6 +58,12 @@ class ClearSkyHintLoss(nn.Module):
         - student, teacher: (B, C, H, W).
         - cloud_mask: (B, H, W), 1 cloud, 0 clear.
         - Output: a scalar.
+
+    Example:
+        >>> import torch
+        >>> student, mask = torch.zeros(1, 16, 8, 8), torch.zeros(1, 8, 8)
+        >>> float(ClearSkyHintLoss()(student, student + 1, mask))
+        1.0
     """
 
     def __init__(self, clear_only: bool = True) -> None:

@@ -44,6 +44,13 @@ def cloud_charbonnier_loss(
 
     Raises:
         ValueError: if the shapes do not agree.
+
+    Example:
+        >>> import torch
+        >>> image, clear = torch.zeros(1, 4, 8, 8), torch.zeros(1, 8, 8)
+        >>> under_clouds = cloud_charbonnier_loss(image + 0.1, image, clear + 1)
+        >>> round(float(under_clouds / cloud_charbonnier_loss(image + 0.1, image, clear)), 3)
+        6.0
     """
     check_images(reconstruction, target, cloud_mask, ('reconstruction', 'target'))
     difference = full_precision(reconstruction) - full_precision(target)
@@ -61,6 +68,13 @@ class CloudCharbonnierLoss(nn.Module):
         - reconstruction, target: (B, C, H, W), 0..1.
         - cloud_mask: (B, H, W), 1 cloud, 0 clear.
         - Output: a scalar.
+
+    Example:
+        >>> import torch
+        >>> criterion = CloudCharbonnierLoss()
+        >>> image, mask = torch.zeros(1, 4, 8, 8), torch.zeros(1, 8, 8)
+        >>> round(float(criterion(image + 0.1, image, mask)), 4)
+        0.1259
     """
 
     def __init__(

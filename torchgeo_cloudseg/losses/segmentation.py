@@ -58,6 +58,13 @@ def cross_entropy_loss(
 
     Returns:
         the loss, a scalar: the mean over labeled pixels, weighted by class.
+
+    Example:
+        >>> import torch
+        >>> logits = torch.zeros(1, 3, 2, 2)
+        >>> target = torch.tensor([[[0, 1], [2, 255]]])
+        >>> round(float(cross_entropy_loss(logits, target)), 4)
+        1.0986
     """
     total = F.cross_entropy(
         full_precision(logits),
@@ -96,6 +103,12 @@ def focal_loss(
 
     Returns:
         the loss, a scalar; 0 for a batch without labeled pixels.
+
+    Example:
+        >>> import torch
+        >>> logits, target = torch.zeros(1, 2, 1, 1), torch.tensor([[[0]]])
+        >>> round(float(focal_loss(logits, target)), 4)
+        0.1733
     """
     entropy = F.cross_entropy(
         full_precision(logits), target, ignore_index=ignore_index, reduction='none'
@@ -131,6 +144,12 @@ def dice_loss(
 
     Returns:
         the loss, a scalar; 0 for a batch without labeled pixels.
+
+    Example:
+        >>> import torch
+        >>> logits = torch.tensor([[[[9.0]], [[-9.0]]]])
+        >>> round(float(dice_loss(logits, torch.tensor([[[0]]]))), 3)
+        0.0
     """
     labeled = target != ignore_index
     truth = F.one_hot(torch.where(labeled, target, 0), logits.shape[1]).movedim(-1, 1)
@@ -161,6 +180,13 @@ class SegmentationLoss(nn.Module):
         - logits: (B, K, h, w).
         - target: (B, h, w), long.
         - Output: a scalar.
+
+    Example:
+        >>> import torch
+        >>> criterion = SegmentationLoss('focal', class_weights=[1.0, 2.0])
+        >>> logits, target = torch.zeros(1, 2, 4, 4), torch.ones(1, 4, 4, dtype=torch.long)
+        >>> criterion(logits, target).shape
+        torch.Size([])
     """
 
     class_weights: Tensor | None

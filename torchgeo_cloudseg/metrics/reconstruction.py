@@ -43,6 +43,14 @@ class ReconstructionMetrics(Metric):
 
     As in :class:`RegionMetrics`, what there is nothing to measure of is left out of the dict: a
     region without pixels has no scores. Pixels count alike, whatever their batch or process.
+
+    Example:
+        >>> import torch
+        >>> metrics = ReconstructionMetrics()
+        >>> image = torch.full((1, 4, 16, 16), 0.5)
+        >>> metrics.update(image + 0.1, image, cloud_mask=torch.zeros(1, 16, 16))
+        >>> round(float(metrics.compute()['all_MAE']), 3)
+        0.1
     """
 
     is_differentiable = False

@@ -62,6 +62,10 @@ def region_table(
         rows in the order in which the scores first come up; each has the name of the ``score`` and
         a number for every region, None where the region has no such score. Ready for
         :class:`csv.DictWriter`, :func:`json.dump` or :class:`pandas.DataFrame`.
+
+    Example:
+        >>> region_table({'all_OA': 0.9, 'clear_OA': 0.95, 'cloudy_OA': 0.8})
+        [{'score': 'OA', 'all': 0.9, 'clear': 0.95, 'cloudy': 0.8}]
     """
     rows: dict[str, dict[str, str | float | None]] = {}
     for name, value in metrics.items():

@@ -28,6 +28,16 @@ class RegionMetrics(Metric):
     leave out the same scores, since the matrices are summed before.
 
     The state is counts, (2, K, K) int64, summed over processes.
+
+    Example:
+        >>> import torch
+        >>> metrics = RegionMetrics(2, labels=['land', 'water'])
+        >>> target = torch.tensor([[[0, 1], [1, 1]]])
+        >>> preds = torch.tensor([[[0, 1], [1, 0]]])
+        >>> metrics.update(preds, target, cloud_mask=torch.tensor([[[0, 0], [0, 1]]]))
+        >>> scores = metrics.compute()
+        >>> float(scores['clear_OA']), float(scores['cloudy_OA'])
+        (1.0, 0.0)
     """
 
     is_differentiable = False

@@ -135,7 +135,7 @@ def cells(*positions: Array) -> NDArray[np.int64]:
     """Number the cells of a grid.
 
     Args:
-        positions: of each pixel along each axis of the grid, in cells.
+        *positions: of each pixel along each axis of the grid, in cells.
 
     Returns:
         number of the cell in which each pixel lies, from 0 on.

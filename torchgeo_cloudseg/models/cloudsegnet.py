@@ -75,6 +75,15 @@ class CloudSegNet(Network, name='cloudseg'):
 
     Attributes:
         config: the arguments that define the architecture.
+
+    Example:
+        >>> import torch
+        >>> network = CloudSegNet('mit_b0', in_channels=(4, 2), num_classes=6).eval()
+        >>> optical, sar = torch.rand(1, 4, 64, 64), torch.rand(1, 2, 64, 64)
+        >>> with torch.no_grad():
+        ...     output = network(optical, sar, output_size=(20, 20))
+        >>> tuple(output.logits.shape), tuple(output.reconstruction.shape)
+        ((1, 6, 20, 20), (1, 4, 64, 64))
     """
 
     config_class = CloudSegConfig

@@ -88,6 +88,12 @@ def create_encoder(
     Raises:
         ValueError: if there is no encoder of this name, or it cannot be taken apart.
         PretrainedWeightsError: if the weights cannot be had or do not fit.
+
+    Example:
+        >>> import torch
+        >>> encoder = create_encoder('mit_b0', in_channels=2)
+        >>> [tuple(x.shape[1:]) for x in encoder(torch.rand(1, 2, 64, 64))]
+        [(32, 16, 16), (64, 8, 8), (160, 4, 4), (256, 2, 2)]
     """
     kind = mix_transformer if name in mix_transformer.MIX_TRANSFORMERS else timm_encoder
     name = name.removeprefix(TIMM_PREFIX)

@@ -211,6 +211,10 @@ def find_fusion(fusion: str | type[Fusion]) -> type[Fusion]:
 
     Raises:
         ValueError: if there is none.
+
+    Example:
+        >>> find_fusion('cloudseg').__name__
+        'FusionBlock'
     """
     return Fusion.find(fusion)
 

@@ -261,7 +261,6 @@ def own_names(_: nn.Module, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Leave the classifier out.
 
     Args:
-        _: the encoder.
         state_dict: weights of the whole SegFormer, or of the encoder.
 
     Returns:

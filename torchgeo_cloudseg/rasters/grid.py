@@ -177,6 +177,10 @@ def exact_scale(scale: float | Fraction) -> Fraction:
 
     Raises:
         ValueError: if it is not positive.
+
+    Example:
+        >>> exact_scale(0.3)
+        Fraction(3, 10)
     """
     exact = Fraction(scale).limit_denominator(MAX_DENOMINATOR)
     if exact <= 0:
@@ -194,6 +198,11 @@ def size_at(size_px: int, ratio: Fraction) -> int:
 
     Returns:
         The number of pixels, rounded half up.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> size_at(300, Fraction(3, 10))
+        90
     """
     return int(size_px * ratio + Fraction(1, 2))
 

@@ -21,6 +21,14 @@ class RandomSceneSampler(SceneSampler):
     every scene has its share of the patches, to within one. With as many patches as there are
     scenes of equal size, each is drawn once, as in the authors' training. Of a scene that lies
     partly within the region of interest, that part counts.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import M3MCR
+        >>> dataset = M3MCR.zoned(root, split='train')
+        >>> sampler = RandomSceneSampler(dataset, size=160, length=4, seed=0)
+        >>> query = next(iter(sampler))
+        >>> tuple(dataset[query]['image'].shape)
+        (4, 160, 160)
     """
 
     def __init__(

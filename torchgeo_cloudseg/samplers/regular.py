@@ -18,7 +18,14 @@ Pieces = list[tuple[int, int]]
 
 
 class CenterSceneSampler(SceneSampler):
-    """One patch of every scene: its center, or all of it. The same in every epoch."""
+    """One patch of every scene: its center, or all of it. The same in every epoch.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import M3MCR
+        >>> dataset = M3MCR.zoned(root, split='test')
+        >>> len(CenterSceneSampler(dataset, size=160)) == len(dataset)
+        True
+    """
 
     def __init__(
         self, dataset: GeoDataset, size: Size | None = None, step: int | None = None, **kwargs: Any
@@ -52,6 +59,12 @@ class GridSceneSampler(SceneSampler):
 
     The last patch of a row or column is moved inside the scene, so that patches never run over
     its edge and every pixel is covered.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import M3MCR
+        >>> dataset = M3MCR.zoned(root, split='test')
+        >>> len(GridSceneSampler(dataset, size=160, stride=80)) // len(dataset)
+        9
     """
 
     def __init__(
@@ -81,6 +94,12 @@ class TileSceneSampler(SceneSampler):
     For evaluation: no pixel counts twice. By default the tiles of a scene cover all of it; they
     differ in size by a step at most, so they come in batches of one. With *equal*, all tiles have
     the same size, and what is left at the right and lower edge of a scene is left out.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import M3MCR
+        >>> dataset = M3MCR.zoned(root, split='test')
+        >>> len(TileSceneSampler(dataset, size=100)) // len(dataset)
+        9
     """
 
     def __init__(

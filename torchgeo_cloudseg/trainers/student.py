@@ -25,6 +25,11 @@ class CloudSegStudentTask(CloudSegTask):
 
     The teacher sees the cloud-free image. It is frozen and always in evaluation mode, runs without
     autograd, and is no part of the module: checkpoints hold the student alone.
+
+    Example:
+        >>> task = CloudSegStudentTask(backbone='mit_b0', num_classes=6)
+        >>> task.model.config.reconstruct
+        True
     """
 
     def __init__(

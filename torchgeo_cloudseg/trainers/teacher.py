@@ -10,6 +10,11 @@ class CloudSegTeacherTask(CloudSegTask):
 
     The network has neither spatial gates nor a reconstruction branch (Xu et al. 2024). Loss:
     cross-entropy.
+
+    Example:
+        >>> task = CloudSegTeacherTask(backbone='mit_b0', num_classes=6)
+        >>> task.model.config.reconstruct
+        False
     """
 
     def __init__(self, *, image_key: str = 'image_clear', **kwargs: Any) -> None:

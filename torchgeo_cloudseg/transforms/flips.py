@@ -11,6 +11,12 @@ class RandomFlipRotate(nn.Module):
 
     All keys that start with ``image`` or ``mask`` move together, whatever their resolution; no
     pixel is interpolated. Patches that are not square are flipped and turned by half turns only.
+
+    Example:
+        >>> import torch
+        >>> batch = {'image': torch.rand(2, 4, 8, 8), 'mask': torch.zeros(2, 8, 8)}
+        >>> tuple(RandomFlipRotate()(batch)['image'].shape)
+        (2, 4, 8, 8)
     """
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,13 @@ class Rescale(nn.Module):
 
     Works on samples (C, H, W) and on batches (B, C, H, W), wherever they are. Keys that are
     absent are passed over, and keys without a range are left as they are.
+
+    Example:
+        >>> import torch
+        >>> rescale = Rescale({'image': ((0.0,), (10_000.0,))})
+        >>> batch = rescale({'image': torch.full((1, 4, 2, 2), 2_500.0)})
+        >>> float(batch['image'].mean())
+        0.25
     """
 
     def __init__(self, ranges: Mapping[str, Range]) -> None:

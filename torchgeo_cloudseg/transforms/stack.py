@@ -13,6 +13,12 @@ class StackModalities(nn.Module):
     With it, TorchGeo's own ``SemanticSegmentationTask`` trains on optical and SAR images together
     (early fusion): ``in_channels`` is then the sum of the bands. Scale the images first: each kind
     has a range of its own. The data modules do both with ``stack=True``.
+
+    Example:
+        >>> import torch
+        >>> batch = {'image': torch.zeros(1, 4, 8, 8), 'image_sar': torch.zeros(1, 2, 8, 8)}
+        >>> {key: tuple(value.shape) for key, value in StackModalities()(batch).items()}
+        {'image': (1, 6, 8, 8)}
     """
 
     def __init__(self, keys: Sequence[str] = ('image', 'image_sar'), drop: bool = True) -> None:

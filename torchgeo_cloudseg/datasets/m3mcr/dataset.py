@@ -55,6 +55,13 @@ class M3MCR(SceneDataset):
 
     * https://doi.org/10.1109/TGRS.2023.3296869
     * https://doi.org/10.1016/j.isprsjprs.2024.06.001
+
+    Example:
+        >>> dataset = M3MCR(root, split='test')
+        >>> xmin, ymin, xmax, ymax = dataset.index.total_bounds
+        >>> sample = dataset[xmin : xmin + 480, ymax - 480 : ymax]
+        >>> tuple(sample['image'].shape), tuple(sample['mask'].shape)
+        ((4, 160, 160), (48, 48))
     """
 
     name = 'm3mcr'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -16,7 +16,7 @@ from ..._threads import Threads
 from ...index import Layer, SceneFiles
 from ...rasters import SceneError
 from ...rasters.text import read_rows
-from ..scene_scan import Found, Listing, list_folder, pair_files
+from ..scene_scan import Listing, list_folder, pair_files
 from .layout import LAYERS, LIST_COLUMNS, SEASONS
 
 #: From the beginning of a day to its end.
@@ -33,7 +33,9 @@ _AREA = re.compile(rf'({"|".join(SEASONS)})_[^_]+')
 _SCENE = re.compile(rf'{_AREA.pattern}_p_\d+')
 
 
-def scan_folders(root: Path, part: str, layers: Sequence[Layer]) -> Found:
+def scan_folders(
+    root: Path, part: str, layers: Sequence[Layer]
+) -> Iterator[SceneFiles | SceneError]:
     """Find all scenes of a split's folder.
 
     Args:
@@ -101,7 +103,9 @@ def _placed(scene: SceneFiles) -> SceneFiles:
     return replace(scene, area=area, mint=mint, maxt=maxt)
 
 
-def read_file_list(file_list: Path, folder: Path, layers: Sequence[Layer]) -> Found:
+def read_file_list(
+    file_list: Path, folder: Path, layers: Sequence[Layer]
+) -> Iterator[SceneFiles | SceneError]:
     """Read a list in the authors' format.
 
     Args:

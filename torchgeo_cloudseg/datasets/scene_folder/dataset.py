@@ -34,7 +34,7 @@ class SceneFolder(FolderDeclaration, SceneDataset):
     without one are laid out side by side.
 
     Example:
-        >>> dataset = SceneFolder.zoned(
+        >>> dataset = SceneFolder.zoned(  # doctest: +SKIP
         ...     '/data/mine',
         ...     image=Modality('s2/*.tif', bands=['B02', 'B03', 'B04', 'B08'], range=(0, 10000)),
         ...     image_sar=Modality({'VV': 's1/*_VV.tif', 'VH': 's1/*_VH.tif'}, range=(-30, 0)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -14,7 +14,7 @@ from ..._choices import Range
 from ...index import Layer, SceneFiles
 from ...rasters import SceneError
 from ..scene_dataset import SceneDataset, check_choice
-from ..scene_scan import Found, pair_by_name, split_areas
+from ..scene_scan import pair_by_name, split_areas
 from .layout import (
     BAND_ORDERS,
     FOLDERS,
@@ -116,7 +116,9 @@ class WHUOPTSAR(SceneDataset):
         super().__init__(root, split, crs, res, modalities, **kwargs)
 
     @classmethod
-    def scan(cls, root: Path, part: str, layers: Sequence[Layer]) -> Found:
+    def scan(
+        cls, root: Path, part: str, layers: Sequence[Layer]
+    ) -> Iterator[SceneFiles | SceneError]:
         """Find the sheets of a part of the official division.
 
         Args:
@@ -143,7 +145,7 @@ class WHUOPTSAR(SceneDataset):
                 )
 
     @classmethod
-    def scan_all(cls, root: Path, layers: Sequence[Layer]) -> Found:
+    def scan_all(cls, root: Path, layers: Sequence[Layer]) -> Iterator[SceneFiles | SceneError]:
         """Find all sheets, whether or not they are in the official division.
 
         Args:

@@ -35,6 +35,10 @@ def sheet_bounds(name: str) -> tuple[float, float, float, float]:
 
     Raises:
         ValueError: if *name* is no sheet number of the northern hemisphere at 1:50 000.
+
+    Example:
+        >>> sheet_bounds('NH49E001013')
+        (111.0, 31.833333333333332, 111.25, 32.0)
     """
     match = _NAME.fullmatch(name)
     if match is None:
@@ -66,6 +70,10 @@ def sheet_name(lon: float, lat: float) -> str:
 
     Raises:
         ValueError: if the place lies on no sheet.
+
+    Example:
+        >>> sheet_name(111.1, 31.9)
+        'NH49E001013'
     """
     if not (-180 <= lon < 180 and 0 <= lat < 88):
         raise ValueError(f'lon={lon}, lat={lat} is on no sheet: expected -180..180 and 0..88.')

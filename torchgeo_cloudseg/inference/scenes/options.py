@@ -33,6 +33,11 @@ class MapOptions:
         sar_unit: what values of SAR images are (defaults to what the files say).
         max_clipped: share of values outside of the range of the training from which a scene is
             refused.
+
+    Example:
+        >>> options = MapOptions(resolution='optical', products=('confidence',))
+        >>> options.products
+        ('classes', 'confidence')
     """
 
     stride: int | None = None

@@ -186,6 +186,11 @@ def plan_windows(
 
     Raises:
         ValueError: if windows leave gaps, or do not fall on whole output pixels.
+
+    Example:
+        >>> plan = plan_windows((300, 300), window_px=160, stride_px=80)
+        >>> len(plan.rows)
+        3
     """
     exact = exact_scale(scale)
     across = exact if column_scale is None else exact_scale(column_scale)

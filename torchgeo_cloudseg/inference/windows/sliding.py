@@ -85,6 +85,14 @@ def sliding_window(
     Raises:
         ValueError: if images do not match, windows leave gaps or do not fall on whole output
             pixels, or the network's output has another size than announced.
+
+    Example:
+        >>> import torch
+        >>> def model(optical, sar):
+        ...     return optical[:, :2]
+        >>> optical, sar = torch.rand(1, 4, 300, 200), torch.rand(1, 2, 300, 200)
+        >>> sliding_window(model, optical, sar, scale=1).shape
+        torch.Size([1, 2, 300, 200])
     """
     same_grid = optical.shape[:1] + optical.shape[2:] == sar.shape[:1] + sar.shape[2:]
     if optical.ndim != 4 or sar.ndim != 4 or not same_grid:

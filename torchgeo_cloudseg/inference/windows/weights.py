@@ -120,6 +120,10 @@ def make_blend(blend: BlendName | Blend) -> Blend:
 
     Raises:
         ValueError: if there is none of this name.
+
+    Example:
+        >>> type(make_blend('hann')).__name__
+        'Hann'
     """
     if isinstance(blend, Blend):
         return blend

@@ -54,6 +54,11 @@ class CloudRecipe:
         sun_azimuth: where the sun stands, in degrees clockwise from north; shadows fall to the
             opposite side.
         shadow_strength: share of the light that the shadow of an opaque cloud takes away.
+
+    Example:
+        >>> recipe = CloudRecipe.preset('broken', cover=0.4)
+        >>> recipe.cover
+        0.4
     """
 
     # with the smallest and the largest number that is accepted, and what is expected

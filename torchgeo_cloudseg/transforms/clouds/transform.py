@@ -25,6 +25,7 @@ class SyntheticClouds(nn.Module):
     range from which every sample draws its own.
 
     Example:
+        >>> import torch
         >>> clouds = SyntheticClouds('broken', pixel_size=10, cover=0.3)
         >>> sample = clouds({'image': torch.rand(4, 256, 256)})
         >>> sample['mask_cloud'].float().mean()
@@ -183,6 +184,12 @@ def add_clouds(
 
     Raises:
         ValueError: if an argument does not fit.
+
+    Example:
+        >>> import torch
+        >>> cloudy = add_clouds(torch.full((1, 4, 64, 64), 0.1), 'overcast', seeds=1)
+        >>> tuple(cloudy.image.shape), bool((cloudy.image >= 0.1).any())
+        ((1, 4, 64, 64), True)
     """
     recipe = CloudRecipe.preset(recipe) if isinstance(recipe, str) else recipe
     batch = as_batch(image)
