@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 def map_scenes(
     *,
-    optical: list[str] | str,
     checkpoint: Path,
     output: Path,
+    optical: list[str] | str | None = None,
     sar: list[str] | str | None = None,
     products: list[Product] | Product | None = None,
     resolution: Literal['label', 'optical'] | float = 'label',
@@ -51,7 +51,7 @@ def map_scenes(
 
     Args:
         optical: optical image; for several scenes a glob, a folder, a list of files (.txt, .csv),
-            a STAC item (.json), or some of these.
+            a STAC item (.json), or some of these. Not needed by a network of SAR images alone.
         checkpoint: teacher or student, from training or from `cloudseg convert`.
         output: GeoTIFF to write (.tif); for several scenes, a folder for <name>_map.tif.
         sar: SAR image, or several, paired with the optical ones by name. It may lie on another
@@ -113,7 +113,7 @@ def map_scenes(
     options = MapOptions(
         stride, window, blend, resolution, wanted, sar_resampling, sar_unit, max_clipped
     )
-    scenes = find_scenes(optical, sar, assets)
+    scenes = find_scenes(optical, sar, assets, spec.images)
     for scene in scenes:
         sys.stderr.write(f'{pair_text(scene)}\n')
     common: dict[str, Any] = {'batch_size': batch_size, 'device': device, 'wait': wait}

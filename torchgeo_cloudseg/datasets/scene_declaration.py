@@ -280,13 +280,14 @@ def _spec(
         optical_offset=facts.optical_offset,
         optical_names=optical.bands if optical else (),
         sar_names=sar.bands if sar else (),
+        images=tuple(name for name, layer in (('optical', optical), ('sar', sar)) if layer),
         label_scale=facts.label_ratio,
         window=window,
         rgb=_rgb(facts.all_bands, facts.rgb_bands),
         exact=tuple(
             name
-            for name, layer in (('optical', optical), ('sar', facts.layers.get('image_sar')))
-            if layer is None or not layer.numbers
+            for name, layer in (('optical', optical), ('sar', sar))
+            if layer is not None and not layer.numbers
         ),
     )
 

@@ -45,6 +45,8 @@ class SceneSpec:
         rgb: positions in *optical_bands* of red, green and blue, counted from 0, for quick looks.
         optical_names: names of *optical_bands*, by which they are found in files that name theirs.
         sar_names: the same for the SAR image.
+        images: images ('optical', 'sar') that there were in training; a network that has seen only
+            one of them needs no other.
         exact: images ('optical', 'sar') whose files must have these bands and no others, because
             nobody said which of more bands they are.
 
@@ -71,6 +73,7 @@ class SceneSpec:
     optical_offset: float = 0.0
     optical_names: tuple[str, ...] = ()
     sar_names: tuple[str, ...] = ()
+    images: tuple[str, ...] = ('optical', 'sar')
 
     def __post_init__(self) -> None:
         """Check the facts against each other; sequences may come from YAML or JSON, as lists.
@@ -79,7 +82,7 @@ class SceneSpec:
             ValueError: if they contradict each other.
         """
         listed = 'class_names', 'optical_bands', 'sar_bands', 'rgb', 'exact'
-        for name in (*listed, 'optical_names', 'sar_names'):
+        for name in (*listed, 'optical_names', 'sar_names', 'images'):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         colors = tuple((int(r), int(g), int(b)) for r, g, b in self.class_colors)
         object.__setattr__(self, 'class_colors', colors)

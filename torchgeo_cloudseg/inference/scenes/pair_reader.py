@@ -154,8 +154,10 @@ class ScenePairReader:
         Raises:
             SceneError: with what the values may be, and what to do about it.
         """
-        check_values(self.optical, 'optical', self.spec.optical_range, max_clipped)
-        check_values(self.sar, 'SAR', self.spec.sar_range, max_clipped)
+        if 'optical' in self.spec.images:
+            check_values(self.optical, 'optical', self.spec.optical_range, max_clipped)
+        if 'sar' in self.spec.images:
+            check_values(self.sar, 'SAR', self.spec.sar_range, max_clipped)
         height = self.optical.grid.height
         # most often it is seen in the middle
         for top in (height // 2, *range(0, height, CHECKED_ROWS)):

@@ -6,7 +6,7 @@ import glob
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -19,6 +19,9 @@ from ...rasters.text import read_rows
 logger = logging.getLogger(__name__)
 
 T = TypeVar('T')
+
+#: Kinds of images.
+KINDS = ('optical', 'sar')
 
 #: Files that count as lists of paths.
 LIST_SUFFIXES = ('.txt', '.csv')
@@ -37,7 +40,10 @@ class ScenePair(NamedTuple):
 
 
 def find_scenes(
-    optical: Source, sar: Source | None = None, assets: tuple[str, str] = ('optical', 'sar')
+    optical: Source | None,
+    sar: Source | None = None,
+    assets: tuple[str, str] = ('optical', 'sar'),
+    looks_at: Sequence[str] = KINDS,
 ) -> list[ScenePair]:
     """Find the optical and SAR images of scenes.
 
@@ -59,6 +65,8 @@ def find_scenes(
         optical: the optical images.
         sar: the SAR images.
         assets: keys of the optical and the SAR asset in a STAC item.
+        looks_at: which images the network looks at; where that is one kind, its images stand in
+            for the other, too.
 
     Returns:
         the scenes, in the order of the optical images.
@@ -68,12 +76,15 @@ def find_scenes(
         SceneError: if files that make an image cannot be opened.
         ValueError: if images cannot be paired.
     """
-    if sar is None:
+    if len(looks_at) == 1:
+        pairs = _alone({'optical': optical, 'sar': sar}, looks_at[0], assets)
+    elif optical is None:
+        raise ValueError('There is no optical image. Give --optical.')
+    elif sar is None:
         pairs = _both_in(_several(optical), assets)
     else:
         sides = (_images(_several(source), assets) for source in (optical, sar))
-        kinds = ('optical', 'sar')
-        pairs = _pair(*(_of_kind(side, kind) for side, kind in zip(sides, kinds, strict=True)))
+        pairs = _pair(*(_of_kind(side, kind) for side, kind in zip(sides, KINDS, strict=True)))
     names = Counter(pair.name for pair in pairs)
     twice = sorted(name for name, count in names.items() if count > 1)
     if twice:
@@ -82,6 +93,17 @@ def find_scenes(
             'other. Map them into folders of their own, or rename the optical images.'
         )
     return pairs
+
+
+def _alone(
+    sources: Mapping[str, Source | None], kind: str, assets: tuple[str, str]
+) -> list[ScenePair]:
+    """Images of one kind, for a network that looks at no other."""
+    source = sources[kind]
+    if source is None:
+        raise ValueError(f'The network looks at {kind} images only. Give --{kind}.')
+    images = _of_kind(_images(_several(source), assets), kind)
+    return [ScenePair(image.name, image.path, image.path) for image in images]
 
 
 def map_path(output_dir: str | Path, scene: ScenePair) -> Path:
