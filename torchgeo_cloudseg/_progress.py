@@ -41,7 +41,7 @@ def progress_bar(
     """
     disable = disable or is_quiet()
     if disable or sys.stderr.isatty() or 'ipykernel' in sys.modules:
-        from tqdm.auto import tqdm
+        from tqdm.auto import tqdm  # noqa: TID251
 
         return tqdm(steps, title, total, unit=unit, initial=initial, delay=delay, disable=disable)
     return Lines(() if steps is None else steps, title, total, unit, initial, max(delay, EVERY_S))

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyproj
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
+from .._progress import progress_bar
 from ..rasters import Grid, write_geotiff
 from .atmosphere import add_clouds
 from .covers import COVERS, INDEX
@@ -113,7 +113,7 @@ def write_miniature_folder(
     _write_labels(root / 'corine.tif', land, corner)
     places = [(row, col) for row in range(rows) for col in range(columns)]
     for number, (row, col) in enumerate(
-        tqdm(places, 'Miniature folder', unit='scene', disable=not progress)
+        progress_bar(places, 'Miniature folder', unit='scene', disable=not progress)
     ):
         zone = int(col >= columns / 2)
         center = ((i + 0.5) * pitch * PIXEL_M + GAP_PX * PIXEL_M for i in (col, row))

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
+from ..._progress import progress_bar
 from ..._threads import Threads
 from ...rasters import SceneError
 from ...rasters.survey import Survey, survey_raster
@@ -125,7 +125,7 @@ def find_facts(
         wanted = (windows * (i in sampled) for i in range(len(paths)))
         found = pool.map(read, paths, wanted)
         for path, result in zip(
-            paths, tqdm(found, title, len(paths), disable=not progress), strict=True
+            paths, progress_bar(found, title, len(paths), disable=not progress), strict=True
         ):
             if isinstance(result, SceneError):
                 facts.problems.append(result)
