@@ -16,6 +16,7 @@ from torchgeo.datasets import DatasetNotFoundError, GeoDataset
 from .._random import step_seed
 from ..datasets import SceneDataset, SceneSpec, ZonedDataset
 from ..datasets.scene_declaration import SceneDeclaration
+from ..datasets.validation import require_clouds
 from ..samplers import CenterSceneSampler, RandomSceneSampler, SceneSampler, TileSceneSampler
 from ..transforms import RandomFlipRotate, Rescale, StackModalities
 from .loader import SceneDataLoader
@@ -98,6 +99,7 @@ class SceneDataModule(GeoDataModule):
         self.dataset_class: type[SceneDataset] = dataset
         self.kwargs = kwargs
         self.seed = seed
+        self.clouds = clouds
         self.stack = stack
         self.test_size = test_size
         self.lists = {'train': train_list, 'val': val_list, 'test': test_list}
@@ -148,6 +150,8 @@ class SceneDataModule(GeoDataModule):
             )
         if stage == 'fit':
             self.train_dataset = self.make_dataset('train')
+            if self.clouds is None:
+                require_clouds(self.train_dataset)
             self.train_sampler = RandomSceneSampler(
                 self.train_dataset, self.patch_size, self.length, seed=self.seed
             )

@@ -2,7 +2,9 @@
 
 from ..index import Layer, SceneFiles, by_key
 from ..rasters import SceneError, ScenesError
+from .cloudsen12 import CloudSEN12
 from .legend import LandCoverClass
+from .luojiaset import LuojiaSET
 from .m3mcr import M3MCR
 from .ombria import OMBRIA
 from .query import SceneSlice
@@ -20,10 +22,12 @@ __all__ = (
     'M3MCR',
     'OMBRIA',
     'WHUOPTSAR',
+    'CloudSEN12',
     'Division',
     'EmptySplitError',
     'LandCoverClass',
     'Layer',
+    'LuojiaSET',
     'Modality',
     'SceneDataset',
     'SceneError',

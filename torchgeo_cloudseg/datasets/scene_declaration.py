@@ -7,7 +7,7 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._choices import Range
 from ..index import Layer, SceneFiles
@@ -15,6 +15,9 @@ from .legend import CodeTable, LandCoverClass, label_codes
 from .registry import register_dataset
 from .scene_scan import Found, choose_by_name, pair_by_name, split_areas
 from .scene_spec import SceneSpec
+
+if TYPE_CHECKING:
+    from .scene_folder.division import Division
 
 
 class SceneDeclaration:
@@ -49,7 +52,7 @@ class SceneDeclaration:
     legends: ClassVar[Mapping[str, Sequence[LandCoverClass]]] = {}
 
     #: Stored label codes that stand for no class, where the legend does not name them.
-    unknown_codes: ClassVar[Sequence[int]] = (0,)
+    unknown_codes: Sequence[int] = (0,)
 
     #: What each stored code of the cloud mask means: 1 cloud, 0 clear.
     cloud_codes: Mapping[int, int] = MappingProxyType({0: 0, 1: 1})
@@ -57,6 +60,9 @@ class SceneDeclaration:
     #: Part of the data set, as published, from which each split is taken. Where several splits are
     #: taken from one part, :meth:`divide` divides its areas.
     splits: ClassVar[Mapping[str, str]] = {'train': 'train', 'val': 'train', 'test': 'test'}
+
+    #: How scenes are divided by their places, where all splits are taken from one part.
+    blocks: ClassVar[Division | None] = None
 
     #: Whether places may be nominal, so that samples have to say if they are (key ``nominal``). A
     #: file without CRS then covers the ground that :attr:`~.index.SceneFiles.bounds` of its scene
@@ -179,6 +185,18 @@ class SceneDeclaration:
         """
         found = cls.scan_all(root, list(cls.layers.values()))
         return any(isinstance(entry, SceneFiles) for entry in found)
+
+    @classmethod
+    def codes_at(cls, root: Path) -> Mapping[str, CodeTable]:  # noqa: ARG003
+        """What stored codes mean; to be replaced where files of a root have others.
+
+        Args:
+            root: root directory of the data set.
+
+        Returns:
+            tables by sample key.
+        """
+        return code_tables(cls)
 
     @classmethod
     def layout_of(cls, part: str) -> str:

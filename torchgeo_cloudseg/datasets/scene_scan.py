@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,7 +163,7 @@ def split_areas(
 def read_split(
     kind: type[SceneDataset],
     root: Path,
-    split: str,
+    split: str | None,
     layers: Mapping[str, Layer],
     file_list: str | Path | None = None,
     val_share: float = 0.1,
@@ -174,7 +175,7 @@ def read_split(
     Args:
         kind: the data set.
         root: its root directory.
-        split: the split.
+        split: the split; None for all scenes, of a data set that is divided by place.
         layers: the modalities that every scene must have, by key.
         file_list: list of scenes to take instead of all of the split.
         val_share: share of the training areas that is for validation.
@@ -190,7 +191,7 @@ def read_split(
         FileNotFoundError: if there is no such list.
         ValueError: if two scenes have the same name.
     """
-    part = kind.splits[split]
+    part = kind.splits[split or 'train']
     if file_list is None:
         found = list(kind.scan(root, part, list(layers.values())))
     elif Path(file_list).is_file():
@@ -218,7 +219,14 @@ def read_split(
         progress=progress,
         nominal=places,
     )
-    if file_list is None:
+    if file_list is None and kind.blocks is not None:
+        if table.empty or problems or broken or split is None:
+            return table, [*problems, *broken]
+        division = replace(kind.blocks, val=val_share)
+        table = table[division.divide(table, root) == split].reset_index(drop=True)
+        if table.empty:
+            _require_scenes(kind, root, split, len(scenes), val_share)
+    elif file_list is None and split is not None:
         areas = {scene.area for scene in scenes}
         alone = list(kind.splits.values()).count(part) == 1
         wanted = areas if alone else kind.divide(areas, split, val_share)

@@ -8,9 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from torchgeo.datasets import GeoDataset
 
 from .._progress import progress_bar
 from .._threads import Threads
@@ -19,12 +21,17 @@ from ..rasters import SceneError
 from ..rasters.errors import unreadable
 from .registry import recognize_dataset
 from .scene_dataset import SceneDataset
-from .scene_declaration import code_tables
-from .scene_reader import SceneList, SceneReader
+from .scene_reader import Pixels, SceneList, SceneReader
 from .scene_scan import EmptySplitError, read_split
 
 #: Files read at the same time, for each processor.
 THREADS_PER_CPU = 2
+
+#: An image with clouds, and the one without.
+TWINS = ('image', 'image_clear')
+
+#: Images that are looked at to tell whether a data set has clouds, and their side in pixels.
+LOOKED_AT, SIDE_PX = 8, 256
 
 #: Meteorological season by the month in which it begins.
 SEASONS = {12: 'winter', 3: 'spring', 6: 'summer', 9: 'fall'}
@@ -96,15 +103,18 @@ def validate_scenes(
     kind = recognize_dataset(root, dataset)
     tables: list[pd.DataFrame] = []
     found: dict[tuple[str, str], SceneError] = {}
-    for split in kind.splits:
+    # scenes at the edges of blocks are in no split
+    for split in (*kind.splits, None) if kind.blocks else kind.splits:
         with suppress(EmptySplitError):
             table, wrong = read_split(
                 kind, root, split, kind.layers, index_dir=index_dir, progress=progress
             )
-            tables.append(table.assign(split=split))
+            tables.append(table.assign(split=split or 'none'))
             # splits of one part have a part of the problems in common
             found |= {(problem.path, problem.found): problem for problem in wrong}
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    if kind.blocks and len(table):
+        table = table.drop_duplicates('scene', ignore_index=True)
     problems = list(found.values())
     if table.empty and not problems:
         raise ValueError(
@@ -112,7 +122,7 @@ def validate_scenes(
         )
     if len(table):
         table['season'] = [_season(time) for time in table['mint']]
-        broken_scenes = _check_files(kind, SceneList(table, kind.layers), quick, progress)
+        broken_scenes = _check_files(kind, root, SceneList(table, kind.layers), quick, progress)
         table = table[[not broken for broken in broken_scenes]]
         problems += chain.from_iterable(broken_scenes)
     counts = {
@@ -128,14 +138,15 @@ def _season(time: pd.Timestamp) -> str:
 
 
 def _check_files(
-    kind: type[SceneDataset], scenes: SceneList, quick: bool, progress: bool
+    kind: type[SceneDataset], root: Path, scenes: SceneList, quick: bool, progress: bool
 ) -> list[list[SceneError]]:
     """What is wrong with the files of each scene, of which the headers are sound."""
-    codes = code_tables(kind)
+    codes = kind.codes_at(root)
     reader = SceneReader(kind.layers, kind.label_ratio, codes, kind.fills, cache=False)
 
     def check(position: int) -> list[SceneError]:
         scene, problems = scenes[position], []
+        images: dict[str, Pixels] = {}
         for key, file in scene.files.items():
             try:
                 if quick:
@@ -145,8 +156,15 @@ def _check_files(
                 if values.dtype.kind == 'f' and np.isinf(values).any():
                     expected = 'measurements, or NaN where there is none'
                     raise SceneError(file.path, 'infinite values', expected)
+                if key in TWINS:
+                    images[key] = values
             except SceneError as error:
                 problems.append(error)
+        paths = [scene.files[key].path for key in TWINS if key in images]
+        if len(set(paths)) == 2 and np.array_equal(images['image'], images['image_clear']):
+            remedy = 'Train a student with synthetic clouds, or restore the image.'
+            found = f'the same pixels as in {paths[1]}'
+            problems.append(SceneError(paths[0], found, 'an image with clouds', remedy))
         return problems
 
     with Threads(THREADS_PER_CPU * (os.cpu_count() or 1)) as pool:
@@ -166,3 +184,32 @@ def _check_rights(path: str) -> None:
         Path(path).open('rb').close()
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def require_clouds(dataset: GeoDataset) -> None:
+    """Refuse cloudy images that are copies of the cloud-free ones: there is nothing to learn.
+
+    Args:
+        dataset: a data set; some of its images are looked at if it has both kinds.
+
+    Raises:
+        ValueError: if they are the same.
+    """
+    part: Any = next(iter(getattr(dataset, 'zone_datasets', [dataset])))
+    if not set(TWINS) <= set(getattr(part, 'modalities', ())):
+        return
+    rows = part.index.iloc[:: max(1, len(part.index) // LOOKED_AT)]
+    for outline in rows.geometry:
+        middle = outline.centroid
+        x, y = (
+            slice(center - res * SIDE_PX / 2, center + res * SIDE_PX / 2, res)
+            for center, res in zip((middle.x, middle.y), part.res, strict=True)
+        )
+        sample = part[x, y]
+        if not bool((sample['image'] == sample['image_clear']).all()):
+            return
+    raise ValueError(
+        f'{type(part).__name__} in {part.root}: the cloudy images are the same as the cloud-free '
+        'ones, and a student would learn nothing of clouds. Ask for synthetic clouds, such as '
+        '`clouds: m3mcr`, or restore the images.'
+    )

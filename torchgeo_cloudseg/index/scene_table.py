@@ -10,7 +10,17 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from ..rasters import Grid, Header, SceneError, file_state, read_array_header, read_header, size_at
+from ..rasters import (
+    Grid,
+    Header,
+    SceneError,
+    file_state,
+    read_array_header,
+    read_header,
+    size_at,
+    transform_bounds,
+)
+from ..rasters.errors import GDAL_ERRORS
 from .cached_table import CachedTable, IndexStore, list_files, table_name
 from .footprints import project_each
 from .layer import Layer
@@ -18,6 +28,9 @@ from .nominal import NominalPlaces
 
 #: Files of a scene may differ by so many pixels at its lower and right edge.
 SIZE_TOLERANCE_PX = 2
+
+#: A CRS that somebody defined anew, without a code, is the one that it leaves coordinates as.
+SAME_PLACE_PX = 0.05
 
 #: Facts of a scene that are read from the headers of its files.
 GRID = ('crs', 'left', 'top', 'xres', 'yres', 'height', 'width', 'nominal')
@@ -273,8 +286,18 @@ def _misfits(
         if apart_px > SIZE_TOLERANCE_PX:
             expected = f'{size} (within {SIZE_TOLERANCE_PX} px), {like}'
             yield SceneError(path, f'size {(header.height, header.width)}', expected)
-        elif placed and header.crs != crs:
+        elif placed and header.crs != crs and not _same_meaning(header, headers[reference]):
             yield SceneError(path, header.crs, f'{crs}, {like}')
         elif placed and apart >= tolerance:
             expected = f'{grid.bounds} (within {tolerance:g}), {like}'
             yield SceneError(path, f'left, bottom, right, top {bounds}', expected)
+
+
+def _same_meaning(header: Header, reference: Header) -> bool:
+    """Whether coordinates of two CRS mean the same place, whatever these are called."""
+    try:
+        moved = transform_bounds(header.crs, reference.crs, header.grid.bounds)
+    except GDAL_ERRORS:
+        return False
+    apart = max(abs(a - b) for a, b in zip(moved, header.grid.bounds, strict=True))
+    return bool(apart < SAME_PLACE_PX * reference.grid.transform.a)

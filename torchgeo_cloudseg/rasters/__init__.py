@@ -11,6 +11,7 @@ from .mosaic import mosaic
 from .name import gdal_name, is_local, name_of, sources_of
 from .open import block_cache, file_state, open_raster
 from .place import has_place, overlap, place_text
+from .raw import raw_image
 from .stack import Band, band_stack
 from .warp import Resampling, transform_bounds, warp, window_under
 from .window import read_window
@@ -44,6 +45,7 @@ __all__ = (
     'open_raster',
     'overlap',
     'place_text',
+    'raw_image',
     'read_array_header',
     'read_header',
     'read_window',

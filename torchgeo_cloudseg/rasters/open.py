@@ -24,6 +24,9 @@ GDAL_OPTIONS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR'}
 #: A folder is not listed, but files beside a raster that say where it lies are looked at.
 WITH_SIDECARS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'TRUE'}
 
+#: The text of a VRT is made here, not read: it may name memory maps, which have no header to check.
+OWN_VRT = {'GDAL_VRT_RAWRASTERBAND_ALLOWED_SOURCE': 'ALL'}
+
 #: Looking up the CRS is three quarters of the time in which a small GeoTIFF is opened and read.
 PIXELS_ONLY = {**GDAL_OPTIONS, 'GDAL_GEOREF_SOURCES': 'NONE'}
 
@@ -88,7 +91,8 @@ def open_raster(path: str | os.PathLike[str]) -> DatasetReader:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
-            return rasterio.open(path)
+            with rasterio.Env(**(OWN_VRT if os.fspath(path).startswith('<') else {})):
+                return rasterio.open(path)
     except (*GDAL_ERRORS, ValueError, TypeError) as error:
         raise unreadable(os.fspath(path), error) from error
 

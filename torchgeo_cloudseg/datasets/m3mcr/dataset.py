@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -171,7 +172,10 @@ class M3MCR(SceneDataset):
         """
         patterns = [f'{layer.folder}_*' for layer in LAYERS.values()]
         parts = set(FOLDERS.values())
-        return any(any((root / part).glob(pattern)) for part in parts for pattern in patterns)
+        found = (
+            path for part in parts for pattern in patterns for path in (root / part).glob(pattern)
+        )
+        return any(path.is_dir() for path in found)
 
     @classmethod
     def layout_of(cls, part: str) -> str:
