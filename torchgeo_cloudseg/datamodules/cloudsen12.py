@@ -5,7 +5,7 @@ from typing import Any
 
 from ..datasets import CloudSEN12, SceneDataset, ZonedDataset
 from .scene_datamodule import SceneDataModule
-from .sky import Clouds
+from .sky import Clouds, keep_clear
 
 
 class CloudSEN12DataModule(SceneDataModule):
@@ -30,6 +30,7 @@ class CloudSEN12DataModule(SceneDataModule):
         test_list: str | Path | None = None,
         clouds: Clouds = None,
         stack: bool = False,
+        clear_only: bool = False,
         **kwargs: Any,
     ) -> None:
         """Initialize a new CloudSEN12DataModule instance.
@@ -50,6 +51,7 @@ class CloudSEN12DataModule(SceneDataModule):
                 and ``probability``; None for none.
             stack: Join optical and SAR image into ``image`` after scaling, for models with a single
                 input, such as TorchGeo's own tasks.
+            clear_only: Train on clear images only, as a teacher does.
             **kwargs: Additional keyword arguments passed to
                 :class:`~torchgeo_cloudseg.datasets.CloudSEN12`.
 
@@ -59,6 +61,7 @@ class CloudSEN12DataModule(SceneDataModule):
         common = (batch_size, patch_size, length, num_workers, augment, seed)
         lists = (train_list, val_list, test_list)
         super().__init__(CloudSEN12, *common, *lists, clouds=clouds, stack=stack)
+        self.clear_only = clear_only
         # not through the base class: so the command line knows the arguments of the dataset
         self.kwargs = kwargs
 
@@ -71,4 +74,7 @@ class CloudSEN12DataModule(SceneDataModule):
         Returns:
             the data set.
         """
-        return CloudSEN12.on_own_grids(split=split, file_list=self.lists[split], **self.kwargs)
+        dataset = CloudSEN12.on_own_grids(split=split, file_list=self.lists[split], **self.kwargs)
+        if self.clear_only and split == 'train':
+            keep_clear(dataset)
+        return dataset

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets import OMBRIA, SceneDataset, ZonedDataset
-from ..samplers import CenterSceneSampler
 from ..transforms import MendWrapped
 from .scene_datamodule import Batch, SceneDataModule
-from .sky import CLEAR_COVER, Clouds
+from .sky import Clouds, keep_clear
 
 
 class OMBRIADataModule(SceneDataModule):
@@ -82,14 +81,7 @@ class OMBRIADataModule(SceneDataModule):
         """
         dataset = OMBRIA.on_own_grids(split=split, file_list=self.lists[split], **self.kwargs)
         if self.clear_only and split == 'train':
-            arguments = {**self.kwargs, 'split': split, 'file_list': self.lists[split]}
-            masks = OMBRIA.on_own_grids(**{**arguments, 'modalities': ['mask_cloud']})
-            clear = [
-                query.scene
-                for query in CenterSceneSampler(masks)
-                if masks[query]['mask_cloud'].float().mean() <= CLEAR_COVER
-            ]
-            dataset.index = dataset.index[dataset.index['scene'].isin(clear)]
+            keep_clear(dataset)
         return dataset
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:

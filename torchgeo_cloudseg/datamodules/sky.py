@@ -1,11 +1,14 @@
 """What puts clouds on the cloud-free images of a data set."""
 
+import copy
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from ..datasets import SceneDataset, ZonedDataset
 from ..datasets.scene_declaration import SceneDeclaration
+from ..samplers import CenterSceneSampler
 from ..transforms import SyntheticClouds
 
 #: Kind of clouds: a preset, or arguments by name (those of SyntheticClouds and, with
@@ -108,6 +111,26 @@ class SkyOverClear(nn.Module):
                 values[chosen] = clouded[key]
         hidden = (~clear)[:, None, None].expand_as(real).long()
         return {**batch, **made, 'image_clear': image, 'mask_hidden': hidden}
+
+
+def keep_clear(dataset: SceneDataset | ZonedDataset) -> None:
+    """Leave out scenes that are not clear by their cloud masks, as a teacher wants it.
+
+    Args:
+        dataset: a data set with cloud masks; its index is changed.
+    """
+    masks = copy.copy(dataset)
+    if isinstance(masks, ZonedDataset):
+        masks = ZonedDataset([copy.copy(part) for part in masks.zone_datasets], masks.crs)
+    parts: list[Any] = getattr(masks, 'zone_datasets', [masks])
+    for part in parts:
+        part.modalities = ('mask_cloud',)
+    clear = [
+        query.scene
+        for query in CenterSceneSampler(masks)
+        if masks[query]['mask_cloud'].float().mean() <= CLEAR_COVER
+    ]
+    dataset.index = dataset.index[dataset.index['scene'].isin(clear)]
 
 
 def sky(
