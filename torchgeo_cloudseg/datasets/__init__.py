@@ -3,6 +3,7 @@
 from ..index import Layer, SceneFiles, by_key
 from ..rasters import SceneError, ScenesError
 from .cloudsen12 import CloudSEN12
+from .joins import SceneIntersection, SceneUnion
 from .legend import LandCoverClass
 from .luojiaset import LuojiaSET
 from .m3mcr import M3MCR
@@ -33,8 +34,10 @@ __all__ = (
     'SceneError',
     'SceneFiles',
     'SceneFolder',
+    'SceneIntersection',
     'SceneSlice',
     'SceneSpec',
+    'SceneUnion',
     'ScenesError',
     'ValidationReport',
     'ZonedDataset',

@@ -72,7 +72,7 @@ class OMBRIA(SceneDataset):
     unknown_codes = ()
     splits: ClassVar[Mapping[str, str]] = {'train': 'train', 'val': 'val', 'test': 'test'}
     nominal_places = True
-    ranges: ClassVar[Mapping[str, Range]] = {
+    ranges: Mapping[str, Range] = {
         'image': ((0.0,), (255.0,)),
         'image_sar': ((0.0,), (255.0,)),
     }

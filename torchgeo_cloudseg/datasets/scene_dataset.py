@@ -24,7 +24,7 @@ from ..rasters import Grid, SceneError, ScenesError
 from .lookup import SceneLookup, resolution_after, same_unit
 from .query import SceneSlice
 from .rendering import plot_sample
-from .scene_declaration import SceneDeclaration, code_tables
+from .scene_declaration import SceneDeclaration, choose_bands, code_tables
 from .scene_reader import SceneList, SceneReader
 from .scene_scan import read_split
 from .zoned import GLOBAL_CRS, ZonedDataset
@@ -77,6 +77,7 @@ class SceneDataset(SceneDeclaration, SceneLookup, RasterDataset):
         val_share: float = 0.1,
         zone: str | int | None = None,
         index_dir: IndexDir = None,
+        bands: Sequence[str] | None = None,
     ) -> None:
         """Initialize a new SceneDataset instance.
 
@@ -100,6 +101,7 @@ class SceneDataset(SceneDeclaration, SceneLookup, RasterDataset):
                 it anew each time. Defaults to the folder that the environment variable
                 ``CLOUDSEG_CACHE`` names, else ``<root>/.cloudseg``, or the user's cache folder
                 where that cannot be written to.
+            bands: names of the optical bands to return, in this order (defaults to all of them).
 
         Raises:
             DatasetNotFoundError: If dataset is not found.
@@ -121,7 +123,9 @@ class SceneDataset(SceneDeclaration, SceneLookup, RasterDataset):
         self.file_list = file_list
         self.val_share = val_share
         self.index_dir = index_dir
-        self.bands = self.all_bands
+        self.bands = self.all_bands if bands is None else tuple(bands)
+        for band in self.bands:
+            check_choice('bands', band, self.all_bands)
         self.transforms = transforms
         self.cache = cache
         # the grid of a scene is that of its reference, whether or not that is asked for
@@ -149,6 +153,9 @@ class SceneDataset(SceneDeclaration, SceneLookup, RasterDataset):
         table = table.sort_values('crs', kind='stable')
         self._table = table.set_axis(pd.Index(table['scene'], name='name'))
         self._names = table['scene'].to_list()
+        if bands is not None:
+            # files stay what they are: it is the same table, whichever bands are read
+            self.layers, self.ranges = choose_bands(self, self.bands)
         codes = code_tables(self)
         self._reader = SceneReader(
             self.layers, self.label_ratio, codes, self.fill_values, self.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -40,7 +41,7 @@ class SceneDeclaration:
     rgb_bands: tuple[str, ...] = ()
 
     #: Modalities by sample key, in the order in which samples show them.
-    layers: ClassVar[Mapping[str, Layer]]
+    layers: Mapping[str, Layer]
 
     #: Modality on whose grid the scene lies; by default the first one.
     reference: ClassVar[str] = ''
@@ -73,7 +74,7 @@ class SceneDeclaration:
     nominal_places: ClassVar[bool] = False
 
     #: Stored values that are brought to 0 and 1, by sample key; per band where they differ.
-    ranges: ClassVar[Mapping[str, Range]]
+    ranges: Mapping[str, Range]
 
     #: Reflectance, or another physical unit, per stored unit of optical images, and that of a
     #: stored 0; None where values have no such meaning.
@@ -207,7 +208,7 @@ class SceneDeclaration:
     @property
     def rgb(self) -> tuple[int, int, int]:
         """Positions of the red, green and blue band."""
-        return _rgb(self.all_bands, self.rgb_bands)
+        return _rgb(_bands(self), self.rgb_bands)
 
     @property
     def fill_values(self) -> dict[str, float | tuple[float, ...]]:
@@ -301,7 +302,7 @@ def _spec(
         images=tuple(name for name, layer in (('optical', optical), ('sar', sar)) if layer),
         label_scale=facts.label_ratio,
         window=window,
-        rgb=_rgb(facts.all_bands, facts.rgb_bands),
+        rgb=_rgb(_bands(facts), facts.rgb_bands),
         exact=tuple(
             name
             for name, layer in (('optical', optical), ('sar', sar))
@@ -317,8 +318,43 @@ def _numbers(layer: Layer | None) -> tuple[int, ...]:
     return layer.numbers or tuple(range(1, len(layer.bands) + 1))
 
 
+def _bands(facts: SceneDeclaration | type[SceneDeclaration]) -> tuple[str, ...]:
+    """Names of the optical bands in samples."""
+    names: tuple[str, ...] = getattr(facts, 'bands', ()) or facts.all_bands
+    return names
+
+
+def choose_bands(
+    facts: SceneDeclaration, bands: Sequence[str]
+) -> tuple[dict[str, Layer], dict[str, Range]]:
+    """Layers and ranges of some optical bands.
+
+    Args:
+        facts: what a data set states.
+        bands: the bands, in the order wanted.
+
+    Returns:
+        all layers, of which the optical ones read these bands, and all ranges.
+    """
+    layers, ranges = dict(facts.layers), dict(facts.ranges)
+    places = [facts.all_bands.index(band) for band in bands]
+    for key in ('image', 'image_clear'):
+        layer = layers.get(key)
+        if layer is not None:
+            stored = layer.numbers or range(1, len(layer.bands) + 1)
+            numbers = tuple(stored[place] for place in places)
+            layers[key] = replace(layer, bands=tuple(bands), numbers=numbers)
+        if key in ranges:
+            low, high = (
+                tuple(side[place] for place in places) if len(side) > 1 else side
+                for side in ranges[key]
+            )
+            ranges[key] = low, high
+    return layers, ranges
+
+
 def _rgb(all_bands: tuple[str, ...], rgb_bands: tuple[str, ...]) -> tuple[int, int, int]:
-    if len(rgb_bands) != 3:
+    if len(rgb_bands) != 3 or not set(rgb_bands) <= set(all_bands):
         return 0, 0, 0
     red, green, blue = (all_bands.index(band) for band in rgb_bands)
     return red, green, blue

@@ -74,7 +74,7 @@ class M3MCR(SceneDataset):
     legends = LEGENDS
     unknown_codes = UNKNOWN_CODES
     splits = FOLDERS
-    ranges: ClassVar[Mapping[str, Range]] = {
+    ranges: Mapping[str, Range] = {
         'image': ((0.0,), (10000.0,)),
         'image_clear': ((0.0,), (10000.0,)),
         'image_sar': ((-25.0, -32.5), (0.0, 0.0)),

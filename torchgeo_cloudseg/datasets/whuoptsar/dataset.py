@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import pyproj
 
@@ -71,7 +71,7 @@ class WHUOPTSAR(SceneDataset):
     unknown_codes = UNKNOWN_CODES
     nominal_places = True
     pixel_size_m = 5.0
-    ranges: ClassVar[Mapping[str, Range]] = {
+    ranges: Mapping[str, Range] = {
         'image': ((0.0,), (255.0,)),
         'image_clear': ((0.0,), (255.0,)),
         'image_sar': ((0.0,), (255.0,)),
