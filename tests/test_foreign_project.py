@@ -50,7 +50,7 @@ PAIR: dict[str, Any] = {'modalities': ['image', 'mask']}
 
 
 def m3mcr(root: Path) -> GeoDataset:
-    write_miniature_m3mcr(root, train_areas=2, test_areas=1, patches_per_area=1, progress=False)
+    write_miniature_m3mcr(root, train_areas=3, test_areas=1, patches_per_area=1, progress=False)
     return M3MCR(root, label_res='optical', **PAIR)
 
 
@@ -142,7 +142,7 @@ def test_foreign_project(name: str, tmp_path: Path) -> None:
 
 def test_foreign_project_with_a_folder(tmp_path: Path) -> None:
     root = write_miniature_folder(tmp_path / 'data', columns=2, rows=2, progress=False)
-    image = Modality('sentinel2/*B04*.tif')
+    image = Modality('sentinel2/*B04*.tif', range=[0, 10_000])
     dataset = SceneFolder(root, image=image, crs='EPSG:3035')
     query = next(iter(RandomGeoSampler(dataset, 32, 1)))
     assert dataset[query]['image'].shape == (1, 32, 32)
