@@ -255,6 +255,8 @@ def trial(
     )
     if (status == 0 and (same or kind.key == 'parquet')) and result(made) != files['expected']:
         return 'fault', 'another map or report than that of the whole file'
+    if status and kind.key == 'parquet':
+        return 'fault', f'a damaged index is made anew, not refused: {text[-2000:]}'
     if status and same:
         return 'refused though whole', text[:300]
     return ('used' if status == 0 else 'refused'), ''
