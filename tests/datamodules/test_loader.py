@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from torchgeo.datasets import RasterDataset
 from torchgeo_cloudseg._compat import TENSOR_METADATA
 from torchgeo_cloudseg.datamodules import M3MCRDataModule, SceneDataLoader
 from torchgeo_cloudseg.datamodules.collate import RecyclingCollate, collate
+from torchgeo_cloudseg.datamodules.loader import LoaderError
 from torchgeo_cloudseg.datasets import M3MCR
-from torchgeo_cloudseg.samplers import GridSceneSampler, RandomSceneSampler
+from torchgeo_cloudseg.samplers import CenterSceneSampler, GridSceneSampler, RandomSceneSampler
 
 BATCHES, BATCH_SIZE = 12, 2
 BUFFERS_PER_WORKER = RecyclingCollate.BUFFERS
@@ -232,3 +234,15 @@ def test_plain_raster_dataset(miniature: Path, num_workers: int) -> None:
         assert torch.equal(patch, images[query]['image'])
         assert place[:6].tolist() == [x.start, x.stop, x.step, y.start, y.stop, y.step]
     assert all(isinstance(value, Tensor) for value in batches[0].values())
+
+
+def test_what_is_wrong_in_a_worker_is_said_without_its_inside(
+    miniature: Path, tmp_path: Path
+) -> None:
+    dataset = M3MCR(shutil.copytree(miniature, tmp_path / 'copy'), val_share=0)
+    sampler = CenterSceneSampler(dataset)
+    for file in (tmp_path / 'copy').rglob('planet_cloudy_*.tif'):
+        file.write_bytes(b'II*')
+    with pytest.raises(LoaderError, match=r'^\S+\.tif: found an unreadable file') as caught:
+        list(SceneDataLoader(dataset, batch_size=1, sampler=sampler, num_workers=1))
+    assert 'Traceback' not in str(caught.value)

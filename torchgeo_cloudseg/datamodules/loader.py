@@ -1,5 +1,6 @@
 """Data loader of patches that carries on in the middle of an epoch."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,6 +9,13 @@ from torchgeo.datasets import GeoDataset
 
 from ..samplers import SceneSampler
 from .collate import Batch, RecyclingCollate
+
+#: How the message of an error begins in a traceback.
+_LAST = re.compile(r'^[\w.]*(?:Error|Exception): ', re.MULTILINE)
+
+
+class LoaderError(ValueError):
+    """What went wrong in a worker of a data loader, without the worker's inside."""
 
 
 class SceneDataLoader(DataLoader[Batch]):
@@ -55,10 +63,16 @@ class SceneDataLoader(DataLoader[Batch]):
 
         Yields:
             batches.
+
+        Raises:
+            LoaderError: if a worker cannot read, or there is no room for its batches.
         """
         # nothing happens before the first batch is asked for: in a resumed run Lightning makes the
         # iterator before it tells the sampler the epoch, and workers would fetch the wrong patches
-        yield from super().__iter__()
+        try:
+            yield from super().__iter__()
+        except (RuntimeError, ValueError, OSError, LookupError) as error:
+            raise _of_worker(error) from error
 
     def state_dict(self) -> dict[str, int]:
         """Place in the epoch: batches that were used."""
@@ -73,3 +87,15 @@ class SceneDataLoader(DataLoader[Batch]):
         # interrupted after its last batch, in validation, an epoch is over: the next one is whole
         if isinstance(self.sampler, SceneSampler) and state['batches'] < len(self):
             self.sampler.skip(state['batches'] * (self.batch_size or 1))
+
+
+def _of_worker(error: Exception) -> Exception:
+    """An error for people, of what PyTorch hands on from a worker; others stay as they are."""
+    text = str(error)
+    if 'shared memory' in text:
+        return LoaderError(
+            'The shared memory (/dev/shm) is too small for the batches of the workers. Give it '
+            'more (docker run --shm-size=1g), or set num_workers=0.'
+        )
+    found = list(_LAST.finditer(text)) if 'DataLoader worker process' in text else []
+    return LoaderError(text[found[-1].end() :].strip()) if found else error

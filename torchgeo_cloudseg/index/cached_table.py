@@ -119,6 +119,8 @@ class IndexStore:
                 table = gpd.read_parquet(
                     path, columns=list(columns), page_checksum_verification=True
                 )
+                if missing := set(columns) - set(table):
+                    raise ValueError(f'without {sorted(missing)}')
                 if table[key].duplicated().any():
                     raise ValueError(f'with a {key} in two rows')
             except DAMAGED as error:
