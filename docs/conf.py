@@ -90,9 +90,23 @@ def _tell_tables(*event: Any) -> None:
         lines[:] = [f'Table by name: {", ".join(map(str, obj))}.']
 
 
+#: Pages of this folder that stand elsewhere in the menu.
+PLACED = ('index', 'getting_started', 'method', 'architecture', 'results')
+
+
+def _gather(*event: Any) -> None:
+    """List all other pages of this folder where the how-tos are, and results if there are any."""
+    source = event[-1]
+    here = {page.stem for page in Path(__file__).parent.glob('*.md')}
+    pages = '\n'.join(f'../{page}' for page in sorted(here.difference(PLACED)))
+    source[0] = source[0].replace('@PAGES@', pages)
+    source[0] = source[0].replace('@RESULTS@', 'results' if 'results' in here else '')
+
+
 def setup(app: Any) -> None:
     """Connect."""
     app.connect('autodoc-process-docstring', _tell_tables)
+    app.connect('source-read', _gather)
 
 
 if os.environ.get('CLOUDSEG_DOCS_ONLINE'):
