@@ -24,6 +24,7 @@ def describe() -> dict[str, object]:
         'python': platform.python_version(),
         **{name: version(name) for name in names},
         'torch_threads': torch.get_num_threads(),
+        'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         'load_average_1_min': os.getloadavg()[0],
     }
 

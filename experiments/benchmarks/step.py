@@ -2,7 +2,7 @@
 
     python experiments/benchmarks/step.py --output experiments/results/step.json
     python experiments/benchmarks/step.py scaling --output experiments/results/step-scaling.json
-    python experiments/benchmarks/step.py --device cuda --batch 32 --windows 32 --amp --compile
+    python experiments/benchmarks/step.py --device cuda --batch 32 --windows 32 --amp
 
 Both networks have the same weights and see the same inputs; they take turns, so that other work on
 the machine slows both alike. A step is the teacher's forward pass, the student's forward and
@@ -88,9 +88,9 @@ class Step:
                 + hint(features, taught, clouds)
             )
 
-    def compiled(self) -> Step:
+    def compiled(self, mode: str) -> Step:
         """The same step as one graph."""
-        self.compute = torch.compile(self.loss, fullgraph=True)
+        self.compute = torch.compile(self.loss, fullgraph=True, mode=mode)
         return self
 
     def __call__(self, batch: Batch) -> None:
@@ -279,8 +279,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     result['activations_mib'] = {
         name: activation_bytes(step, batch) / 2**20 for name, step in steps.items()
     }
-    if options.compile:
-        steps['ours, compiled'] = make_step('ours', options.encoder, device, amp, False).compiled()
+    for mode in options.compile or ():
+        step = make_step('ours', options.encoder, device, amp, False).compiled(mode)
+        steps[f'ours, compiled ({mode})'] = step
     result['step'] = alternate(_calls(steps, batch), options.rounds, device)
     # forward and backward cost three times the forward pass, the teacher once
     needed = 4 * flops * options.batch
@@ -354,7 +355,9 @@ def main() -> None:
     parser.add_argument('--threads', type=int, default=os.cpu_count())
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--amp', action='store_true', help='bfloat16 autocast')
-    parser.add_argument('--compile', action='store_true', help='also compile our step')
+    parser.add_argument(
+        '--compile', nargs='+', help='also compile our step, in modes such as default, max-autotune'
+    )
     parser.add_argument('--batches', type=int, nargs='+', default=[1, 2, 4], help='for scaling')
     parser.add_argument('--crops', type=int, nargs='+', default=[128, 160, 224])
     parser.add_argument('--encoders', nargs='+', default=['mit_b0', 'mit_b2', 'mit_b4'])

@@ -12,10 +12,11 @@ import torch
 import torchgeo.main
 
 from torchgeo_cloudseg.cli import main
+from torchgeo_cloudseg.cli.configs import FOLDER
 from torchgeo_cloudseg.trainers import CloudSegStudentTask
 from torchgeo_cloudseg.trainers.arguments import task_arguments
 
-CONFIG = Path(__file__).parents[2] / 'experiments/m3mcr/student.yaml'
+CONFIG = FOLDER / 'm3mcr/student.yaml'
 MAINS: dict[str, Callable[[list[str]], None]] = {'cloudseg': main, 'torchgeo': torchgeo.main.main}
 
 

@@ -1,10 +1,10 @@
 """Data loader of patches that carries on in the middle of an epoch."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, DistributedSampler, SequentialSampler
 from torchgeo.datasets import GeoDataset
 
 from ..samplers import SceneSampler
@@ -16,6 +16,27 @@ _LAST = re.compile(r'^[\w.]*(?:Error|Exception): ', re.MULTILINE)
 
 class LoaderError(ValueError):
     """What went wrong in a worker of a data loader, without the worker's inside."""
+
+
+class FixedPatches(SequentialSampler, DistributedSampler[Any]):
+    """The same patches in every epoch, in one order.
+
+    Lightning replaces any sampler that is not sequential where a few batches are to be overfitted
+    to, and any that is not distributed where processes share the data.
+    """
+
+    def __init__(self, patches: Iterable[Any]) -> None:
+        """Initialize a new FixedPatches instance.
+
+        Args:
+            patches: queries of this process's share of the patches.
+        """
+        self.patches = [*patches]
+        SequentialSampler.__init__(self, self.patches)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the patches."""
+        return iter(self.patches)
 
 
 class SceneDataLoader(DataLoader[Batch]):
@@ -39,7 +60,7 @@ class SceneDataLoader(DataLoader[Batch]):
         self,
         dataset: GeoDataset,
         batch_size: int = 1,
-        sampler: SceneSampler | None = None,
+        sampler: Iterable[Any] | None = None,
         position: Callable[[], int] | None = None,
         **kwargs: Any,
     ) -> None:

@@ -19,7 +19,7 @@ from ..datasets.scene_declaration import SceneDeclaration
 from ..datasets.validation import require_clouds
 from ..samplers import CenterSceneSampler, RandomSceneSampler, SceneSampler, TileSceneSampler
 from ..transforms import RandomFlipRotate, Rescale, StackModalities
-from .loader import SceneDataLoader
+from .loader import FixedPatches, SceneDataLoader
 from .sky import Clouds, sky
 
 Batch = dict[str, Any]
@@ -228,10 +228,12 @@ class SceneDataModule(GeoDataModule):
                 f'{patches} patches of the {split} split cannot be shared by {processes} '
                 'processes. Use fewer devices.'
             )
+        overfit = getattr(self.trainer, 'overfit_batches', 0) > 0
         return SceneDataLoader(
             dataset=dataset,
             batch_size=batch_size,
-            sampler=sampler,
+            # the same patches in every epoch are what is overfitted to
+            sampler=FixedPatches(sampler) if overfit else sampler,
             position=self._position,
             num_workers=self.num_workers,
             # a last batch of one patch would spoil the batch norms
@@ -245,7 +247,9 @@ class SceneDataModule(GeoDataModule):
         if self.trainer is None:
             return 0
         progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
-        return int(progress.processed)
+        used = int(progress.processed)
+        # after its last batch, which a limit may set, an epoch is over: the next one is whole
+        return used if used < self.trainer.num_training_batches else 0
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int

@@ -176,10 +176,10 @@ def export_network(
         )
     config = network.config
     known = (len(spec.optical_bands), len(spec.sar_bands)), spec.num_classes
-    if known != (config.in_channels, config.num_classes):
+    if known != (config.in_channels, config.num_logits):
         raise ValueError(
             f'spec: found (optical, SAR) bands and classes {known}, expected those of the '
-            f'network, {(config.in_channels, config.num_classes)}.'
+            f'network, {(config.in_channels, config.num_logits)}.'
         )
     if reconstruct and not config.reconstruct:
         raise ValueError(

@@ -193,7 +193,7 @@ class SegmentationLoss(nn.Module):
 
     def __init__(
         self,
-        loss: Literal['ce', 'focal', 'dice'] = 'ce',
+        loss: Literal['ce', 'bce', 'focal', 'dice'] = 'ce',
         class_weights: Sequence[float] | Tensor | None = None,
         ignore_index: int = 255,
         label_smoothing: float = 0.0,
@@ -201,7 +201,7 @@ class SegmentationLoss(nn.Module):
         """Initialize a new SegmentationLoss instance.
 
         Args:
-            loss: name of the loss: 'ce', 'focal' or 'dice'.
+            loss: name of the loss: 'ce', 'bce' (of two classes; the same), 'focal' or 'dice'.
             class_weights: weight of each class, K numbers that are not negative.
             ignore_index: label of pixels left out.
             label_smoothing: share of each label spread over all classes, 0..1; 'ce' only.
@@ -211,11 +211,11 @@ class SegmentationLoss(nn.Module):
                 to be smoothed for another loss than 'ce'.
         """
         super().__init__()
-        if loss not in ('ce', 'focal', 'dice'):
-            raise ValueError(f"`loss` must be 'ce', 'focal' or 'dice', found {loss!r}.")
+        if loss not in ('ce', 'bce', 'focal', 'dice'):
+            raise ValueError(f"`loss` must be 'ce', 'bce', 'focal' or 'dice', found {loss!r}.")
         if not 0 <= label_smoothing <= 1:
             raise ValueError(f'`label_smoothing` must lie in 0..1, found {label_smoothing}.')
-        if label_smoothing > 0 and loss != 'ce':
+        if label_smoothing > 0 and loss not in ('ce', 'bce'):
             raise ValueError(
                 f'`label_smoothing` is defined for loss "ce" only, found {label_smoothing} with '
                 f'loss {loss!r}. Set it to 0 or use "ce".'
@@ -257,6 +257,11 @@ class SegmentationLoss(nn.Module):
                 '`logits` must have shape (B, K, h, w) and `target` (B, h, w), '
                 f'found {tuple(logits.shape)} and {tuple(target.shape)}.'
             )
+        if self.loss == 'bce' and logits.shape[1] != 2:
+            raise ValueError(
+                f"loss='bce' is for two classes, found logits of {logits.shape[1]}. Set "
+                "num_classes to 1 or 2, or use 'ce'."
+            )
         logits = full_precision(logits)
         weights = self.class_weights
         if weights is not None:
@@ -277,5 +282,7 @@ class SegmentationLoss(nn.Module):
                     logits, target, weights, self.ignore_index, self.label_smoothing
                 )
         if self.training and dist.is_available() and dist.is_initialized():
-            loss = loss * _share_of_process(_pixel_weights(target, weights, self.ignore_index))
+            # a share in float32 would leave a loss in float64 no more than seven digits
+            pixels = _pixel_weights(target, weights, self.ignore_index).to(loss.dtype)
+            loss = loss * _share_of_process(pixels)
         return loss

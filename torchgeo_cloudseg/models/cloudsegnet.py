@@ -70,8 +70,8 @@ class CloudSegNet(Network, name='cloudseg'):
     encoder's first stage, unused decoders, heads and convolutions) does not exist here.
 
     Initial values: encoders as in :func:`~torchgeo_cloudseg.models.encoders.create_encoder`;
-    decoders and heads as in segmentation-models-pytorch (He and Xavier uniform); fusion blocks
-    as PyTorch's defaults.
+    decoders and the segmentation head as in segmentation-models-pytorch (He and Xavier uniform);
+    fusion blocks and the reconstruction's convolutions as PyTorch's defaults: as the authors' do.
 
     Attributes:
         config: the arguments that define the architecture.
@@ -110,7 +110,8 @@ class CloudSegNet(Network, name='cloudseg'):
             encoder: name of the encoder, see
                 :func:`~torchgeo_cloudseg.models.encoders.create_encoder`.
             in_channels: number of optical and of SAR channels.
-            num_classes: number of classes.
+            num_classes: number of classes. With 1 the head gives one score, of class 1 against
+                class 0: logits are 0 and this score, whose cross-entropy is the binary one.
             spatial_gate: weigh optical pixels by their disagreement with SAR (student); False makes
                 'cloudseg_ungated' of 'cloudseg' (teacher), and nothing of other fusion blocks.
             reconstruct: also reconstruct the cloud-free optical image (student).
@@ -221,7 +222,7 @@ class CloudSegNet(Network, name='cloudseg'):
         height, width = optical.shape[-2:]
         optical_maps, cross_maps = self.encode(pad(optical), pad(sar))
         features = self.decoder(cross_maps)
-        logits = self.head(features)[..., :height, :width]
+        logits = self.class_logits(self.head(features)[..., :height, :width])
         if output_size is not None:
             logits = F.interpolate(logits, size=output_size, mode='bilinear', align_corners=False)
         image = None
@@ -230,6 +231,21 @@ class CloudSegNet(Network, name='cloudseg'):
             if self.config.residual:
                 image = image + optical
         return CloudSegOutput(logits, features[..., :height, :width], image)
+
+    @property
+    def stages(self) -> list[nn.ModuleList]:
+        """All before the decoders, by stage: encoders, and fusion blocks where there are any."""
+        if self.encoder is not None:
+            return [nn.ModuleList([stage]) for stage in self.encoder.stages]
+        encoders = (self.optical_encoder, self.sar_encoder, self.cross_encoder)
+        parts = zip(*(encoder.stages for encoder in encoders), self.fusions, strict=True)
+        return [nn.ModuleList(modules) for modules in parts]
+
+    @property
+    def decoders(self) -> nn.ModuleList:
+        """The decoders, without heads."""
+        restored = [] if self.reconstruction is None else [self.reconstruction.decoder]
+        return nn.ModuleList([self.decoder, *restored])
 
     def encode(self, optical: Tensor, sar: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Run the three encoders, fusing after each stage; or the single one.

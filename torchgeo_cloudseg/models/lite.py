@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -181,13 +182,27 @@ class CloudSegLite(Network, name='lite'):
             x = F.interpolate(x, size=size, mode='bilinear', align_corners=False)
             return x[..., :height, :width]
 
-        logits = whole(self.head(features))
+        logits = self.class_logits(whole(self.head(features)))
         if output_size is not None:
             logits = F.interpolate(logits, size=output_size, mode='bilinear', align_corners=False)
         image = None
         if reconstruct and self.reconstruction is not None:
             image = whole(self.reconstruction(features))
         return CloudSegOutput(logits, features, image, None if opacity is None else whole(opacity))
+
+    @property
+    def stages(self) -> list[nn.ModuleList]:
+        """The encoders, by stage."""
+        streams: list[Any] = [*self.streams]
+        parts = zip(*(stream.encoder.stages for stream in streams), strict=True)
+        return [nn.ModuleList(modules) for modules in parts]
+
+    @property
+    def decoders(self) -> nn.ModuleList:
+        """All between the encoders and the heads."""
+        streams: list[Any] = [*self.streams]
+        projections = (stream.project for stream in streams)
+        return nn.ModuleList([*projections, self.mix, self.refine, self.up])
 
     def weigh(
         self, images: Sequence[Tensor], maps: Sequence[Sequence[Tensor]]

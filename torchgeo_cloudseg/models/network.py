@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from .registry import Registered
 from .weights import Weights
@@ -52,7 +52,7 @@ class NetworkConfig:
     Attributes:
         encoder: name of the encoder.
         in_channels: optical and SAR channels.
-        num_classes: number of classes.
+        num_classes: number of classes; 1 for a single score, of class 1 against class 0.
         spatial_gate: whether optical pixels are weighed where clouds hide the ground.
         reconstruct: whether there is a reconstruction branch.
         modalities: which images the network looks at, and how, see :data:`Modalities`.
@@ -64,6 +64,11 @@ class NetworkConfig:
     spatial_gate: bool = True
     reconstruct: bool = True
     modalities: Modalities = 'both'
+
+    @property
+    def num_logits(self) -> int:
+        """Channels of the logits: one per class, two for a single score."""
+        return max(2, self.num_classes)
 
     def __post_init__(self) -> None:
         """Check the arguments; a pair may come from YAML, as a list.
@@ -138,6 +143,35 @@ class Network(Registered, ABC, name='architecture'):
             ValueError: if shapes do not fit, or a reconstruction is asked of a network without
                 that branch.
         """
+
+    @property
+    @abstractmethod
+    def stages(self) -> list[nn.ModuleList]:
+        """All before the decoders, by stage."""
+
+    @property
+    @abstractmethod
+    def decoders(self) -> nn.ModuleList:
+        """The decoders, without heads."""
+
+    @property
+    def looks_at(self) -> tuple[str, ...]:
+        """Which images matter to the network: 'optical', 'sar' or both."""
+        return tuple(('optical', 'sar')[i] for i in SEEN.get(self.config.modalities, (0, 1)))
+
+    def class_logits(self, scores: Tensor) -> Tensor:
+        """Logits of all classes.
+
+        Args:
+            scores: what the head gives, (B, K, h, w).
+
+        Returns:
+            the same; of a single score the two logits (B, 2, h, w) whose cross-entropy is the
+            binary one: 0 for class 0, and the score for class 1.
+        """
+        if self.config.num_classes > 1:
+            return scores
+        return torch.cat([torch.zeros_like(scores), scores], dim=1)
 
     def kept(self, optical: Tensor) -> tuple[Tensor, Tensor] | None:
         """Draw which images of a training batch the network is to see.

@@ -125,7 +125,7 @@ def adapt_first_weight(weight: Tensor, in_channels: int, bands: Sequence[str] = 
 
     The channels of a photograph are repeated in turn. Of a satellite's, four are found by name.
     Both are scaled by the old number of channels over the new one, so that responses keep their
-    size.
+    size. For a single channel those of a photograph are summed: the response to a gray image.
 
     Args:
         weight: weights of shape (O, I, kH, kW).
@@ -138,6 +138,8 @@ def adapt_first_weight(weight: Tensor, in_channels: int, bands: Sequence[str] = 
     old = weight.shape[1]
     if old == in_channels:
         return weight
+    if old == RGB and in_channels == 1:
+        return weight.sum(dim=1, keepdim=True)
     if old == RGB:
         chosen = [i % old for i in range(in_channels)]
     elif in_channels == len(FOUR_BANDS) and set(FOUR_BANDS) <= set(bands):

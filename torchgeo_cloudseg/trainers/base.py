@@ -5,37 +5,28 @@ from copy import deepcopy
 from typing import Any, Literal
 
 import torch
-from lightning.fabric.plugins.io import TorchCheckpointIO
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.plugins import MixedPrecision
+from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam
 
 from .._compat import SemanticSegmentationTask
 from .._random import step_seed
-from ..datasets.scene_spec import SceneSpec, spec_from_dict, spec_to_dict
 from ..losses import SegmentationLoss
 from ..metrics import RegionMetrics
 from ..models import Modalities
-from .arguments import (
-    changes,
-    contradictions,
-    defaults,
-    keep_arguments,
-    plain_value,
-    refuse_contradictions,
-    task_arguments,
-)
-from .checkpoint import SCENE_SPEC, build_network, scene_facts
-from .checkpoint_io import SafeCheckpointIO, require_writable
-from .evaluation import Batch, SceneEvaluationTask, cloud_mask, label_size
-from .schedules import Schedule, ScheduledLR, by_steps, schedule_of
+from .arguments import plain_value
+from .checkpoint import build_network, scene_facts
+from .evaluation import Batch, cloud_mask, label_size
+from .resuming import ResumableTask
+from .schedules import Schedule, ScheduledLR, by_steps
 
 #: See :class:`~torchgeo_cloudseg.models.CloudSegNet`.
 EncoderWeights = bool | str | tuple[bool | str | None, bool | str | None] | None
 
 
-class CloudSegTask(SceneEvaluationTask):
+class CloudSegTask(ResumableTask):
     """Abstract base of the CloudSeg tasks.
 
     A batch follows the package's sample contract: optical image under *image_key* (B, C, H, W),
@@ -55,10 +46,6 @@ class CloudSegTask(SceneEvaluationTask):
 
     train_metrics: RegionMetrics  # type: ignore[assignment]  # TorchGeo has no regions
 
-    #: What the network expects of a scene: bands, ranges, classes and their colors. Stated by the
-    #: data module when training starts, or by whoever sets it; None where nobody has.
-    scene_spec: SceneSpec | None
-
     def __init__(
         self,
         backbone: str | None = None,
@@ -66,7 +53,7 @@ class CloudSegTask(SceneEvaluationTask):
         in_channels: tuple[int, int] = (4, 2),
         num_classes: int = 6,
         labels: list[str] | None = None,
-        loss: Literal['ce', 'focal', 'dice'] = 'ce',
+        loss: Literal['ce', 'bce', 'focal', 'dice'] = 'ce',
         class_weights: Sequence[float] | None = None,
         ignore_index: int = 255,
         label_smoothing: float = 0.0,
@@ -79,6 +66,10 @@ class CloudSegTask(SceneEvaluationTask):
         drop_path: float = 0.1,
         modality_dropout: tuple[float, float] = (0.0, 0.0),
         activation_checkpointing: bool = False,
+        freeze_backbone: bool = False,
+        freeze_decoder: bool = False,
+        layer_decay: float = 1.0,
+        check_batches: Literal['first', 'all', 'none'] = 'first',
         compile: bool = False,  # noqa: A002  # the name that users know
         window: int = 160,
         stride: int = 80,
@@ -95,9 +86,10 @@ class CloudSegTask(SceneEvaluationTask):
                 weights, a path to a local file, False or None for random weights. Of a pair, the
                 second are for the SAR encoder.
             in_channels: Number of optical and SAR bands.
-            num_classes: Number of prediction classes.
+            num_classes: Number of prediction classes; for two of them, 1 (a single score) or 2.
             labels: List of class names.
-            loss: Name of the segmentation loss: 'ce', 'focal' or 'dice'.
+            loss: Name of the segmentation loss: 'ce', 'bce' (of two classes; the same), 'focal' or
+                'dice'.
             class_weights: Optional rescaling weight given to each class.
             ignore_index: Label of pixels left out of the loss and the metrics.
             label_smoothing: Share of each label spread over all classes, 0 to 1.
@@ -116,6 +108,12 @@ class CloudSegTask(SceneEvaluationTask):
                 sample is left out, so that the network does with one of them, too.
             activation_checkpointing: Compute the encoders' activations anew in the backward pass,
                 which saves most of the memory of a step and costs some time.
+            freeze_backbone: Freeze encoders and fusion blocks, to train decoders and heads.
+            freeze_decoder: Freeze the decoders, to train the heads (and the backbone).
+            layer_decay: Factor of the learning rate from each stage of the encoders to the one
+                before it; 1 for one rate.
+            check_batches: Which batches are looked at for values that are NaN or outside 0..1 and
+                for labels that are no classes: the 'first' of each stage, 'all' or 'none'.
             compile: Compile networks and losses into one graph when training starts.
             window: Side of the windows that slide over a whole scene, in pixels.
             stride: Distance between windows, in pixels.
@@ -127,84 +125,12 @@ class CloudSegTask(SceneEvaluationTask):
             ValueError: If an argument is no plain value, nor can be made one.
         """
         self.weights = weights
-        self.scene_spec = None
         self._seed = 0
         self._losses = self.losses
         # passes over SemanticSegmentationTask, which would build a network of its own
         super(SemanticSegmentationTask, self).__init__()
         # what cannot be read again is refused now, not after the training
         self.hparams.update({k: plain_value(v, k) for k, v in self.hparams.items()})
-
-    def setup(self, stage: str) -> None:
-        """Have checkpoints written complete or not at all, and read without running code.
-
-        Args:
-            stage: Either 'fit', 'validate', 'test', or 'predict'.
-
-        Raises:
-            OSError: If a training could not write its checkpoints.
-        """
-        if (trainer := self._trainer) is None:
-            return
-        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
-            trainer.strategy.checkpoint_io = SafeCheckpointIO()
-        if stage == 'fit' and trainer.is_global_zero:
-            for callback in trainer.checkpoint_callbacks:
-                if folder := getattr(callback, 'dirpath', None):
-                    require_writable(folder)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the arguments, and what the network expects of a scene.
-
-        Args:
-            checkpoint: what is saved.
-        """
-        keep_arguments(checkpoint, self.hparams)
-        if self.scene_spec is not None:
-            checkpoint[SCENE_SPEC] = spec_to_dict(self.scene_spec)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the network's architecture, and what it expects of a scene.
-
-        What belongs to the run (learning rate, schedule, teacher, window, ...) is this task's.
-
-        Args:
-            checkpoint: what was saved.
-
-        Raises:
-            ValueError: If the task was made for another network.
-        """
-        if SCENE_SPEC in checkpoint:
-            self.scene_spec = spec_from_dict(checkpoint[SCENE_SPEC])
-        stored = task_arguments(checkpoint)
-        if not stored:
-            return
-        self._take_architecture(stored)
-        if changed := changes(self.hparams, stored):
-            rank_zero_info(f'Other arguments than in the checkpoint: {changed}.')
-        # the rates of this run, at the step of the other
-        steps = by_steps(self.hparams['schedule'], self.hparams['warmup_epochs'])
-        for state in checkpoint.get('lr_schedulers', ()):
-            if 'lr_lambdas' in state:
-                at = checkpoint['global_step'] if steps else checkpoint['epoch']
-                state['last_epoch'] = at if steps else min(at, state['last_epoch'])
-
-    def _take_architecture(self, stored: Mapping[str, Any]) -> None:
-        """Make the network that a checkpoint holds, where none was asked for."""
-        differing = contradictions(self.hparams, stored)
-        usual = defaults(type(self))
-        mine, theirs = self.hparams.keys(), stored.keys()
-        free = all(n in mine & theirs and self.hparams[n] == usual[n] for n in differing)
-        trainer = self._trainer
-        sharded = trainer is not None and trainer.strategy.restore_checkpoint_after_setup
-        if sharded or not free:
-            refuse_contradictions(self.hparams, stored, 'checkpoint')
-        if differing:
-            self.weights = None
-            self.hparams.update({name: stored[name] for name in differing})
-            self.configure_models()
-            self.configure_losses()
-            self.configure_metrics()
 
     def on_fit_start(self) -> None:
         """Note the seed of the run and the facts of its data, and compile the step if asked to."""
@@ -219,17 +145,6 @@ class CloudSegTask(SceneEvaluationTask):
         if self.hparams['compile']:
             self._losses = torch.compile(self.losses, fullgraph=True)
 
-    def on_train_start(self) -> None:
-        """Begin with this run's learning rates: a checkpoint brings those of the run before.
-
-        Raises:
-            MisconfigurationException: If the schedule needs an end that the training has not.
-        """
-        for config in self.trainer.lr_scheduler_configs:
-            if isinstance(config.scheduler, ScheduledLR):
-                arguments = self.hparams['schedule'], self.hparams['warmup_epochs']
-                config.scheduler.begin(schedule_of(self.trainer, *arguments))
-
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step, so that drop path goes on in a resumed run as if it had not stopped.
 
@@ -237,13 +152,27 @@ class CloudSegTask(SceneEvaluationTask):
             batch: The output of your DataLoader.
             batch_idx: Integer displaying index of this batch.
         """
+        self._check('training', batch, batch_idx)
         torch.manual_seed(step_seed(self._seed, self.current_epoch, batch_idx, self.global_rank))
+
+    @property
+    def backbone(self) -> nn.ModuleList:
+        """Encoders and fusion blocks, for callbacks such as Lightning's BackboneFinetuning."""
+        return nn.ModuleList(self.model.stages)
+
+    def on_train_epoch_start(self) -> None:
+        """Begin to count."""
+        self._begin(self.train_metrics)
 
     def configure_models(self) -> None:
         """Initialize the model that the hyperparameters describe."""
         names = ('drop_path', 'modality_dropout', 'activation_checkpointing')
         trained = {name: self.hparams[name] for name in names}
         self.model = build_network(self.hparams, weights=self.weights or None, **trained)
+        if self.hparams['freeze_backbone']:
+            self.backbone.requires_grad_(False)
+        if self.hparams['freeze_decoder']:
+            self.model.decoders.requires_grad_(False)
 
     def configure_losses(self) -> None:
         """Initialize the segmentation criterion."""
@@ -268,14 +197,33 @@ class CloudSegTask(SceneEvaluationTask):
         """
         # torch's loop over 200 million parameters takes a CPU longer than the fused one; elsewhere
         # its own choice is fast
-        fused = True if self.device.type == 'cpu' else None
-        optimizer = Adam(self.model.parameters(), lr=self.hparams['lr'], fused=fused)
+        # (but Lightning does not clip for a fused one in mixed precision)
+        mixed = isinstance(self.trainer.precision_plugin, MixedPrecision)
+        clipped = mixed and bool(self.trainer.gradient_clip_val)
+        fused = True if self.device.type == 'cpu' and not clipped else None
+        optimizer = Adam(self.parameter_groups(), lr=self.hparams['lr'], fused=fused)
         steps = by_steps(self.hparams['schedule'], self.hparams['warmup_epochs'])
         interval = 'step' if steps else 'epoch'
         return {
             'optimizer': optimizer,
             'lr_scheduler': {'scheduler': ScheduledLR(optimizer), 'interval': interval},
         }
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters that are trained, and their learning rates.
+
+        Returns:
+            groups for an optimizer: one, or with *layer_decay* one per stage and one for the rest.
+        """
+        rate, decay = self.hparams['lr'], self.hparams['layer_decay']
+        stages = [] if decay == 1 else self.model.stages
+        depths = {p: i for i, stage in enumerate(stages) for p in stage.parameters()}
+        groups = [
+            [p for p in self.model.parameters() if p.requires_grad and depths.get(p, -1) == i]
+            for i in (-1, *range(len(stages)))
+        ]
+        rates = [rate] + [rate * decay ** (len(stages) - i) for i in range(len(stages))]
+        return [{'params': ps, 'lr': lr} for ps, lr in zip(groups, rates, strict=True) if ps]
 
     def losses(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Logits and losses of a training batch: all of a step that is worth compiling.
@@ -304,7 +252,8 @@ class CloudSegTask(SceneEvaluationTask):
         """
         optical, sar = self.inputs(batch)
         (mask,) = self._required(batch, 'mask')
-        return {'image': optical, 'image_sar': sar, 'mask': mask, 'mask_cloud': cloud_mask(batch)}
+        clouds = cloud_mask(batch, optical)
+        return {'image': optical, 'image_sar': sar, 'mask': mask.long(), 'mask_cloud': clouds}
 
     def training_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Compute the weighted sum of the losses.

@@ -150,7 +150,13 @@ def scene_facts(
         raise ValueError(f'facts: missing {missing}, unknown {unknown}. Give all of {WANTED}.')
     spec = spec_from_dict(values)
     found = (len(spec.optical_bands), len(spec.sar_bands)), spec.num_classes
-    expected = tuple(hparams['in_channels']), hparams['num_classes']
+    optical, sar = hparams['in_channels']
+    # bands of an image that the network does not look at may be any
+    seen = {'optical': (optical, found[0][1]), 'sar': (found[0][0], sar)}
+    expected = (
+        seen.get(hparams.get('modalities', 'both'), (optical, sar)),
+        max(2, hparams['num_classes']),
+    )
     if found != expected:
         raise ValueError(
             f'The data state (optical, SAR) bands and classes {found}, the network has {expected}. '

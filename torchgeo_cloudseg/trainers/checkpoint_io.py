@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
@@ -120,3 +121,28 @@ def require_writable(folder: str | os.PathLike[str]) -> None:
             f'{os.fspath(folder)}: checkpoints cannot be written there ({error.strerror}). Give '
             'another `dirpath` to ModelCheckpoint, or another `default_root_dir` to the trainer.'
         ) from error
+
+
+def refuse_second_run(callback: Checkpoint) -> None:
+    """Refuse to write a checkpoint beside one of the same name from an earlier training.
+
+    Lightning would number it (``teacher-v1.ckpt``), and whoever reads ``teacher.ckpt`` would go on
+    reading the old one.
+
+    Args:
+        callback: what writes checkpoints.
+
+    Raises:
+        FileExistsError: if there is one, whose name says nothing of epoch, step or score.
+    """
+    folder, name = getattr(callback, 'dirpath', None), getattr(callback, 'filename', None)
+    if not (isinstance(callback, ModelCheckpoint) and folder and name) or '{' in name:
+        return
+    path = Path(folder, name + callback.FILE_EXTENSION)
+    own = (callback.best_model_path, callback.last_model_path)
+    if callback._enable_version_counter and path.exists() and str(path) not in own:
+        raise FileExistsError(
+            f'{path}: is there from an earlier training. Give each run a folder of its own '
+            '(`dirpath`; a student finds its teacher by `teacher`), go on from a checkpoint with '
+            '--ckpt_path, or remove the earlier run.'
+        )

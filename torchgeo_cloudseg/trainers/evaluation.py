@@ -5,13 +5,16 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
+from torchmetrics import Metric
 
 from .._compat import SemanticSegmentationTask
 from ..inference.windows.network import slide_scenes
 from ..metrics import REGIONS, ReconstructionMetrics, RegionMetrics, SceneMetrics, SceneScores
 from ..models import CloudSegOutput
 from ..rasters import size_at
+from .batch_check import check_batch
 
 #: Images, masks and metadata under the package's sample contract.
 Batch = dict[str, Any]
@@ -29,17 +32,20 @@ def label_size(mask: Tensor) -> tuple[int, int]:
     return mask.shape[-2], mask.shape[-1]
 
 
-def cloud_mask(batch: Batch) -> Tensor:
+def cloud_mask(batch: Batch, image: Tensor) -> Tensor:
     """Cloud mask of a batch; all clear where the batch has none.
 
     Args:
         batch: a batch.
+        image: its optical image (B, C, H, W).
 
     Returns:
         mask (B, H, W), 1 cloud and 0 clear.
     """
-    mask: Tensor = batch['mask']
-    return batch['mask_cloud'] if 'mask_cloud' in batch else torch.zeros_like(mask)
+    if 'mask_cloud' in batch:
+        mask: Tensor = batch['mask_cloud']
+        return mask
+    return image.new_zeros((len(image), *image.shape[-2:]), dtype=torch.long)
 
 
 class SceneEvaluationTask(SemanticSegmentationTask):
@@ -63,7 +69,9 @@ class SceneEvaluationTask(SemanticSegmentationTask):
 
     def configure_metrics(self) -> None:
         """Initialize the metrics by region, of the segmentation and of the reconstruction."""
-        kwargs = {key: self.hparams[key] for key in ('num_classes', 'ignore_index', 'labels')}
+        kwargs = {key: self.hparams[key] for key in ('ignore_index', 'labels')}
+        # a single score is that of class 1 against class 0
+        kwargs['num_classes'] = max(2, self.hparams['num_classes'])
         self.val_metrics = RegionMetrics(**kwargs)
         self.test_metrics = RegionMetrics(**kwargs)
         self.test_reconstruction = ReconstructionMetrics()
@@ -85,6 +93,12 @@ class SceneEvaluationTask(SemanticSegmentationTask):
         output: CloudSegOutput = self.model(optical, sar, output_size=output_size)
         return output
 
+    @property
+    def looks_at(self) -> tuple[str, ...]:
+        """Which images matter to the task: 'optical', 'sar' or both."""
+        found: tuple[str, ...] = self.model.looks_at
+        return found
+
     def inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Optical and SAR image of a batch.
 
@@ -92,21 +106,20 @@ class SceneEvaluationTask(SemanticSegmentationTask):
             batch: a batch.
 
         Returns:
-            optical (B, C, H, W) and SAR image (B, S, H, W); zeros for one that is absent and that
-            the network does not look at.
+            optical (B, C, H, W) and SAR image (B, S, H, W); zeros where a network that does not
+            look at one gets none.
 
         Raises:
             KeyError: if one is missing.
         """
         keys = {'optical': self.hparams['image_key'], 'sar': 'image_sar'}
-        looks_at = self.hparams['modalities']
-        seen = [key for name, key in keys.items() if looks_at in (name, 'both', 'early')]
-        (some, *_) = self._required(batch, *seen)
-        # nothing stands in for an image that the network does not look at
-        shapes = ((some.shape[0], bands, *some.shape[-2:]) for bands in self.hparams['in_channels'])
+        seen = self._required(batch, *(keys[name] for name in self.looks_at))
+        count, _, *sides = seen[0].shape
+        channels = zip(keys.values(), self.hparams['in_channels'], strict=True)
+        blank = seen[0].new_zeros(())
         optical, sar = (
-            batch[key] if key in batch else some.new_zeros(()).expand(shape)
-            for key, shape in zip(keys.values(), shapes, strict=True)
+            batch[key] if key in batch else blank.expand(count, width, *sides)
+            for key, width in channels
         )
         return optical, sar
 
@@ -120,6 +133,43 @@ class SceneEvaluationTask(SemanticSegmentationTask):
             )
         return [batch[key] for key in keys]
 
+    def on_validation_batch_start(
+        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Refuse a batch that cannot be judged by.
+
+        Args:
+            batch: The output of your DataLoader.
+            batch_idx: Integer displaying index of this batch.
+            dataloader_idx: Index of the current dataloader.
+        """
+        self._check('validation', batch, batch_idx)
+
+    def on_test_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Refuse a batch that cannot be judged by.
+
+        Args:
+            batch: The output of your DataLoader.
+            batch_idx: Integer displaying index of this batch.
+            dataloader_idx: Index of the current dataloader.
+        """
+        self._check('test', batch, batch_idx)
+
+    def _check(self, stage: str, batch: Batch, batch_idx: int) -> None:
+        """Refuse a batch that is not what the task expects."""
+        wanted = self.hparams['check_batches']
+        if wanted == 'none' or (wanted == 'first' and batch_idx):
+            return
+        keys = {'optical': [self.hparams['image_key'], 'image_clear'], 'sar': ['image_sar']}
+        check_batch(
+            batch,
+            f'{stage} batch {batch_idx}',
+            [key for name in self.looks_at for key in keys[name]],
+            max(2, self.hparams['num_classes']),
+            self.hparams['ignore_index'],
+            self.hparams['label_scale'],
+        )
+
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Update the validation metrics and log the loss and some figures.
 
@@ -128,13 +178,31 @@ class SceneEvaluationTask(SemanticSegmentationTask):
             batch_idx: Integer displaying index of this batch.
             dataloader_idx: Index of the current dataloader.
         """
-        mask = batch['mask']
-        output = self(*self.inputs(batch), output_size=label_size(mask))
-        self.val_metrics.update(output.logits, mask, cloud_mask(batch))
+        images, mask = self.inputs(batch), batch['mask'].long()
+        output = self(*images, output_size=label_size(mask))
+        self.val_metrics.update(output.logits, mask, cloud_mask(batch, images[0]))
         loss = self.criterion(output.logits, mask)
         self.log('val_loss', loss, batch_size=len(mask), sync_dist=True)
-        if batch_idx < self.figures:
+        if batch_idx < self.figures and not self.trainer.sanity_checking:
             self._log_figure(batch, output, batch_idx)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to count: what an interrupted validation has counted is gone."""
+        self._begin(self.val_metrics)
+
+    def on_test_epoch_start(self) -> None:
+        """Begin to count: what an interrupted test has counted is gone."""
+        self._begin(self.test_metrics, self.test_reconstruction, self.scene_metrics)
+
+    def _begin(self, *metrics: Metric) -> None:
+        """Start metrics anew, with the names of the classes."""
+        spec = getattr(getattr(self.trainer, 'datamodule', None), 'scene_spec', None)
+        spec = spec or getattr(self, 'scene_spec', None)
+        names = self.hparams['labels'] or ([] if spec is None else [*spec.class_names])
+        for metric in metrics:
+            metric.reset()
+            if len(set(names)) == getattr(metric, 'num_classes', None):
+                metric.labels = names
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation metrics."""
@@ -148,7 +216,7 @@ class SceneEvaluationTask(SemanticSegmentationTask):
             batch_idx: Integer displaying index of this batch.
             dataloader_idx: Index of the current dataloader.
         """
-        mask, clouds = batch['mask'], cloud_mask(batch)
+        mask, clouds = batch['mask'].long(), cloud_mask(batch, self.inputs(batch)[0])
         reconstruct = self.model.config.reconstruct and 'image_clear' in batch
         logits, *restored = self.slide_all(batch, label_size(mask), reconstruct)
         self.test_metrics.update(logits, mask, clouds)
@@ -224,7 +292,7 @@ class SceneEvaluationTask(SemanticSegmentationTask):
             window=self.hparams['window'],
             stride=self.hparams['stride'],
             label_scale=Fraction(str(self.hparams['label_scale'])),
-            num_classes=self.hparams['num_classes'],
+            num_classes=max(2, self.hparams['num_classes']),
             reconstruct=reconstruct,
         )
 
@@ -238,16 +306,22 @@ class SceneEvaluationTask(SemanticSegmentationTask):
         metrics.reset()
 
     def _log_figure(self, batch: Batch, output: CloudSegOutput, batch_idx: int) -> None:
-        """Send a figure of the first sample of a batch to the logger."""
+        """Send a figure of the first sample of a batch to the loggers that take figures."""
         plot = getattr(getattr(self.trainer, 'datamodule', None), 'plot', None)
-        add_figure = getattr(getattr(self.logger, 'experiment', None), 'add_figure', None)
-        if plot is None or add_figure is None:
+        writers: list[Any] = [getattr(logger, 'experiment', None) for logger in self.loggers]
+        writers = [writer for writer in writers if hasattr(writer, 'add_figure')]
+        if plot is None or not writers:
             return
-        sample = {key: value[0] for key, value in batch.items() if isinstance(value, Tensor)}
-        sample['prediction'] = output.logits[0].argmax(dim=0)
+        sample = {k: v[0].detach().cpu() for k, v in batch.items() if isinstance(v, Tensor)}
+        sample['prediction'] = output.logits[0].argmax(dim=0).cpu()
         if output.reconstruction is not None:
-            sample['reconstruction'] = output.reconstruction[0].float()
-        figure = plot(sample)
-        if figure is not None:
-            add_figure(f'image/{batch_idx}', figure, global_step=self.global_step)
-            plt.close(figure)
+            sample['reconstruction'] = output.reconstruction[0].float().cpu()
+        try:
+            if (figure := plot(sample)) is not None:
+                for writer in writers:
+                    writer.add_figure(f'image/{batch_idx}', figure, self.global_step, close=False)
+                plt.close(figure)
+        # anybody's method draws, and anybody's logger writes: neither is worth a training
+        except Exception as error:
+            self.figures = 0
+            rank_zero_warn(f'No more figures are logged: {type(error).__name__}: {error}')

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -136,6 +137,12 @@ class ScheduledLR(LambdaLR):
         # groups that callbacks added have rates of their own
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=False):
             group['initial_lr'], group['lr'] = base, base * factor(self.last_epoch)
+
+    def get_lr(self) -> list[float | Tensor]:
+        """The next rates; groups that callbacks added keep theirs."""
+        rates = super().get_lr()
+        added = self.optimizer.param_groups[len(rates) :]
+        return [*rates, *(group['lr'] for group in added)]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a step.

@@ -97,6 +97,12 @@ class CloudSegStudentTask(CloudSegTask):
             if initial:
                 self.model.load_state_dict(self._teacher[0].state_dict(), strict=False)
 
+    @property
+    def looks_at(self) -> tuple[str, ...]:
+        """Which images matter to student and teacher: 'optical', 'sar' or both."""
+        seen = {name for network in (self.model, *self._teacher) for name in network.looks_at}
+        return tuple(name for name in ('optical', 'sar') if name in seen)
+
     def on_fit_start(self) -> None:
         """Bring the teacher to where the student is."""
         super().on_fit_start()

@@ -1,0 +1,118 @@
+"""Tasks that are saved, and that go on from what was saved."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities import rank_zero_info
+
+from ..datasets.scene_spec import SceneSpec, spec_from_dict, spec_to_dict
+from .arguments import (
+    changes,
+    contradictions,
+    defaults,
+    keep_arguments,
+    refuse_contradictions,
+    task_arguments,
+)
+from .checkpoint import SCENE_SPEC
+from .checkpoint_io import SafeCheckpointIO, refuse_second_run, require_writable
+from .evaluation import SceneEvaluationTask
+from .schedules import ScheduledLR, by_steps, schedule_of
+
+
+class ResumableTask(SceneEvaluationTask):
+    """Abstract base of tasks whose checkpoints are whole, plain, and true of what they hold.
+
+    What belongs to the network comes from a checkpoint; what belongs to the run does not.
+    """
+
+    #: What the network expects of a scene: bands, ranges, classes and their colors. Stated by the
+    #: data module when training starts, or by whoever sets it; None where nobody has.
+    scene_spec: SceneSpec | None = None
+
+    def setup(self, stage: str) -> None:
+        """Have checkpoints written complete or not at all, and read without running code.
+
+        Args:
+            stage: Either 'fit', 'validate', 'test', or 'predict'.
+
+        Raises:
+            OSError: If a training could not write its checkpoints.
+        """
+        if (trainer := self._trainer) is None:
+            return
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = SafeCheckpointIO()
+        if stage == 'fit' and trainer.is_global_zero:
+            for callback in trainer.checkpoint_callbacks:
+                if folder := getattr(callback, 'dirpath', None):
+                    require_writable(folder)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the arguments, and what the network expects of a scene.
+
+        Args:
+            checkpoint: what is saved.
+        """
+        keep_arguments(checkpoint, self.hparams)
+        if self.scene_spec is not None:
+            checkpoint[SCENE_SPEC] = spec_to_dict(self.scene_spec)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the network's architecture, and what it expects of a scene.
+
+        What belongs to the run (learning rate, schedule, teacher, window, ...) is this task's.
+
+        Args:
+            checkpoint: what was saved.
+
+        Raises:
+            ValueError: If the task was made for another network.
+        """
+        if SCENE_SPEC in checkpoint:
+            self.scene_spec = spec_from_dict(checkpoint[SCENE_SPEC])
+        stored = task_arguments(checkpoint)
+        if not stored:
+            return
+        self._take_architecture(stored)
+        if changed := changes(self.hparams, stored):
+            rank_zero_info(f'Other arguments than in the checkpoint: {changed}.')
+        # the rates of this run, at the step of the other
+        steps = by_steps(self.hparams['schedule'], self.hparams['warmup_epochs'])
+        for state in checkpoint.get('lr_schedulers', ()):
+            if 'lr_lambdas' in state:
+                at = checkpoint['global_step'] if steps else checkpoint['epoch']
+                state['last_epoch'] = at if steps else min(at, state['last_epoch'])
+
+    def _take_architecture(self, stored: Mapping[str, Any]) -> None:
+        """Make the network that a checkpoint holds, where none was asked for."""
+        differing = contradictions(self.hparams, stored)
+        usual = defaults(type(self))
+        mine, theirs = self.hparams.keys(), stored.keys()
+        free = all(n in mine & theirs and self.hparams[n] == usual[n] for n in differing)
+        trainer = self._trainer
+        sharded = trainer is not None and trainer.strategy.restore_checkpoint_after_setup
+        if sharded or not free:
+            refuse_contradictions(self.hparams, stored, 'checkpoint')
+        if differing:
+            self.weights = None
+            self.hparams.update({name: stored[name] for name in differing})
+            self.configure_models()
+            self.configure_losses()
+            self.configure_metrics()
+
+    def on_train_start(self) -> None:
+        """Begin with this run's learning rates: a checkpoint brings those of the run before.
+
+        Raises:
+            MisconfigurationException: If the schedule needs an end that the training has not.
+            FileExistsError: If an earlier training's checkpoint has the name of one of this run's.
+        """
+        if not self.trainer.ckpt_path and self.trainer.is_global_zero:
+            for callback in self.trainer.checkpoint_callbacks:
+                refuse_second_run(callback)
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, ScheduledLR):
+                arguments = self.hparams['schedule'], self.hparams['warmup_epochs']
+                config.scheduler.begin(schedule_of(self.trainer, *arguments))
