@@ -32,7 +32,7 @@ def weights_file(smp_weights: dict[str, torch.Tensor], tmp_path_factory) -> Path
     return path
 
 
-@pytest.mark.parametrize('channels', [1, 2, 3, 4, 7])
+@pytest.mark.parametrize('channels', [2, 3, 4, 7])
 def test_first_convolution_repeats_cyclically(channels: int) -> None:
     weight = torch.randn(8, 3, 7, 7)
     adapted = adapt_first_weight(weight, channels)

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class Run(Callback):
         def strike(optimizer: torch.optim.Optimizer, *_: Any) -> None:
             if trainer.global_step + 1 == self.step:
                 if self.what == 'die' and trainer.global_rank == 1:
+                    self.output.with_name('died').write_text(str(time.time()))
                     os._exit(3)
                 if self.what.startswith('SIG'):
                     os.kill(os.getpid(), getattr(signal, self.what))

@@ -72,11 +72,11 @@ def test_more_processes_than_scenes_are_refused_by_all(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_dead_process_ends_the_others(miniature: Path, tmp_path: Path) -> None:
-    start = time.monotonic()
     done = run(miniature, tmp_path / 'run', 2, 2, 'die')
+    taken = time.time() - float((tmp_path / 'run' / 'died').read_text())
     assert done.returncode != 0
-    # starting two of them takes most of it
-    assert time.monotonic() - start < 120
+    # seconds, on a machine that has nothing else to do
+    assert taken < 60
     assert done.stderr
 
 
