@@ -76,8 +76,8 @@ class Reconstruction(nn.Module):
             nn.Conv2d(self.decoder.out_channels, RECONSTRUCTION_CHANNELS, 3, padding=1), last
         )
         if start_at_zero:
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Reconstruct.
