@@ -10,7 +10,10 @@ BlendName = Literal['average', 'hann', 'gaussian', 'crop']
 DEFAULT_BLEND: BlendName = 'hann'
 
 #: What can be written of a scene. Classes are always written.
-Product = Literal['classes', 'confidence', 'probabilities', 'reconstruction', 'quicklook']
+Product = Literal[
+    'classes', 'confidence', 'probabilities', 'reconstruction', 'quicklook',
+    'qgis', 'footprint', 'stac',
+]  # fmt: skip
 PRODUCTS: tuple[Product, ...] = get_args(Product)
 
 #: What values of a SAR image can be.

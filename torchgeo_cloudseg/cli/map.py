@@ -26,6 +26,7 @@ def map_scenes(
     optical: list[str] | str | None = None,
     sar: list[str] | str | None = None,
     products: list[Product] | Product | None = None,
+    style: Literal['qgis'] | None = None,
     resolution: Literal['label', 'optical'] | float = 'label',
     blend: BlendName = DEFAULT_BLEND,
     stride: int | None = None,
@@ -50,14 +51,18 @@ def map_scenes(
     """Map land cover from optical and SAR images, through clouds.
 
     Args:
-        optical: optical image; for several scenes a glob, a folder, a list of files (.txt, .csv),
-            a STAC item (.json), or some of these. Not needed by a network of SAR images alone.
+        optical: optical image: a file, URL, files of single bands, or a product (Sentinel-2 SAFE,
+            Landsat, PlanetScope); for several scenes a glob, a folder of them, a list of files
+            (.txt, .csv), STAC items (.json), or some of these. Not needed by a network of SAR
+            images alone.
         checkpoint: teacher or student, from training or from `cloudseg convert`.
         output: GeoTIFF to write (.tif); for several scenes, a folder for <name>_map.tif.
-        sar: SAR image, or several, paired with the optical ones by name. It may lie on another
-            grid or in another CRS. Not needed where *optical* is a list or STAC item naming both.
-        products: what to write beside the class map: confidence, probabilities, reconstruction
-            or quicklook.
+        sar: SAR image (Sentinel-1 SAFE too), or several, paired with the optical ones by name, else
+            by place and date. It may lie on another grid or in another CRS. Not needed where
+            *optical* is a list, a folder or STAC items with both.
+        products: what to write beside the class map: confidence, probabilities, reconstruction,
+            quicklook, footprint (GeoJSON) or stac (an item of all files).
+        style: write the classes and their colors for other software, too: qgis (.qml).
         resolution: pixels of the map: those of the labels in training (label), those of the
             optical image (optical), or a size in units of its CRS, such as 20.
         blend: how windows are put together: average, hann, gaussian or crop.
@@ -109,10 +114,12 @@ def map_scenes(
         'sar_nodata': sar_nodata,
     }
     spec = _changed(spec, {name: value for name, value in changes.items() if value is not None})
-    wanted = (products,) if isinstance(products, str) else products or ('classes',)
+    wanted = [products] if isinstance(products, str) else [*(products or ())]
+    wanted += [style] if style else []
     options = MapOptions(
-        stride, window, blend, resolution, wanted, sar_resampling, sar_unit, max_clipped
-    )
+        stride, window, blend, resolution, wanted, sar_resampling, sar_unit, max_clipped,
+        Path(checkpoint).stem,
+    )  # fmt: skip
     scenes = find_scenes(optical, sar, assets, spec.images)
     for scene in scenes:
         sys.stderr.write(f'{pair_text(scene)}\n')

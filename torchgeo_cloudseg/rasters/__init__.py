@@ -3,6 +3,7 @@
 from .calibrated import divided_band
 from .cog import RasterLayer, write_cog
 from .errors import SceneError, ScenesError, unreadable_folder
+from .footprint import footprint
 from .grid import Grid, Take, exact_scale, nearest, size_at
 from .header import Header, crs_string, read_array_header, read_header
 from .image import Image
@@ -34,6 +35,7 @@ __all__ = (
     'divided_band',
     'exact_scale',
     'file_state',
+    'footprint',
     'gdal_name',
     'gdal_version',
     'has_place',

@@ -49,7 +49,7 @@ def place_text(grid: Grid) -> str:
     else:
         height, width = grid.height, grid.width
         edges = np.array([[0, 0, height, height], [0, width, 0, width]], np.float64)
-        xs, ys = _coordinates(grid, *edges)
+        xs, ys = coordinates_of(grid, *edges)
         bounds = xs.min(), ys.min(), xs.max(), ys.max()
     crs = crs_of(grid).to_string()[:60]
     return f'({", ".join(f"{value:.6g}" for value in bounds)}) in {crs}'
@@ -148,7 +148,7 @@ def _reaches(source: Grid, target: Grid) -> bool | None:
         )
     )
     try:
-        xs, ys = way.transform(*_coordinates(source, rows, cols))
+        xs, ys = way.transform(*coordinates_of(source, rows, cols))
         known = np.isfinite(xs) & np.isfinite(ys)
         if not known.any():
             return None
@@ -161,8 +161,17 @@ def _reaches(source: Grid, target: Grid) -> bool | None:
     return bool(inside.any())
 
 
-def _coordinates(grid: Grid, rows: Coordinates, cols: Coordinates) -> tuple[Any, Any]:
-    """Coordinates of places in an image."""
+def coordinates_of(grid: Grid, rows: Coordinates, cols: Coordinates) -> tuple[Any, Any]:
+    """Coordinates of places in an image.
+
+    Args:
+        grid: where its pixels lie.
+        rows: pixels from its upper edge.
+        cols: pixels from its left edge.
+
+    Returns:
+        x and y, in :func:`crs_of` the grid.
+    """
     if grid.crs:
         a, b, c, d, e, f = tuple(grid.transform)[:6]
         return a * cols + b * rows + c, d * cols + e * rows + f

@@ -19,6 +19,7 @@ from ...rasters import (
     RasterLayer,
     SceneError,
     file_state,
+    has_place,
     is_local,
     name_of,
     open_raster,
@@ -32,6 +33,7 @@ from .products import Arrays, class_arrays, raster_layers, reconstruction_array,
 from .quicklook import save_quicklook
 from .resolution import map_scale
 from .row_blocks import RowBlockStore, digest
+from .sidecars import save_sidecars
 
 #: Tag of a map that tells how it was made.
 RUN_TAG = 'CLOUDSEG_RUN'
@@ -96,6 +98,11 @@ class MapJob:
                 f'{paths[0]}: {size_px[0]} x {size_px[1]} pixels are less than a pixel '
                 f'of the map, {scale} times as many. Give a larger scene, or another resolution.'
             )
+        if {'footprint', 'stac'} & {*options.products} and not has_place(grid):
+            raise ValueError(
+                f'{name_of(paths[0])}: no place upon the earth, which a footprint or STAC item '
+                'tells. Georeference the image, or leave these products out.'
+            )
         scene.check_values(options.max_clipped)
         blend = options.blend or DEFAULT_BLEND
         options = replace(options, window=window, stride=stride, blend=blend)
@@ -105,7 +112,8 @@ class MapJob:
             'sar': _facts(scene.sar),
             'network': network,
             'spec': spec_to_dict(spec),
-            'options': {**asdict(options), 'blend': repr(options.blend)},
+            # what the network is called decides nothing
+            'options': {**asdict(options), 'blend': repr(options.blend), 'model_name': ''},
         }
         map_grid = _map_grid(scene, plan)
         return cls(*paths, output, spec, options, plan, map_grid, grid, layers, manifest)
@@ -217,6 +225,9 @@ class MapJob:
                 classes = folder / outputs['classes'].name
                 save_quicklook(picture, classes, self.optical_path, self.spec)
                 files.append(picture)
+            inputs = {'optical': self.optical_path, 'sar': self.sar_path}
+            facts = self.spec, self.grid, self.options.model_name
+            files += save_sidecars(folder, outputs, inputs, *facts)
             store.start_publishing()
             files.sort(key=lambda file: file.name == self.output_path.name)
             publish({file: self.output_path.with_name(file.name) for file in files})

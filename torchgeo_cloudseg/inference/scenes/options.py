@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +33,7 @@ class MapOptions:
         sar_unit: what values of SAR images are (defaults to what the files say).
         max_clipped: share of values outside of the range of the training from which a scene is
             refused.
+        model_name: what a STAC item calls the network; decides nothing.
 
     Example:
         >>> options = MapOptions(resolution='optical', products=('confidence',))
@@ -48,6 +49,7 @@ class MapOptions:
     sar_resampling: Resampling = 'nearest'
     sar_unit: SarUnit | None = None
     max_clipped: float = 0.5
+    model_name: str = field(default='', compare=False)
 
     def __post_init__(self) -> None:
         """Check the choices.
@@ -77,7 +79,8 @@ def product_paths(output_path: Path, products: Sequence[Product]) -> dict[Produc
         the files by product, the class map last: where it is, the others are.
     """
     stem, suffix = output_path.stem, output_path.suffix
-    names = {'classes': output_path.name, 'quicklook': f'{stem}.png'}
+    names = {'classes': output_path.name, 'quicklook': f'{stem}.png', 'qgis': f'{stem}.qml'}
+    names |= {'footprint': f'{stem}_footprint.geojson', 'stac': f'{stem}.json'}
     return {
         product: output_path.with_name(names.get(product, f'{stem}_{product}{suffix}'))
         for product in sorted(products, key=lambda product: product == 'classes')
