@@ -113,7 +113,8 @@ class ScenePairReader:
         exact = list(spec.exact)
         for kind, image in {'optical': self.optical, 'sar': self.sar}.items():
             names, described = getattr(spec, f'{kind}_names'), image.raster.descriptions
-            found = choose_bands(image.path, described, names) if names else None
+            looked_at = names and kind in spec.images
+            found = choose_bands(image.path, described, names) if looked_at else None
             if found:
                 changes[f'{kind}_bands'] = found
                 exact = [other for other in exact if other != kind]
