@@ -6,12 +6,14 @@ from .fusion import Fusion, find_fusion
 from .lite import CloudSegLite
 from .network import CloudSegOutput, Modalities, Network
 from .reference import load_reference_checkpoint
+from .released import CloudSegNet_Weights
 from .weights import PretrainedWeightsError, WeightsFileError
 
 __all__ = (
     'CloudSegConfig',
     'CloudSegLite',
     'CloudSegNet',
+    'CloudSegNet_Weights',
     'CloudSegOutput',
     'Encoder',
     'Fusion',

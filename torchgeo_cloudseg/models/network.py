@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .hub import HubNetwork
 from .registry import Registered
 from .weights import Weights
 
@@ -98,7 +99,7 @@ class NetworkConfig:
         object.__setattr__(self, 'spatial_gate', self.spatial_gate and self.modalities == 'both')
 
 
-class Network(Registered, ABC, name='architecture'):
+class Network(Registered, HubNetwork, ABC, name='architecture'):
     """A network for an optical and a SAR image on one grid. Subclasses are registered by name.
 
     Another one is a subclass with a name of its own, as ``class MyNet(Network, name='mine')``, and

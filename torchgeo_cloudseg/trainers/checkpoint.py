@@ -99,7 +99,7 @@ def load_mapper(path: str | Path) -> tuple[Network, SceneSpec]:
     """Load a network and what it expects of a scene.
 
     Args:
-        path: a file that Lightning wrote.
+        path: a file that Lightning wrote, or a folder of ``save_pretrained``.
 
     Returns:
         the network, on the CPU, in evaluation mode, and its facts.
@@ -108,6 +108,14 @@ def load_mapper(path: str | Path) -> tuple[Network, SceneSpec]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no checkpoint of a task of this package, or does not state the facts.
     """
+    if Path(path).is_dir():
+        saved = Network.from_pretrained(path)
+        if saved.scene_spec is None:
+            raise ValueError(
+                f'{path}: does not state what the network expects of a scene. Set its `scene_spec` '
+                'before `save_pretrained`.'
+            )
+        return saved, saved.scene_spec
     checkpoint = read_checkpoint(path)
     if SCENE_SPEC not in checkpoint:
         raise ValueError(
