@@ -61,18 +61,23 @@ class Owner(NamedTuple):
 
     def is_gone(self) -> bool:
         """Whether it does not run any more; False where nobody here can tell."""
-        return self.machine == Owner.here().machine and self.start != _start_of(self.process)
+        if self.machine != Owner.here().machine:
+            return False
+        start = _start_of(self.process)
+        return start is None or (0 not in (start, self.start) and start != self.start)
 
 
 def _start_of(process: int) -> int | None:
     """When a process started; 0 where the system does not tell, None where there is none."""
     try:
-        os.kill(process, 0)
         facts = Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()
-    except ProcessLookupError:
-        return None
     except OSError:
-        # somebody else's, or a system without this file
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return None
+        except PermissionError:
+            pass  # somebody else's
         return 0
     # a zombie has ended, but nobody has asked how
     return None if facts[0] == 'Z' else int(facts[19])

@@ -107,11 +107,12 @@ def _typed(args: list[str], log: str, folder: str, environ: dict[str, str]) -> N
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.environ.update(environ)
     os.chdir(folder)
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for stream in (1, 2):
-        os.dup2(file, stream)
     torch.set_num_threads(1)
     from torchgeo_cloudseg.cli import main
 
+    # what comes before is no part of the command: who waits for this file may begin to kill
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(file, stream)
     sys.argv = ['cloudseg', *args]
     main(args)

@@ -126,7 +126,10 @@ def run(args: list[str], folder: Path, log: Path, stop: tuple[signal.Signals, fl
     scratch.mkdir(exist_ok=True)
     process = start(args, log, folder, {'TMPDIR': str(scratch)})
     if stop is not None:
-        process.join(stop[1])
+        while not log.exists() and process.is_alive():
+            time.sleep(0.001)
+        # from the moment on in which the command itself begins
+        process.join(0.01 + stop[1])
         if process.exitcode is None and process.pid:
             os.kill(process.pid, stop[0])
     process.join(LIMIT_S)

@@ -544,6 +544,8 @@ def test_full_disk_keeps_what_is_done(
     process.join()
     assert message.startswith(f'OutputError: {output}: cannot be written')
     assert 'Make room' in message
+    # what is said to be kept is there
+    assert (f'{bands} finished row block' in message) == bool(bands)
     assert not list(tmp_path.glob('map*.tif'))
     assert len(list(tmp_path.glob('map.tif.parts/band-*.npz'))) == bands
     predict_scene(wobbly, *args, **kwargs, resume=True)
