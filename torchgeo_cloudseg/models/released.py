@@ -25,7 +25,8 @@ META: dict[str, Any] = {
 }
 
 
-class CloudSegNet_Weights(WeightsEnum):
+# named as TorchGeo and torchvision name theirs
+class CloudSegNet_Weights(WeightsEnum):  # type: ignore[misc]
     """Weights of :class:`CloudSegNet` that its authors released.
 
     The files have no lasting address of which a checksum is known: both are given to :meth:`load`.
