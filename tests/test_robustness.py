@@ -89,3 +89,13 @@ def test_report_of_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     first, second = written['scenes']
     assert first['problem']['file'] == str(broken)
     assert Path(second['files']['classes']).is_file()
+    # neither the list nor a file of the other kind is replaced by a report
+    before = listing.read_bytes()
+    for path in (listing, files['ckpt']):
+        status, printed = typed([
+            'map', f'--optical={listing}', f'--checkpoint={files["ckpt"]}', f'--json={path}',
+            f'--output={tmp_path / "maps"}', '--overwrite',
+        ])  # fmt: skip
+        assert status == 1
+        assert 'found the same file twice' in printed
+    assert listing.read_bytes() == before

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from .._choices import BATCH_SIZE, DEFAULT_BLEND, BlendName, Product, Range, SarUnit
 from .._files import check_outputs, writing
-from ..rasters import Resampling
+from ..rasters import Resampling, is_local
 
 if TYPE_CHECKING:
     from ..datasets.scene_spec import SceneSpec
@@ -101,7 +101,8 @@ def map_scenes(
     """
     from ..inference import MapOptions, find_scenes, predict_scene
     from ..inference.scenes.batch import BatchReport, map_batch
-    from ..inference.scenes.pairing import pair_text
+    from ..inference.scenes.options import product_paths
+    from ..inference.scenes.pairing import map_path, pair_text
     from ..trainers import load_mapper
 
     network, spec = load_mapper(checkpoint)
@@ -125,15 +126,22 @@ def map_scenes(
         sys.stderr.write(f'{pair_text(scene)}\n')
     common: dict[str, Any] = {'batch_size': batch_size, 'device': device, 'wait': wait}
     common |= {'spec': spec, 'options': options, 'resume': resume, 'overwrite': overwrite}
-    if json is not None:
-        check_outputs([json], [checkpoint], overwrite)
     # a name with an ending is a file, except for folders that are there
-    if output.suffix and not output.is_dir():
-        if len(scenes) > 1:
-            raise ValueError(
-                f'{output} is one file, for {len(scenes)} scenes. Give a folder: one that is '
-                'there, or a name without an ending.'
-            )
+    single = output.suffix and not output.is_dir()
+    if single and len(scenes) > 1:
+        raise ValueError(
+            f'{output} is one file, for {len(scenes)} scenes. Give a folder: one that is '
+            'there, or a name without an ending.'
+        )
+    # lists and items are no images, but not to be replaced either
+    sources = [[one] if isinstance(one, str) else one for one in (optical, sar) if one is not None]
+    named = [path for source in sources for path in source if is_local(path)]
+    maps = [output] if single else [map_path(output, scene) for scene in scenes]
+    outputs = [path for file in maps for path in product_paths(file, options.products).values()]
+    reports = [] if json is None else [json]
+    check_outputs([*outputs, *reports], [*named, checkpoint], overwrite=True)
+    check_outputs(reports, overwrite=overwrite)
+    if single:
         (scene,) = scenes
         files = predict_scene(network, scene.optical_path, scene.sar_path, output, **common)
         report = BatchReport(scenes, {scene.name: files})
