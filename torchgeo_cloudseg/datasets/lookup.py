@@ -58,7 +58,9 @@ class _Lookup(NamedTuple):
     index: gpd.GeoDataFrame
     #: Rows of each scene, by name.
     rows: Mapping[str | None, NDArray[np.intp]]
-    outlines: NDArray[np.object_]
+    #: Positions of the scenes, and left, bottom, right and top of their outlines.
+    scenes: NDArray[np.intp]
+    bounds: NDArray[np.float64]
     #: CRS of the outlines, as text.
     crs: str
 
@@ -80,21 +82,34 @@ class SceneLookup(LookupCRS):
     def _lookup(self) -> _Lookup:
         """What is looked up in the index for every query."""
         known: _Lookup | None = self.__dict__.get('_known')
-        if known is None or known.index is not self.index:
-            index = self.index
+        index = self.index
+        if known is None or known.index is not index or len(known.scenes) != len(index):
             rows = index.reset_index(drop=True).groupby('scene', sort=False).indices
-            known = _Lookup(index, rows, index.geometry.to_numpy(), crs_text(index.crs))
+            scenes = index['scene_id'].to_numpy().astype(np.intp)
+            bounds = shapely.bounds(index.geometry.to_numpy()).reshape(-1, 4)
+            known = _Lookup(index, rows, scenes, bounds, crs_text(index.crs))
             self._known = known
         return known
 
     def _row_of(self, query: SceneSlice) -> int | None:
         """Row of the index with the scene that a query names, if it lies there."""
         known = self._lookup()
-        rows = known.rows.get(query.scene, ())
-        if not len(rows):
+        rows = known.rows.get(query.scene)
+        if rows is None:
             return None
-        shared = shapely.area(shapely.intersection(known.outlines[rows], self._box(query)))
-        return int(rows[shared.argmax()]) if shared.max() > 0 else None
+        if query.crs is None or same_crs(query.crs, known.crs):
+            x, y, _ = query
+            west, south, east, north = x.start, y.start, x.stop, y.stop
+        else:
+            west, south, east, north = self._box(query).bounds
+        found, most = None, 0.0
+        # numbers of one row or a few: cheaper than geometries
+        for row, bounds in zip(rows.tolist(), known.bounds[rows].tolist(), strict=True):
+            width = min(east, bounds[2]) - max(west, bounds[0])
+            height = min(north, bounds[3]) - max(south, bounds[1])
+            if width > 0 and height > 0 and width * height > most:
+                found, most = row, width * height
+        return found
 
     def _box(self, query: SceneSlice) -> BaseGeometry:
         """Place of a query in the CRS of the index."""
@@ -109,7 +124,7 @@ class SceneLookup(LookupCRS):
         """Positions of the scenes that a query touches, in the order of the index."""
         row = self._row_of(query)
         if row is not None:
-            return [int(self.index['scene_id'].iat[row])]
+            return [int(self._lookup().scenes[row])]
         box, t = self._box(query), query[2]
         hits = np.sort(self.index.sindex.query(box, predicate='intersects'))
         times = self.index.index
@@ -119,7 +134,7 @@ class SceneLookup(LookupCRS):
             hits = hits[shared > 0] if (shared > 0).any() else hits[:1]
         if not len(hits):
             raise IndexError(f'index: {query} not found in dataset with bounds: {self.bounds}')
-        return list(dict.fromkeys(self.index['scene_id'].to_numpy()[hits].tolist()))
+        return list(dict.fromkeys(self._lookup().scenes[hits].tolist()))
 
 
 def same_unit(first: pyproj.CRS, second: pyproj.CRS) -> bool:

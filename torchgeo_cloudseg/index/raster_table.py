@@ -13,7 +13,7 @@ import pandas as pd
 import shapely
 from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 
-from ..rasters import SceneError, ScenesError, crs_string, gdal_name, read_header
+from ..rasters import SceneError, ScenesError, crs_string, gdal_name, is_local, read_header
 from ..rasters.errors import GDAL_ERRORS
 from .cached_table import CachedTable, IndexDir, IndexStore, list_files, table_name
 
@@ -68,7 +68,9 @@ def datasets_by_crs(
             f'crs={kwargs["crs"]!r} would warp all files to it. '
             f'Use {kind.__name__}(paths, crs=...) for that.'
         )
-    places = [paths] if isinstance(paths, str | Path) else list(paths)
+    given = [paths] if isinstance(paths, str | Path) else paths
+    # TorchGeo 0.10 knows archives by the names that GDAL has for them only
+    places = [place if is_local(str(place)) else gdal_name(place) for place in given]
 
     def make(files: Sequence[str | Path]) -> RasterDataset:
         return kind(files, **kwargs)
