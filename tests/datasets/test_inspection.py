@@ -169,3 +169,58 @@ def test_codes_are_counted_in_all_pixels(
     assert not survey.is_measured
     measured = write(tmp_path / 'b.tif', rng.normal(size=(1, 100, 100)))
     assert survey_raster(str(measured), count=True).is_measured
+
+
+@pytest.mark.parametrize(
+    ('names', 'sensor', 'bands', 'masks'),
+    [
+        (
+            [
+                f'LC08_L2SP_193026_20200701_02_T1_{b}'
+                for b in ('SR_B2', 'SR_B3', 'SR_B4', 'QA_PIXEL')
+            ],
+            'landsat-8-9-sr',
+            ['SR_B2', 'SR_B3', 'SR_B4'],
+            None,
+        ),
+        (
+            ['T32UQA_20210710_B02_10m', 'T32UQA_20210710_B8A_20m', 'T32UQA_20210710_SCL_20m'],
+            'sentinel-2-l2a',
+            ['B02', 'B8A'],
+            'SCL',
+        ),
+        (
+            ['20210710_101112_3B_AnalyticMS_SR_8b', '20210710_101112_3B_udm2'],
+            'planetscope-sr',
+            8,
+            'udm2',
+        ),
+    ],
+)
+def test_products_in_a_folder(
+    tmp_path: Path,
+    names: list[str],
+    sensor: str,
+    bands: list[str] | int,
+    masks: str | None,
+    rng: np.random.Generator,
+) -> None:
+    for name in names:
+        count = 8 if '3B' in name else 1
+        low, high = (8000, 20000) if 'LC08' in name else (1, 2) if 'udm2' in name else (100, 5000)
+        pixels = rng.integers(low, high, (count, 32, 32)).astype(np.uint16)
+        write(tmp_path / f'{name}.tif', pixels, crs='EPSG:32632')
+    found = look(image=tmp_path)
+    images = found.images['image']
+    assert images.sensor
+    assert images.sensor.name == sensor
+    data = data_of(found)
+    if isinstance(bands, int):
+        assert len(data['image']['bands']) == bands
+    else:
+        assert list(data['image']['files']) == bands
+    assert ('mask_cloud' in data) == (masks is not None)
+    if masks is not None:
+        assert masks in data['mask_cloud']['files']
+    assert len(found.scenes) == 1
+    assert not found.problems

@@ -21,6 +21,9 @@ from ..scene_folder.pairing import COVERED, Pairing, pair_modalities
 from .facts import Facts, find_facts
 from .kinds import Images, find_pattern, settle_images, settle_mask, split_bands
 
+#: Layers of products that are cloud masks.
+CLOUD_LAYERS = {'SCL': 'scene classifications', 'UDM2': 'usable data masks'}
+
 #: Titles of what is looked at, by sample key.
 TITLES = {
     'image': 'Optical',
@@ -84,14 +87,14 @@ def inspect_images(sources: Mapping[str, str], seed: int = 0, progress: bool = T
         if not key.startswith('mask'):
             kind = 'sar' if key == 'image_sar' else 'optical'
         found.images[key], others = split_bands(key, pattern, root, kind)
-        if 'SCL' in others and 'mask_cloud' not in sources and key == 'image':
+        masks = next((name for name in CLOUD_LAYERS if name in others), None)
+        if masks is not None and 'mask_cloud' not in sources and key == 'image':
+            paths = others[masks]
             found.remarks.append(
-                f'{len(others["SCL"])} files are scene classifications (SCL): taken as cloud masks'
+                f'{len(paths)} files are {CLOUD_LAYERS[masks]} ({masks}): taken as cloud masks'
             )
-            masks, _ = split_bands('mask_cloud', pattern, root, None)
-            masks.files = {'': others['SCL']}
-            masks.patterns = {'': find_pattern(pattern, root, others['SCL'])}
-            found.images['mask_cloud'] = masks
+            place = find_pattern(pattern, root, paths)
+            found.images['mask_cloud'] = Images('mask_cloud', {'': paths}, {'': place})
     found.images = {key: found.images[key] for key in TITLES if key in found.images}
     read_facts(found, seed, progress)
     for key, images in found.images.items():

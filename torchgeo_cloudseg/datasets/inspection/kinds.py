@@ -110,20 +110,25 @@ def split_bands(
     paths = expand(root, pattern)
     if not paths:
         raise FileNotFoundError(f'{pattern}: found no file, expected images. Check the path.')
-    others: dict[str, list[str]] = {}
-    if kind is not None:
-        for sensor in SENSORS.values():
-            if sensor.kind != kind:
-                continue
-            rest, bands, others = _by_band(sensor, paths)
-            if len(bands) > 1 and not rest and _alike(bands):
-                order = [name for name in sensor.band_names if name in bands]
-                files = {name: bands[name] for name in order}
-                patterns = {name: find_pattern(pattern, root, files[name]) for name in order}
-                return Images(key, files, patterns), others
-            if others and not bands:
-                return Images(key, {'': rest}, {'': find_pattern(pattern, root, rest)}), others
-    return Images(key, {'': paths}, {'': pattern}), {}
+    best: tuple[tuple[bool, int], Sensor] | None = None
+    for sensor in SENSORS.values():
+        if sensor.kind != kind:
+            continue
+        rest, bands, others = _by_band(sensor, paths)
+        named = bool(re.search(sensor.pattern, Path(paths[0]).name.lower()))
+        if len(bands) > 1 and not rest and _alike(bands):
+            # several sensors have a band 2; few call it SR_B2
+            exact = sum(_has(Path(files[0]).name, band) for band, files in bands.items())
+            if best is None or (named, exact) > best[0]:
+                best = (named, exact), sensor
+        elif others and rest and not bands and named:
+            return Images(key, {'': rest}, {'': find_pattern(pattern, root, rest)}), others
+    if best is None:
+        return Images(key, {'': paths}, {'': pattern}), {}
+    _, bands, others = _by_band(best[1], paths)
+    files = {name: bands[name] for name in best[1].band_names if name in bands}
+    patterns = {name: find_pattern(pattern, root, found) for name, found in files.items()}
+    return Images(key, files, patterns), others
 
 
 def _by_band(
@@ -134,8 +139,8 @@ def _by_band(
     others: dict[str, list[str]] = {}
     for path in paths:
         name = Path(path).name
-        named = sensor.distinct and bool(re.search(sensor.pattern, name.lower()))
-        band = sensor.find_band(name, loose=named)
+        named = bool(re.search(sensor.pattern, name.lower()))
+        band = sensor.find_band(name, loose=named) if named or sensor.distinct else None
         other = next((one for one in sensor.others if _has(name, one)), None)
         if other is not None:
             others.setdefault(other, []).append(path)
@@ -211,6 +216,8 @@ def settle_images(images: Images, kind: Kind) -> None:
     hints = ' '.join(one.hints for one in images.facts.values())
     texts = list(images.files) if by_band else list(facts.descriptions.most_common(1)[0][0])
     found = recognize_sensor(texts, hints, values, kind) if all(texts) else None
+    if found is not None and by_band and set(found.bands) != set(texts):
+        found = None
     if found is None and not any(texts):
         found = _by_count(len(texts), hints, values, kind)
     elif found is None and values is not None and recognize_sensor(texts, hints, None, kind):

@@ -192,7 +192,7 @@ def expand(root: Path, pattern: str) -> list[str]:
     """
     if '://' in pattern or pattern.startswith('/vsi'):
         return [pattern]
-    path = os.path.join(root, pattern)  # noqa: PTH118 - keeps the pattern as it is
+    path = os.path.normpath(os.path.join(root, pattern))  # noqa: PTH118 - may be a pattern
     found: set[str] = set()
     # absolute patterns, too, and files whose names look like one
     for match in [path] if os.path.exists(path) else glob.iglob(path, recursive=True):  # noqa: PTH110, PTH207
