@@ -154,6 +154,9 @@ def test_sar_alone_is_for_a_teacher(tmp_path: Path, rng: np.random.Generator) ->
     text = write_configuration(found, 'teacher', Path('x.yaml'), Path('output'))
     model = yaml.safe_load(text)['model']['init_args']
     assert (model['modalities'], model['in_channels']) == ('sar', [1, 1])
+    # a single scene leaves none for validation
+    best = yaml.safe_load(text)['trainer']['callbacks'][0]['init_args']
+    assert best['monitor'] == 'train_mIoU'
 
 
 @pytest.mark.parametrize('dtype', ['uint8', 'int8', 'int16', 'uint16', 'int32', 'float32'])

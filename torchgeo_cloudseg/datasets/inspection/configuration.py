@@ -21,6 +21,9 @@ PATCH_STEP, PATCH_LIMIT = 32, 256
 #: Longest side of scenes that are tested whole, in pixels, and sides of tiles of larger ones.
 WHOLE_PX, TILE_PX = 1024, 512
 
+#: Scenes of which some are left for validation, beside those for training and testing.
+LEAST_SCENES = 3
+
 #: Classes of ESA WorldCover by code.
 WORLDCOVER = {code: entry for entry in LEGENDS['level2'] for code in entry.codes}
 
@@ -38,7 +41,7 @@ CALLBACKS = """\
       init_args:
         dirpath: {folder}
         filename: {role}
-        monitor: val_mIoU
+        monitor: {score}
         mode: max
         enable_version_counter: false
     - class_path: lightning.pytorch.callbacks.ModelCheckpoint
@@ -78,7 +81,11 @@ def _lines(found: Inspection, role: Role, output: Path, results: Path) -> Iterat
     yield 'trainer:'
     yield '  max_epochs: 30'
     yield f'  default_root_dir: {_text(folder)}'
-    yield CALLBACKS.format(folder=_text(folder), role=role).rstrip()
+    divisible = len(found.scenes) >= LEAST_SCENES
+    if not divisible:
+        yield '  # too few scenes for validation: the best is that of the training'
+    score = 'val_mIoU' if divisible else 'train_mIoU'
+    yield CALLBACKS.format(folder=_text(folder), role=role, score=score).rstrip()
     yield from _model(found, role, results, names)
     yield 'data:'
     yield '  class_path: torchgeo_cloudseg.datamodules.SceneFolderDataModule'
