@@ -24,11 +24,12 @@ class WindowNetwork:
 
     Attributes:
         model: a :class:`~torchgeo_cloudseg.models.Network`, or any module that maps optical
-            and SAR windows to logits (N, K, h, w), or to something with ``logits`` and
-            ``reconstruction``.
+            and SAR windows to logits (N, K, h, w), or to something with ``logits``,
+            ``opacity`` and ``reconstruction``.
         scale: rows of the map per image row, and columns, unless there is a *column_scale*.
         num_classes: number of classes that the map has names for.
         reconstruct: also return the reconstructed cloud-free image.
+        opacity: also return the opacity of the clouds.
     """
 
     model: nn.Module
@@ -37,6 +38,7 @@ class WindowNetwork:
     reconstruct: bool = False
     #: Columns of the map per image column, where these are others.
     column_scale: Fraction | None = None
+    opacity: bool = False
 
     def __call__(self, optical: Tensor, sar: Tensor) -> tuple[Tensor, ...]:
         """Run the network.
@@ -47,10 +49,11 @@ class WindowNetwork:
 
         Returns:
             logits (N, K, h * scale, w * scale), resized bilinearly where the network gives
-            another size, and, where asked for, the reconstruction (N, C, h, w).
+            another size, and, where asked for, the opacity on the same grid, and the
+            reconstruction (N, C, h, w).
 
         Raises:
-            ValueError: if the network has another number of classes, or no reconstruction.
+            ValueError: if the network has another number of classes, or not what is asked for.
         """
         height, width = optical.shape[-2:]
         across = self.scale if self.column_scale is None else self.column_scale
@@ -67,15 +70,24 @@ class WindowNetwork:
             )
         if logits.shape[-2:] != size:
             logits = F.interpolate(logits, size=size, mode='bilinear', align_corners=False)
+        outputs = [logits]
+        if self.opacity:
+            opacity: Tensor | None = getattr(output, 'opacity', None)
+            if opacity is None:
+                raise ValueError(
+                    "products: 'cloud' was asked for, but the network does not tell the opacity of "
+                    'clouds. Students of architecture lite do.'
+                )
+            outputs.append(F.interpolate(opacity, size=size, mode='bilinear', align_corners=False))
         if not self.reconstruct:
-            return (logits,)
+            return tuple(outputs)
         reconstruction: Tensor | None = getattr(output, 'reconstruction', None)
         if reconstruction is None:
             raise ValueError(
                 "products: 'reconstruction' was asked for, but the network has no such branch. "
                 'Only students do that were trained with a reconstruction loss.'
             )
-        return logits, reconstruction
+        return *outputs, reconstruction
 
 
 def slide_scenes(
