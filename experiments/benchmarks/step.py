@@ -4,10 +4,11 @@
     python experiments/benchmarks/step.py scaling --output experiments/results/step-scaling.json
     python experiments/benchmarks/step.py --device cuda --batch 32 --windows 32 --amp
 
-Both networks have the same weights and see the same inputs; they take turns, so that other work on
-the machine slows both alike. A step is the teacher's forward pass, the student's forward and
-backward pass with three losses, and Adam. Activation memory is the peak of a forward and backward
-pass, tensor by tensor, less weights and gradients; peak memory is that of a fresh process.
+Ours and the baseline have the same weights, and all see the same inputs, the light network
+(``lite``) too; they take turns, so that other work on the machine slows all alike. A step is the
+teacher's forward pass, the student's forward and backward pass with its losses, and Adam.
+Activation memory is the peak of a forward and backward pass, tensor by tensor, less weights and
+gradients; peak memory is that of a fresh process.
 """
 
 from __future__ import annotations
@@ -35,8 +36,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from torchgeo_cloudseg.losses import ClearSkyHintLoss, CloudCharbonnierLoss, SegmentationLoss
-from torchgeo_cloudseg.models import CloudSegNet
+from torchgeo_cloudseg.losses import (
+    ClearSkyHintLoss,
+    CloudCharbonnierLoss,
+    OpacityLoss,
+    SegmentationLoss,
+)
+from torchgeo_cloudseg.models import CloudSegLite, CloudSegNet, CloudSegOutput, Network
 
 Batch = dict[str, Tensor]
 NAMES = ('ours', 'baseline')
@@ -58,9 +64,8 @@ def inputs(batch: int, crop: int, device: str) -> Batch:
     }
 
 
-def outputs(network: nn.Module, optical: Tensor, sar: Tensor) -> tuple[Tensor, Tensor, Any]:
-    logits, features, image = network(optical, sar)[:3]
-    return logits, features, image
+def outputs(network: nn.Module, optical: Tensor, sar: Tensor) -> CloudSegOutput:
+    return CloudSegOutput(*network(optical, sar))
 
 
 class Step:
@@ -68,25 +73,27 @@ class Step:
 
     def __init__(self, student: nn.Module, teacher: nn.Module, device: str, amp: bool) -> None:
         self.student, self.teacher = student.to(device).train(), teacher.to(device).eval()
-        self.losses = SegmentationLoss(), CloudCharbonnierLoss(), ClearSkyHintLoss()
+        self.losses = SegmentationLoss(), CloudCharbonnierLoss(), ClearSkyHintLoss(), OpacityLoss()
         self.compute = self.loss
-        fused = isinstance(student, CloudSegNet) and device == 'cpu'
+        fused = isinstance(student, Network) and device == 'cpu'
         self.optimizer = torch.optim.Adam(student.parameters(), lr=1e-4, fused=fused or None)
         self.device, self.amp = device, amp
 
     def loss(self, batch: Batch) -> Tensor:
-        segment, restore, hint = self.losses
+        segment, restore, hint, veil = self.losses
         with torch.autocast(self.device, torch.bfloat16, enabled=self.amp):
             with torch.no_grad():
-                taught = outputs(self.teacher, batch['image_clear'], batch['image_sar'])[1]
-            logits, features, image = outputs(self.student, batch['image'], batch['image_sar'])
-            logits = F.interpolate(logits, batch['mask'].shape[-2:], mode='bilinear')
+                taught = outputs(self.teacher, batch['image_clear'], batch['image_sar']).features
+            output = outputs(self.student, batch['image'], batch['image_sar'])
+            logits = F.interpolate(output.logits, batch['mask'].shape[-2:], mode='bilinear')
             clouds = batch['mask_cloud']
-            return (
-                segment(logits, batch['mask'])
-                + restore(image, batch['image_clear'], clouds)
-                + hint(features, taught, clouds)
-            )
+            loss: Tensor = segment(logits, batch['mask'])
+            loss = loss + restore(output.reconstruction, batch['image_clear'], clouds)
+            if output.opacity is not None:
+                loss = loss + veil(output.opacity, clouds[:, None])
+                size = output.features.shape[-2:]
+                clouds = F.adaptive_avg_pool2d(clouds[:, None].float(), size)[:, 0]
+            return loss + hint(output.features, taught, clouds)
 
     def compiled(self, mode: str) -> Step:
         """The same step as one graph."""
@@ -113,6 +120,9 @@ def keep_activations_alive(network: nn.Module) -> None:
 
 def make_step(kind: str, encoder: str, device: str, amp: bool, checkpointing: bool) -> Step:
     torch.manual_seed(0)
+    if kind == 'lite':
+        light = CloudSegLite(reconstruct=True), CloudSegLite(spatial_gate=False)
+        return Step(*light, device, amp)
     student = CloudSegNet(encoder, drop_path=0.0, activation_checkpointing=checkpointing)
     teacher = CloudSegNet(encoder, spatial_gate=False, reconstruct=False, drop_path=0.0)
     for network in (student, teacher):
@@ -225,30 +235,31 @@ def products_per_second(device: str) -> float:
 
 
 def window_calls(
-    ours: nn.Module, theirs: nn.Module, options: argparse.Namespace
+    ours: dict[str, nn.Module], theirs: nn.Module, options: argparse.Namespace
 ) -> dict[str, Callable[[], None]]:
     """Inference for maps: ours in batches, the baseline's one at a time."""
     many = inputs(options.windows, options.crop, options.device)
     one = inputs(1, options.crop, options.device)
 
     @torch.inference_mode()
-    def in_batches() -> None:
+    def in_batches(network: nn.Module) -> None:
         with torch.autocast(options.device, torch.bfloat16, enabled=options.amp):
-            ours(many['image'], many['image_sar'], reconstruct=False)
+            network(many['image'], many['image_sar'], reconstruct=False)
 
     @torch.inference_mode()
     def one_by_one() -> None:
         with torch.autocast(options.device, torch.bfloat16, enabled=options.amp):
             theirs(one['image'], one['image_sar'])
 
-    return {'ours': in_batches, 'baseline': one_by_one}
+    calls = {name: partial(in_batches, network) for name, network in ours.items()}
+    return calls | {'baseline': one_by_one}
 
 
 def inference(
-    ours: nn.Module, theirs: nn.Module, options: argparse.Namespace
+    ours: dict[str, nn.Module], theirs: nn.Module, options: argparse.Namespace
 ) -> dict[str, dict[str, float]]:
     """Seconds per window for maps."""
-    calls, parts = window_calls(ours, theirs, options), {'ours': options.windows}
+    calls, parts = window_calls(ours, theirs, options), dict.fromkeys(ours, options.windows)
     return alternate(calls, options.rounds, options.device, parts)
 
 
@@ -256,11 +267,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Everything about one encoder, batch and crop."""
     device, amp = options.device, options.amp
     batch = inputs(options.batch, options.crop, device)
-    steps = {name: make_step(name, options.encoder, device, amp, False) for name in NAMES}
-    ours, theirs = steps['ours'].student.eval(), steps['baseline'].student.eval()
+    kinds = (*NAMES, 'lite')
+    steps = {name: make_step(name, options.encoder, device, amp, False) for name in kinds}
+    ours, theirs, lite = (steps[name].student.eval() for name in kinds)
     window = batch['image'][:1], batch['image_sar'][:1]
     with torch.inference_mode():
-        same = outputs(ours, *window)[0].sub(outputs(theirs, *window)[0]).abs().max()
+        same = (outputs(ours, *window).logits - outputs(theirs, *window).logits).abs().max()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         ours(*window)
     with FlopCounterMode(display=False) as mapping, torch.no_grad():
@@ -268,7 +280,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     flops, peak = counter.get_total_flops(), products_per_second(device)
     result: dict[str, Any] = {
         'largest_logit_difference': float(same),
-        'inference_per_window': inference(ours, theirs, options),
+        'inference_per_window': inference({'ours': ours, 'lite': lite}, theirs, options),
+        'parameters': {
+            name: sum(p.numel() for p in step.student.parameters()) for name, step in steps.items()
+        },
         'student_gflop_per_window': flops / 1e9,
         'mapping_gflop_per_window': mapping.get_total_flops() / 1e9,
         'product_gflop_per_s': peak / 1e9,
@@ -287,7 +302,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     needed = 4 * flops * options.batch
     result['step_gflop'] = needed / 1e9
     result['share_of_product'] = {
-        name: needed / times['wall_s'] / peak for name, times in result['step'].items()
+        name: needed / times['wall_s'] / peak
+        for name, times in result['step'].items()
+        if name != 'lite'
     }
     window_s = result['inference_per_window']['ours']['wall_s']
     result['share_of_product']['ours, window'] = mapping.get_total_flops() / window_s / peak
@@ -302,7 +319,11 @@ def _calls(steps: dict[str, Step], batch: Batch) -> dict[str, Callable[[], None]
 def ratios(result: dict[str, Any]) -> dict[str, float]:
     """Ours to the baseline's: medians of pairs, of wall-clock time."""
     kept = result['activations_mib']
-    values = {'inference_per_window': result['inference_per_window']['ours']['wall_ratio']}
+    values = {
+        f'window, {name}': times['wall_ratio']
+        for name, times in result['inference_per_window'].items()
+        if name != 'baseline'
+    }
     for name in result['step'].keys() - {'baseline'}:
         values[f'step, {name}'] = result['step'][name]['wall_ratio']
     for name in kept.keys() - {'baseline'}:
@@ -327,7 +348,7 @@ def scaling(options: argparse.Namespace) -> dict[str, Any]:
         kinds = {n: make_step(n, encoder, options.device, options.amp, False) for n in NAMES}
         kept = {name: activation_bytes(step, batch) / 2**20 for name, step in kinds.items()}
         times = alternate(_calls(kinds, batch), options.rounds, options.device)
-        networks = [kinds[name].student.eval() for name in NAMES]
+        ours, theirs = (kinds[name].student.eval() for name in NAMES)
         here = argparse.Namespace(**{**vars(options), 'crop': crop})
         row = {
             'encoder': encoder,
@@ -335,7 +356,7 @@ def scaling(options: argparse.Namespace) -> dict[str, Any]:
             'crop': crop,
             'step': times,
             'activations_mib': kept,
-            'inference_per_window': inference(*networks, here),
+            'inference_per_window': inference({'ours': ours}, theirs, here),
         }
         rows.append(row | {'ratios': ratios(row)})
         print(encoder, batch_size, crop, rows[-1]['ratios'], file=sys.stderr)
