@@ -11,8 +11,8 @@ DEFAULT_BLEND: BlendName = 'hann'
 
 #: What can be written of a scene. Classes are always written.
 Product = Literal[
-    'classes', 'confidence', 'probabilities', 'reconstruction', 'quicklook',
-    'qgis', 'footprint', 'stac',
+    'classes', 'confidence', 'probabilities', 'cloud', 'reconstruction',
+    'quicklook', 'qgis', 'footprint', 'stac',
 ]  # fmt: skip
 PRODUCTS: tuple[Product, ...] = get_args(Product)
 

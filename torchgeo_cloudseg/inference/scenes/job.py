@@ -174,7 +174,12 @@ class MapJob:
         self.store.prepare(resume)
 
     def block_arrays(
-        self, row: int, probabilities: Tensor, valid: Tensor, reconstruction: Tensor | None = None
+        self,
+        row: int,
+        probabilities: Tensor,
+        valid: Tensor,
+        reconstruction: Tensor | None = None,
+        opacity: Tensor | None = None,
     ) -> Arrays:
         """Values of all products in a row block.
 
@@ -184,6 +189,7 @@ class MapJob:
             valid: where there is data (H, W) on the padded optical grid, from the start of the
                 row block on.
             reconstruction: reconstructed image (C, H, W) in stored units.
+            opacity: opacity of the clouds (1, h, w) on the map's grid.
 
         Returns:
             arrays (bands, rows, width) by product.
@@ -192,7 +198,8 @@ class MapJob:
         height, width = probabilities.shape[-2:]
         full = self.plan.to_output(valid.shape[0]), self.plan.columns_to_output(valid.shape[1])
         on_map = valid_on_map(valid, full)[:height, :width]
-        arrays = class_arrays(probabilities, on_map.to(probabilities.device), self.options.products)
+        on_map = on_map.to(probabilities.device)
+        arrays = class_arrays(probabilities, on_map, self.options.products, opacity)
         if reconstruction is not None:
             height, width = reconstruction.shape[-2:]
             arrays['reconstruction'] = reconstruction_array(

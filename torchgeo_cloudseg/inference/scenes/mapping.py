@@ -132,10 +132,18 @@ def _map_row_blocks(
 ) -> Iterator[tuple[int, Arrays]]:
     """Row blocks and the values of their products."""
     plan, spec = job.plan, job.spec
-    plans = [plan, plan.at(1)] if job.reconstructs else [plan]
-    bands = spec.num_classes, len(spec.optical_bands)
+    plans, bands = {'logits': plan}, {'logits': spec.num_classes}
+    if 'cloud' in job.layers:
+        plans['opacity'], bands['opacity'] = plan, 1
+    if job.reconstructs:
+        plans['reconstruction'], bands['reconstruction'] = plan.at(1), len(spec.optical_bands)
     network = WindowNetwork(
-        model, plan.scale, spec.num_classes, job.reconstructs, plan.column_scale
+        model,
+        plan.scale,
+        spec.num_classes,
+        job.reconstructs,
+        plan.column_scale,
+        'cloud' in job.layers,
     )
 
     def read(rows: Sequence[int]) -> Iterator[Images]:
@@ -148,16 +156,21 @@ def _map_row_blocks(
                 yield Images(optical.to(device), sar.to(device), valid)
 
     blend = make_blend(job.options.blend or DEFAULT_BLEND)
-    for row, outputs, valid in stream_row_blocks(network, read, plans, blend, batch_size, blocks):
+    for row, outputs, valid in stream_row_blocks(
+        network, read, list(plans.values()), blend, batch_size, blocks
+    ):
         if not outputs:
             # no window has data, and no product shows what stands there
-            sizes = [(p.block_px(row), p.output_size_px[1]) for p in plans]
+            sizes = [(p.block_px(row), p.output_size_px[1]) for p in plans.values()]
             outputs = tuple(
                 torch.zeros(1, count, stop - start, width)
-                for count, ((start, stop), width) in zip(bands, sizes, strict=False)
+                for count, ((start, stop), width) in zip(bands.values(), sizes, strict=True)
             )
-        reconstruction = scene.to_stored(outputs[1][0].cpu()) if job.reconstructs else None
-        yield row, job.block_arrays(row, outputs[0][0].softmax(dim=0), valid[0], reconstruction)
+        found = {name: output[0] for name, output in zip(plans, outputs, strict=True)}
+        probabilities, image = found['logits'].softmax(dim=0), found.get('reconstruction')
+        restored = None if image is None else scene.to_stored(image.cpu())
+        arrays = job.block_arrays(row, probabilities, valid[0], restored, found.get('opacity'))
+        yield row, arrays
 
 
 @contextmanager

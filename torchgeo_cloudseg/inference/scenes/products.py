@@ -42,22 +42,29 @@ def raster_layers(
         'classes': RasterLayer(('land cover',), 'uint8', MAP_NODATA, 'mode', tags, names, colors),
         'confidence': RasterLayer(('confidence',), 'float32', np.nan, 'average'),
         'probabilities': RasterLayer(names, 'float32', np.nan, 'average'),
+        'cloud': RasterLayer(('opacity of clouds',), 'float32', np.nan, 'average'),
         'reconstruction': reconstruction,
     }
     return {product: layer for product, layer in layers.items() if product in products}
 
 
-def class_arrays(probabilities: Tensor, valid: Tensor, products: Sequence[Product]) -> Arrays:
+def class_arrays(
+    probabilities: Tensor,
+    valid: Tensor,
+    products: Sequence[Product],
+    opacity: Tensor | None = None,
+) -> Arrays:
     """Values of the products on the map's grid.
 
     Args:
         probabilities: class probabilities (K, h, w).
         valid: where there is something to map (h, w), bool.
         products: what is wanted.
+        opacity: opacity of the clouds (1, h, w), where it is wanted.
 
     Returns:
         arrays (bands, h, w) by product: classes uint8, 255 where there is nothing; confidence
-        (the largest probability) and probabilities float32, NaN where there is nothing.
+        (the largest probability), probabilities and cloud float32, NaN where there is nothing.
     """
     confidence, classes = probabilities.max(dim=0, keepdim=True)
     missing = ~valid
@@ -66,6 +73,8 @@ def class_arrays(probabilities: Tensor, valid: Tensor, products: Sequence[Produc
         arrays['confidence'] = confidence.masked_fill(missing, torch.nan)
     if 'probabilities' in products:
         arrays['probabilities'] = probabilities.masked_fill(missing, torch.nan)
+    if opacity is not None:
+        arrays['cloud'] = opacity.masked_fill(missing, torch.nan)
     return {product: values.cpu().numpy() for product, values in arrays.items()}
 
 

@@ -352,9 +352,9 @@ def _plan(
     scene: ScenePair, output_dir: Path, spec: SceneSpec, options: MapOptions, network: str
 ) -> MapJob:
     """The map of a scene, if the task can make it."""
-    if 'reconstruction' in options.products:
+    if beside := {'cloud', 'reconstruction'} & set(options.products):
         raise ValueError(
-            "products: 'reconstruction' is written by predict_scene only; predict_step gives "
+            f'products: {sorted(beside)} are written by predict_scene only; predict_step gives '
             'probabilities.'
         )
     paths = scene.optical_path, scene.sar_path
