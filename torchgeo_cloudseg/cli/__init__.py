@@ -48,7 +48,7 @@ COMMANDS = {
     'map': Command(
         'map land cover of scenes of any size',
         'map:map_scenes',
-        'Finished rows are kept; --resume goes on from there.',
+        'Finished rows are kept, if there are any; --resume goes on from there.',
     ),
     'plot': Command('save a picture of a map, or of a sample of a data set', 'plot:plot'),
     'clouds': Command('put synthetic clouds on a GeoTIFF', 'clouds:clouds'),
