@@ -51,12 +51,12 @@ def map_scenes(
     """Map land cover from optical and SAR images, through clouds.
 
     Args:
+        checkpoint: teacher or student, from training or from `cloudseg convert`.
+        output: GeoTIFF to write (.tif); for several scenes, a folder for <name>_map.tif.
         optical: optical image: a file, URL, files of single bands, or a product (Sentinel-2 SAFE,
             Landsat, PlanetScope); for several scenes a glob, a folder of them, a list of files
             (.txt, .csv), STAC items (.json), or some of these. Not needed by a network of SAR
             images alone.
-        checkpoint: teacher or student, from training or from `cloudseg convert`.
-        output: GeoTIFF to write (.tif); for several scenes, a folder for <name>_map.tif.
         sar: SAR image (Sentinel-1 SAFE too), or several, paired with the optical ones by name, else
             by place and date. It may lie on another grid or in another CRS. Not needed where
             *optical* is a list, a folder or STAC items with both.

@@ -220,6 +220,10 @@ class Image:
             cause = f'{found} ({reason})'
             raise SceneError(self.path, cause, 'a complete raster', remedy) from error
 
+    def brightest(self, stored: float) -> float:
+        """What the largest stored value means, in the band in which it means most."""
+        return float((stored * self.gain + self.bias).max())
+
     def to_stored(self, values: Pixels) -> Pixels:
         """Bring values back to what the file would store for them.
 

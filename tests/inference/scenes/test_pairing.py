@@ -11,6 +11,7 @@ import pytest
 import rasterio
 
 from torchgeo_cloudseg.inference import find_scenes, predict_scenes
+from torchgeo_cloudseg.inference.scenes.pairing import pair_text
 
 
 @pytest.fixture
@@ -54,6 +55,16 @@ def test_single_images_need_no_common_name(tmp_path: Path) -> None:
     assert find_scenes('https://host/a.tif', '/vsizip/b.zip/b.tif')[0].optical_path.startswith(
         'http'
     )
+
+
+def test_addresses_are_named_without_their_query() -> None:
+    signed = 'https://me:pw@host/a%20b.tif?sig=x%2F*'
+    (pair,) = find_scenes(signed, 'https://host/b.tif?sig=y')
+    assert pair == ('a b', signed, 'https://host/b.tif?sig=y')
+    assert pair_text(pair) == 'a b: https://host/a%20b.tif with https://host/b.tif'
+    with pytest.raises(ValueError, match='Give the SAR images too') as caught:
+        find_scenes(signed)
+    assert 'sig' not in str(caught.value)
 
 
 def test_lists(folders: Path) -> None:

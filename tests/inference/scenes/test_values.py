@@ -85,6 +85,7 @@ def test_the_same_ground_in_another_unit_is_the_same_map(
         ('optical', lambda x: (x / 10000).astype(np.float32), r'0\.\.1.*--optical_range 0 1'),
         ('optical', lambda x: -(x / 1000.0), r'SAR .*in dB.*Exchange'),
         ('optical', lambda x: (x + 20000).astype(np.uint16), 'uint16 radiances'),
+        ('optical', lambda x: (x // 40).clip(1).astype(np.uint8), 'picture of 8 bits'),
         ('sar', lambda x: 10 ** (x / 10), 'linear backscatter.*--sar_unit power'),
         ('sar', lambda x: 10 ** (x / 20), 'linear backscatter.*amplitude'),
         ('sar', lambda x: x * 100, 'dB x 100'),

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
-from ...rasters import name_of
+from ...rasters import is_local, name_of
 
 Kind = Literal['optical', 'sar', '']
 
@@ -47,6 +48,8 @@ class FoundImage:
             the image, called and dated by the name of the file.
         """
         name = Path(name_of(path)).stem
+        # an address has %20 where a file has a space
+        name = name if is_local(path) else unquote(name)
         return cls(path, name, kind, day_in(name))
 
 

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -209,18 +210,18 @@ def _both_in(paths: Sequence[str], assets: tuple[str, str]) -> list[ScenePair]:
     """Pairs that lists name, and those of sources that hold optical and SAR images."""
     pairs: list[ScenePair] = []
     images: list[FoundImage] = []
-    files = [
-        file for path in paths for file in (_matches(path) if glob.has_magic(path) else [path])
-    ]
-    for file in files:
+    globs = (_matches(p) if glob.has_magic(p) and is_local(p) else [p] for p in paths)
+    for file in chain.from_iterable(globs):
         if Path(file).suffix.lower() in LIST_SUFFIXES and Path(file).is_file():
             pairs += _listed(Path(file), assets)
         elif Path(file).is_dir() or (is_stac(file) and Path(file).is_file()):
             images += _images([file], assets) if is_stac(file) else images_in([file])
-        elif not Path(file).exists():
+        elif is_local(file) and not Path(file).exists():
             raise FileNotFoundError(f'{file}: no such file or folder. Give the SAR images too.')
         else:
-            raise ValueError(f'{file}: there is no SAR image to it. Give the SAR images too.')
+            raise ValueError(
+                f'{name_of(file)}: there is no SAR image to it. Give the SAR images too.'
+            )
     sides = [[image for image in images if image.kind == kind] for kind in ('optical', 'sar')]
     if not all(sides) and (images or not pairs):
         raise FileNotFoundError(

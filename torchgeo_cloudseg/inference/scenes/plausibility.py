@@ -22,6 +22,9 @@ SWEEP_ROWS = 512
 #: Share of the range below which all values lie in one place: nothing is to be seen.
 FLAT = 1e-3
 
+#: Share of the range that a type of integers must reach.
+SMALL = 0.1
+
 #: Lowest and highest usual value: all others are a hundredth at either end.
 USUAL = 1.0, 99.0
 
@@ -67,7 +70,11 @@ def check_values(image: Image, kind: str, ends: Range, max_clipped: float) -> No
     if any(finding.constant):
         logger.warning('%s: %s', name_of(image.path), finding)
     too_many = max(finding.clipped) > max_clipped
-    too_flat = kind == 'optical' and max_clipped < 1 and finding.relative[1] < FLAT
+    dtype = np.dtype(image.header.dtype)
+    top = image.brightest(float(np.iinfo(dtype).max)) if dtype.kind in 'iu' else np.inf
+    # what the type of the file cannot hold is not there
+    too_small = top < low.min() + SMALL * float((high - low).max())
+    too_flat = kind == 'optical' and max_clipped < 1 and (finding.relative[1] < FLAT or too_small)
     if too_many or too_flat:
         cause, remedy = _cause(finding, kind, image.header.dtype, float(low.min()))
         usual = '{:.4g} to {:.4g}'.format(*finding.usual)
@@ -147,6 +154,8 @@ def _cause(finding: Finding, kind: str, dtype: str, black: float) -> tuple[str, 
     if kind == 'optical':
         if low < -1 and high < 2:
             return 'These look like SAR measurements in dB. ', 'Exchange --optical and --sar.'
+        if dtype in ('uint8', 'int8') and finding.relative[1] < SMALL:
+            return 'This looks like a picture of 8 bits, not reflectance. ', 'Give the original.'
         if finding.relative[1] < FLAT and high <= 2:
             return 'These look like reflectance 0..1. ', 'Then give --optical_range 0 1.'
         return f'These may be {dtype} radiances, or reflectance in another unit. ', ''
