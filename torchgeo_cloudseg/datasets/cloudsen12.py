@@ -79,6 +79,7 @@ class CloudSEN12(SceneDataset):
     cloud_codes = MappingProxyType({0: 0, 1: 1, 2: 1, 3: 0})
     splits: ClassVar[Mapping[str, str]] = {'train': 'train', 'val': 'val', 'test': 'test'}
     nominal_places = True
+    optical_scale = 1e-4
     ranges: Mapping[str, Range] = {
         'image': ((0.0,), (10000.0,)),
         'image_sar': ((-2500.0, -3250.0), (0.0, 0.0)),

@@ -75,6 +75,7 @@ class LuojiaSET(SceneDataset):
     unknown_codes = ()
     splits: ClassVar[Mapping[str, str]] = {'train': 'all', 'val': 'all', 'test': 'all'}
     blocks = Division(val=0.1, test=0.2)
+    optical_scale, optical_offset = 1e-4, -0.1
     ranges: Mapping[str, Range] = {
         'image': ((1000.0,), (11000.0,)),
         'image_clear': ((1000.0,), (11000.0,)),

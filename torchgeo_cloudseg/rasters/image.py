@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from rasterio.enums import Resampling as Rule
 from rasterio.io import DatasetReader
 
@@ -69,7 +69,7 @@ class Image:
         self,
         bands: Sequence[int],
         nodata: float | None = None,
-        unit: tuple[float, float] | None = None,
+        unit: tuple[ArrayLike, ArrayLike] | None = None,
         decibels: float | None = None,
     ) -> None:
         """Say which bands are looked at, and what their values are to mean.
@@ -80,9 +80,9 @@ class Image:
         Args:
             bands: numbers of the bands, from 1.
             nodata: stored value of pixels without data in bands that declare none.
-            unit: scale and offset of the values that are wanted, where these are no physical
-                values themselves. A file that declares a scale gives physical values, which are
-                brought to it; any other is taken to have this unit.
+            unit: scale and offset of the values that are wanted, for all bands or by band, where
+                these are no physical values themselves. A file that declares a scale gives
+                physical values, which are brought to it; any other is taken to have this unit.
             decibels: make dB of linear values: so many per power of ten (10 for power, 20 for
                 amplitude).
 
@@ -97,7 +97,7 @@ class Image:
             np.array([values[band - 1] for band in bands])
             for values in (self.raster.scales, self.raster.offsets)
         )
-        wanted = unit or (1.0, 0.0)
+        wanted = [np.asarray(facts, np.float64) for facts in unit or (1.0, 0.0)]
         physical = scale != 1
         #: What is multiplied with stored values, and what is added, (C, 1, 1) each.
         self.gain = np.where(physical, scale / wanted[0], 1.0)[:, None, None]

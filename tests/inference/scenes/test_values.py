@@ -63,6 +63,9 @@ def test_the_same_ground_in_another_unit_is_the_same_map(
         with rasterio.open(tmp_path / f'{scale}' / 'map_reconstruction.tif') as raster:
             assert (raster.scales[3], raster.offsets[3]) == (scale, offset)
             assert raster.descriptions == ('B02', 'B03', 'B04', 'B08')
+    # a checkpoint that does not know its unit: reflectance 0 and 1 are the ends of its range
+    unknown = mapped(scene, replace(spec, optical_scale=None), tmp_path / 'unknown')
+    np.testing.assert_allclose(unknown['confidence'], plain['confidence'], atol=1e-5)
     # dB x 100 that say so; and power that is said to be
     write_raster(scene.optical, scene.optical_pixels, nodata=0)
     write_raster(scene.sar, np.rint(scene.sar_pixels * 100).astype(np.int16), transform=PLACE)
@@ -104,6 +107,12 @@ def test_values_that_cannot_be_those_of_the_training(
     assert f'--{kind}_range' in str(caught.value)
     assert not list((tmp_path / 'refused').iterdir())
     mapped(scene, spec, tmp_path / 'accepted', max_clipped=1)
+
+
+def test_decibels_for_a_network_of_their_hundredths(make_scene, spec, tmp_path: Path) -> None:
+    hundredths = replace(spec, sar_range=((-2500.0, -3250.0), (0.0, 0.0)))
+    with pytest.raises(SceneError, match='dB, not dB x 100'):
+        mapped(make_scene(), hundredths, tmp_path / 'refused')
 
 
 def test_a_range_that_is_stated_is_believed(make_scene, write_raster, spec, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ..._choices import SarUnit
@@ -33,6 +34,8 @@ from ...rasters import (
 from ...transforms.rescale import Rescale
 from ..windows.sliding import Images
 from .plausibility import check_values
+
+logger = logging.getLogger(__name__)
 
 #: How many dB a power of ten is, by what values of a SAR image are.
 DECIBELS = {'power': 10.0, 'amplitude': 20.0}
@@ -90,7 +93,7 @@ class ScenePairReader:
             _check_bands(self.sar, spec.sar_bands, 'SAR', 'sar' in spec.exact)
             #: What is expected of these files, with the numbers of the bands that they have.
             self.spec = spec
-            unit = (spec.optical_scale, spec.optical_offset) if spec.optical_scale else None
+            unit = _unit(spec, self.optical)
             self.optical.select(spec.optical_bands, spec.optical_nodata, unit)
             wants_decibels = min(spec.sar_range[0]) < 0
             found = sar_unit or self.sar.unit_of(spec.sar_bands)
@@ -279,6 +282,20 @@ class ScenePairReader:
         if not together:
             expected = f'one that overlaps {beside}'
             raise SceneError(self.sar.path, found, expected, 'Give a SAR image of the same place.')
+
+
+def _unit(spec: SceneSpec, image: Image) -> tuple[ArrayLike, ArrayLike]:
+    """Reflectance per stored unit of the training, and that of a stored 0."""
+    if spec.optical_scale:
+        return spec.optical_scale, spec.optical_offset
+    low, high = (np.asarray(end, np.float64) for end in spec.optical_range)
+    if any(image.raster.scales[band - 1] != 1 for band in spec.optical_bands):
+        logger.warning(
+            '%s declares a scale, but the checkpoint does not know the unit of its training: '
+            'reflectance 0 and 1 are taken to be the ends of its range, %s and %s.',
+            name_of(image.path), *spec.optical_range,
+        )  # fmt: skip
+    return 1 / (high - low), -low / (high - low)
 
 
 def _as_one(optical: Grid, sar: Grid, resampling: Resampling) -> tuple[Grid, Resampling, Grid]:

@@ -22,6 +22,9 @@ SWEEP_ROWS = 512
 #: Share of the range below which all values lie in one place: nothing is to be seen.
 FLAT = 1e-3
 
+#: Share of the range that speckle alone is wider than.
+NARROW = 0.02
+
 #: Share of the range that a type of integers must reach.
 SMALL = 0.1
 
@@ -74,7 +77,10 @@ def check_values(image: Image, kind: str, ends: Range, max_clipped: float) -> No
     top = image.brightest(float(np.iinfo(dtype).max)) if dtype.kind in 'iu' else np.inf
     # what the type of the file cannot hold is not there
     too_small = top < low.min() + SMALL * float((high - low).max())
-    too_flat = kind == 'optical' and max_clipped < 1 and (finding.relative[1] < FLAT or too_small)
+    flat = finding.relative[1] < FLAT or too_small
+    if kind == 'SAR':
+        flat = 0 < np.ptp(finding.relative) < NARROW
+    too_flat = max_clipped < 1 and bool(flat)
     if too_many or too_flat:
         cause, remedy = _cause(finding, kind, image.header.dtype, float(low.min()))
         usual = '{:.4g} to {:.4g}'.format(*finding.usual)
@@ -159,6 +165,8 @@ def _cause(finding: Finding, kind: str, dtype: str, black: float) -> tuple[str, 
         if finding.relative[1] < FLAT and high <= 2:
             return 'These look like reflectance 0..1. ', 'Then give --optical_range 0 1.'
         return f'These may be {dtype} radiances, or reflectance in another unit. ', ''
+    if decibel and finding.relative[0] > 1 - NARROW and high <= 0:
+        return 'This looks like dB, not dB x 100. ', 'Then declare the scale in the file (100).'
     if decibel and low >= 0:
         if high <= 10:
             unit = 'power (or amplitude)'
