@@ -46,14 +46,14 @@ class CloudSEN12(SceneDataset):
     ``L2A_B1`` ... ``L2A_B12``, ``S1_VV``, ``S1_VH``, ``LABEL_manual_hq`` and ``EXTRA_lc10``. They
     do not say where they lie: places are nominal, scenes lie side by side.
 
-    ============== ========== ======= =======================================================
-    key            shape      dtype   what
-    ============== ========== ======= =======================================================
+    =============== ========== ======= =======================================================
+    key             shape      dtype   what
+    =============== ========== ======= =======================================================
     ``image``       (12, H, W) float32 Sentinel-2 L2A with its clouds, reflectance x 10000
     ``image_sar``   (2, H, W)  float32 Sentinel-1 VV, VH as stored
     ``mask_cloud``  (H, W)     int64   1 thick or thin cloud, 0 clear or shadow
     ``mask``        (H, W)     int64   ESA WorldCover, 11 classes; 255 is unknown or padding
-    ============== ========== ======= =======================================================
+    =============== ========== ======= =======================================================
 
     .. note::
        How Sentinel-1 is scaled is not documented with the files: values are taken for dB x 100.

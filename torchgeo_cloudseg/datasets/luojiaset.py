@@ -39,15 +39,15 @@ class LuojiaSET(SceneDataset):
     between the folders; files are paired by region and patch. Not all patches have a cloud mask:
     leave ``mask_cloud`` out of *modalities* where one is named as missing.
 
-    ============== ========== ======= =======================================================
-    key            shape      dtype   what
-    ============== ========== ======= =======================================================
+    =============== ========== ======= =======================================================
+    key             shape      dtype   what
+    =============== ========== ======= =======================================================
     ``image``       (13, H, W) float32 Sentinel-2 with clouds, reflectance x 10000 + 1000
     ``image_clear`` (13, H, W) float32 the same place without clouds
     ``image_sar``   (2, H, W)  float32 Sentinel-1 VV, VH in dB
     ``mask_cloud``  (H, W)     int64   1 cloud, 0 clear
     ``mask``        (H, W)     int64   land cover, 7 classes
-    ============== ========== ======= =======================================================
+    =============== ========== ======= =======================================================
 
     .. note::
        The grid of the SAR image lies 4 m off on both axes; it is taken as co-extensive. No split
