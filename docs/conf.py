@@ -48,6 +48,8 @@ nb_execution_timeout = 900
 nb_execution_raise_on_error = True
 nb_execution_excludepatterns = ['*.md.txt']
 nb_merge_streams = True
+# remarks of libraries about notebooks
+nb_output_stderr = 'remove'
 
 # docstrings
 autosummary_generate = True
@@ -123,6 +125,8 @@ if os.environ.get('CLOUDSEG_DOCS_ONLINE'):
 html_theme = 'pydata_sphinx_theme'
 html_title = project
 html_show_sourcelink = False
+# pages without a section have nothing to list
+html_sidebars = {page: [] for page in ('getting_started', 'method', 'results')}
 html_theme_options = {
     'show_toc_level': 2,
     'navigation_with_keys': False,

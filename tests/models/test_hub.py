@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +67,10 @@ def test_other_networks_and_weights_are_refused(saved: tuple[CloudSegNet, Path])
     config.write_text(json.dumps({'architecture': 'os.system'}))
     with pytest.raises(WeightsFileError, match='no such configuration'):
         CloudSegNet.from_pretrained(folder)
+
+
+def test_constructors_tell_their_arguments() -> None:
+    assert list(inspect.signature(CloudSegNet).parameters)[:2] == ['encoder', 'in_channels']
 
 
 @pytest.mark.slow

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from huggingface_hub import ModelHubMixin, hf_hub_download
 from safetensors.torch import load_file, save_file
@@ -32,6 +33,19 @@ class HubNetwork(ModelHubMixin, library_name='torchgeo-cloudseg', tags=['remote-
     """
 
     scene_spec: SceneSpec | None = None
+
+    __signature__: ClassVar[inspect.Signature]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Keep the signature of the constructor, which the mixin's ``__new__`` would hide.
+
+        Args:
+            **kwargs: arguments of other base classes.
+        """
+        super().__init_subclass__(**kwargs)
+        signature = inspect.signature(cls.__init__)
+        parameters = list(signature.parameters.values())[1:]
+        cls.__signature__ = signature.replace(parameters=parameters)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         network: Any = self
