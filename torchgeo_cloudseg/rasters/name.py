@@ -22,6 +22,9 @@ SCHEMES = {
     'file': '',
 }
 
+#: Most characters of a path.
+LONGEST = 4096
+
 #: Elements of a VRT that name a file.
 SOURCE_TAGS = ('SourceFilename', 'SourceDataset')
 
@@ -51,6 +54,9 @@ def name_of(path: str | os.PathLike[str]) -> str:
     text = os.fspath(path)
     if text.startswith('<'):
         return name_of(next(iter(sources_of(text)), 'a VRT without files'))
+    if len(text) > LONGEST:
+        # no system has such a file
+        text = f'{text[:100]}...'
     if '://' not in text and not text.startswith('/vsi'):
         return text
     return re.sub(r'(://)[^/@]*@', r'\1', text.partition('?')[0])
