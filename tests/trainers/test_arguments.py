@@ -146,3 +146,19 @@ def test_code_in_a_checkpoint_is_never_run(place: str, miniature: Path, tmp_path
     finally:
         server.shutdown()
     assert not mark.exists()
+
+
+@pytest.mark.parametrize('argument', ['fusion', 'architecture'])
+def test_a_checkpoint_imports_nothing(
+    argument: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marker = tmp_path / 'imported'
+    (tmp_path / 'hostile.py').write_text(f'open({str(marker)!r}, "w").close()\nBlock = object\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    path = save_untrained(CloudSegTeacherTask(weights=None, **B0), tmp_path / 'teacher.ckpt')
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint['module_arguments'][argument] = 'hostile.Block'
+    torch.save(checkpoint, path)
+    with pytest.raises(ValueError, match=f"{argument}: the checkpoint names 'hostile.Block'"):
+        load_network(path)
+    assert not marker.exists()

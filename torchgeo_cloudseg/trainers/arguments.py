@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..models import Network
+from ..models import Fusion, Network
 
 #: Key of a checkpoint under which lie the arguments of its task. Lightning reads it when it loads a
 #: task; its command line does not, and would set those under ``hyper_parameters`` over the user's.
@@ -23,6 +23,9 @@ HYPERPARAMETERS = 'hyper_parameters'
 
 #: Argument of a task by which a user changes a part of the network's configuration.
 ARGUMENT_OF = {'encoder': 'backbone', 'reconstruct': 'reconstruction_weight'}
+
+#: Arguments that name a class. A checkpoint may name classes that are there, and import no others.
+NAMED: dict[str, type[Network | Fusion]] = {'architecture': Network, 'fusion': Fusion}
 
 #: Values that a checkpoint can hold, and that are read again without running code.
 PLAIN = (bool, int, float, str, type(None))
@@ -88,8 +91,18 @@ def task_arguments(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         arguments by name.
+
+    Raises:
+        ValueError: if they name a class whose module nobody has imported.
     """
     found = {**checkpoint.get(ARGUMENTS, {}), **checkpoint.get(HYPERPARAMETERS, {})}
+    for name, kind in NAMED.items():
+        if name in found and str(found[name]) not in kind.registry:
+            raise ValueError(
+                f'{name}: the checkpoint names {found[name]!r}, expected one of '
+                f'{sorted(kind.registry)}. A file may not say what is imported: if you trust it, '
+                'import the module that defines the class before the checkpoint is read.'
+            )
     return {name: value for name, value in found.items() if not name.startswith('_')}
 
 
