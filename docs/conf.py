@@ -28,6 +28,8 @@ extensions = [
     'sphinx.ext.viewcode',
     'sphinx_copybutton',
     'sphinx_design',
+    # equations without a network
+    'sphinx-mathjax-offline',
     'myst_nb',
 ]
 templates_path = ['_templates']
