@@ -7,6 +7,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import (
     ArgsType,
     LightningArgumentParser,
@@ -47,14 +48,18 @@ class CheckpointCLI(LightningCLI):
     the run comes from the user where given, else from the checkpoint.
     """
 
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Declare that bars are for terminals.
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the trainer, with a bar where somebody watches, unless the user says otherwise.
 
         Args:
-            parser: the parser of a subcommand.
+            **kwargs: arguments that overrule the configuration, in which this is not written.
+
+        Returns:
+            the trainer.
         """
-        bar = trainers.watched()['enable_progress_bar']
-        parser.set_defaults({'trainer.enable_progress_bar': bar})
+        if self.config[self.subcommand].trainer.enable_progress_bar is None:
+            kwargs['enable_progress_bar'] = trainers.watched()['enable_progress_bar']
+        return super().instantiate_trainer(**kwargs)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse arguments, those of a checkpoint before the user's.
@@ -99,7 +104,6 @@ class TrainingCLI(CheckpointCLI):
         Args:
             parser: the parser of a subcommand.
         """
-        super().add_arguments_to_parser(parser)
         parser.set_defaults({'trainer.callbacks': TRAINING_CALLBACKS})
 
     def before_instantiate_classes(self) -> None:
