@@ -281,7 +281,7 @@ def test_nowhere_to_write(
 
 
 def test_nothing_is_left_behind(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: gpd.GeoDataFrame, path: Path) -> None:
+    def full(self: gpd.GeoDataFrame, path: Path, **_: bool) -> None:
         path.write_bytes(b'PAR1')
         raise OSError(28, 'No space left on device')
 
