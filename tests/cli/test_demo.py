@@ -20,7 +20,13 @@ def test_demo_runs_the_whole_line(
     steps = ['--teacher_steps=1', '--student_steps=1']
     main(['demo', f'--output={tmp_path}', f'--dataset={dataset}', *steps])
     printed = capsys.readouterr().out
-    for name in ('student-cloudy', 'teacher-cloudy', 'teacher-cloud-free'):
+    for name in (
+        'student-cloudy',
+        'early-fusion-cloudy',
+        'SAR-only',
+        'teacher-cloudy',
+        'teacher-cloud-free',
+    ):
         scores = json.loads((tmp_path / f'{name}.json').read_text())
         assert 0 <= scores['cloudy_mIoU'] < 0.5
         # what is printed is what this run has measured

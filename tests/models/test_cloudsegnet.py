@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import asdict
+from functools import partial
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchgeo_cloudseg.models import CloudSegConfig, CloudSegNet
+from torchgeo_cloudseg.models import CloudSegConfig, CloudSegNet, Network
 from torchgeo_cloudseg.trainers.checkpoint import build_network
 
 
@@ -144,18 +145,19 @@ def test_reconstruction_from_a_teacher() -> None:
         teacher(torch.rand(1, 4, 64, 64), torch.rand(1, 2, 64, 64), reconstruct=True)
 
 
-def test_residual_reconstruction_starts_from_the_image() -> None:
+@pytest.mark.parametrize('architecture', ['cloudseg', 'lite'])
+def test_residual_reconstruction_starts_from_the_image(architecture: str) -> None:
+    encoder = {'cloudseg': 'mit_b0', 'lite': 'mobilenetv4_conv_small'}[architecture]
+    kind = partial(Network.find(architecture), encoder)
     optical, sar = torch.rand(1, 4, 64, 70), torch.rand(1, 2, 64, 70)
-    net = CloudSegNet('mit_b0', residual=True).eval()
+    net = kind(reconstruct=True, residual=True).eval()
     assert torch.equal(net(optical, sar).reconstruction, optical)
-    loss = (net(optical, sar).reconstruction - 0.5).square().mean()
-    loss.backward()
-    assert net.reconstruction.head[-1].weight.grad.abs().sum() > 0
+    (net(optical, sar).reconstruction - 0.5).square().mean().backward()
+    last = [x for name, x in net.named_parameters() if name.startswith('reconstruction')][-2]
+    assert last.grad.abs().sum() > 0
     # without the branch, it is no other architecture
-    assert (
-        CloudSegNet('mit_b0', reconstruct=False, residual=True).config
-        == CloudSegNet('mit_b0', reconstruct=False).config
-    )
-    arguments = {'backbone': 'mit_b0', 'in_channels': (4, 2), 'num_classes': 6}
-    made = build_network({**arguments, 'reconstruction_weight': 1.0, 'residual': True})
-    assert made.config.residual
+    configs = [kind(reconstruct=False, residual=residual).config for residual in (True, False)]
+    assert configs[0] == configs[1]
+    arguments = {'backbone': encoder, 'in_channels': (4, 2), 'num_classes': 6, 'residual': True}
+    arguments['architecture'] = architecture
+    assert build_network({**arguments, 'reconstruction_weight': 1.0}).config.residual

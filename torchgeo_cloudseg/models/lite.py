@@ -40,11 +40,22 @@ class LiteConfig(NetworkConfig):
     Attributes:
         reconstruct: whether the decoder also gives the cloud-free image, at half its resolution.
         width: channels of all maps behind the encoders.
+        residual: whether the reconstruction is what clouds have changed, rather than the image.
     """
 
     encoder: str = 'mobilenetv4_conv_small'
     reconstruct: bool = False
     width: int = 64
+    residual: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the arguments.
+
+        Raises:
+            ValueError: if one of them makes no sense.
+        """
+        super().__post_init__()
+        object.__setattr__(self, 'residual', self.residual and self.reconstruct)
 
 
 class CloudSegLite(Network, name='lite'):
@@ -80,6 +91,7 @@ class CloudSegLite(Network, name='lite'):
         modalities: Modalities = 'both',
         width: int = 64,
         modality_dropout: tuple[float, float] = (0.0, 0.0),
+        residual: bool = False,
     ) -> None:
         """Initialize a new CloudSegLite instance.
 
@@ -100,6 +112,8 @@ class CloudSegLite(Network, name='lite'):
             width: channels of all maps behind the encoders.
             modality_dropout: probabilities with which the optical, or else the SAR maps of a
                 training sample weigh nothing.
+            residual: add the reconstruction to the image as observed, see
+                :class:`~torchgeo_cloudseg.models.CloudSegNet`.
 
         Raises:
             ValueError: if an argument makes no sense.
@@ -107,7 +121,14 @@ class CloudSegLite(Network, name='lite'):
         """
         super().__init__()
         self.config = LiteConfig(
-            encoder, in_channels, num_classes, spatial_gate, reconstruct, modalities, width
+            encoder,
+            in_channels,
+            num_classes,
+            spatial_gate,
+            reconstruct,
+            modalities,
+            width,
+            residual,
         )
         self.modality_dropout = dropout_pair(modality_dropout)
         #: Images that each stream sees.
@@ -136,6 +157,9 @@ class CloudSegLite(Network, name='lite'):
         self.reconstruction = (
             nn.Conv2d(FEATURES, self.config.in_channels[0], 3, padding=1) if reconstruct else None
         )
+        if self.reconstruction is not None and residual:
+            for values in self.reconstruction.parameters():
+                nn.init.zeros_(values)
         self.to(memory_format=torch.channels_last)
 
     def forward(
@@ -188,6 +212,8 @@ class CloudSegLite(Network, name='lite'):
         image = None
         if reconstruct and self.reconstruction is not None:
             image = whole(self.reconstruction(features))
+            if self.config.residual:
+                image = image + optical
         return CloudSegOutput(logits, features, image, None if opacity is None else whole(opacity))
 
     @property

@@ -60,7 +60,7 @@ class CloudSegStudentTask(CloudSegTask):
             spatial_gate: Weigh optical features where clouds hide the ground, by a gate in every
                 fusion block or by the opacity of the clouds ('lite').
             residual: Reconstruct what clouds have changed in the image, rather than the image: that
-                takes fewer steps to learn (the paper does not; without effect on 'lite').
+                takes fewer steps to learn (the paper does not).
             **kwargs: Arguments of :class:`CloudSegTask`.
         """
         super().__init__(**kwargs)
