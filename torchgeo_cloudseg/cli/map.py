@@ -122,13 +122,14 @@ def map_scenes(
         stride, window, blend, resolution, wanted, sar_resampling, sar_unit, max_clipped,
         Path(checkpoint).stem,
     )  # fmt: skip
-    scenes = find_scenes(optical, sar, assets, spec.images)
+    # a name with an ending is a file, except for folders that are there
+    single = output.suffix and not output.is_dir()
+    faults: dict[str, Exception] = {}
+    scenes = find_scenes(optical, sar, assets, spec.images, None if single else faults)
     for scene in scenes:
         sys.stderr.write(f'{pair_text(scene)}\n')
     common: dict[str, Any] = {'batch_size': batch_size, 'device': device, 'wait': wait}
     common |= {'spec': spec, 'options': options, 'resume': resume, 'overwrite': overwrite}
-    # a name with an ending is a file, except for folders that are there
-    single = output.suffix and not output.is_dir()
     if single and len(scenes) > 1:
         raise ValueError(
             f'{output} is one file, for {len(scenes)} scenes. Give a folder: one that is '
@@ -147,7 +148,7 @@ def map_scenes(
         files = predict_scene(network, scene.optical_path, scene.sar_path, output, **common)
         report = BatchReport(scenes, {scene.name: files})
     else:
-        report = map_batch(network, scenes, output, **common)
+        report = map_batch(network, scenes, output, faults=faults, **common)
     for name, files in report.written.items():
         sys.stdout.write(f'{name}: {", ".join(map(str, files.values()))}\n')
     if json is not None:

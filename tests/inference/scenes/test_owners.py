@@ -15,15 +15,18 @@ import torch
 from helpers import read
 from scene_process import Brightness, start
 
+from torchgeo_cloudseg.datasets.products import Faults
 from torchgeo_cloudseg.inference import (
     MapOptions,
     OutputError,
     ResumeError,
     ScenePair,
+    find_scenes,
     predict_scene,
     predict_scenes,
 )
 from torchgeo_cloudseg.inference.scenes.batch import map_batch
+from torchgeo_cloudseg.rasters import SceneError
 
 #: Maps after one another with these keep three row blocks when the network gives up.
 SMALL = {'progress': False, 'batch_size': 1}
@@ -229,3 +232,65 @@ def test_a_batch_goes_on(make_scene, network, spec, tmp_path: Path) -> None:
     assert facts['broken']['problem']['file'] == str(broken)
     assert facts['missing']['problem']['found'] == 'no such file'
     assert 'dot' in facts['dot']['problem']['text']
+
+
+def test_what_is_broken_where_scenes_are_looked_for(
+    make_scene, network, spec, tmp_path: Path
+) -> None:
+    images, good = tmp_path / 'images', make_scene()
+    images.mkdir()
+    for side, path in (('optical', good.optical), ('sar', good.sar)):
+        shutil.copy(path, images / f'good_{side}.tif')
+    product = images / 'S2A_MSIL2A_20200701T101559_N0400.SAFE'
+    (product / 'GRANULE').mkdir(parents=True)
+    (product / 'MTD_MSIL2A.xml').write_text('<a/>')
+    with rasterio.open(good.optical) as raster:
+        profile, values = raster.profile, raster.read()
+    # bands of one image, that do not lie upon each other
+    place = profile['transform']
+    for band, shift in (('B02', 0), ('B03', 5)):
+        moved = {**profile, 'count': 1, 'transform': place * place.translation(shift, 0)}
+        path = images / 'tile' / f'{band}.tif'
+        path.parent.mkdir(exist_ok=True)
+        with rasterio.open(path, 'w', **moved) as raster:
+            raster.write(values[:1])
+    items = [
+        {'type': 'Feature', 'id': 'item', 'assets': {'B02': {'title': 'no href'}}},
+        {'type': 'Feature', 'assets': 7},
+    ]
+    (images / 'items.json').write_text(json.dumps({'features': items}))
+    (images / 'bad.json').write_text('{')
+    shutil.copy(make_scene(1, 1, 'dot').optical, images / 'dot_optical.tif')
+    local = images / 'local_optical.tif'
+    profile |= {'crs': 'LOCAL_CS["site",UNIT["metre",1]]'}
+    with rasterio.open(local, 'w', **profile) as raster:
+        raster.write(values)
+    optical = [
+        images / 'good_optical.tif', images / 'dot_optical.tif', local, images / 'none.tif',
+        product, *(images / 'tile').iterdir(), images / 'items.json', images / 'bad.json',
+    ]  # fmt: skip
+    with pytest.raises(FileNotFoundError, match=r'none\.tif'):
+        find_scenes(optical, images / 'good_sar.tif')
+    with pytest.raises(SceneError, match='no bands'):
+        find_scenes(product, images / 'good_sar.tif')
+    faults: Faults = {}
+    scenes = find_scenes(optical, images / 'good_sar.tif', faults=faults)
+    folder = tmp_path / 'maps'
+    report = map_batch(network, scenes, folder, spec=spec, progress=False, faults=faults)
+    assert set(report.written) == {'good_optical'}
+    files = {
+        scene['name']: scene['problem']['file']
+        for scene in json.loads(json.dumps(report.to_dict()))['scenes']
+        if scene['problem']
+    }
+    assert files == {
+        'dot_optical': str(images / 'dot_optical.tif'),
+        'local_optical': str(local),
+        'none': str(images / 'none.tif'),
+        product.stem: str(product),
+        'tile': files['tile'],
+        'item': str(images / 'items.json'),
+        'items_1': str(images / 'items.json'),
+        'bad': str(images / 'bad.json'),
+    }
+    assert files['tile'].endswith(('B02.tif', 'B03.tif'))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 from ...rasters import Band, SceneError, band_stack, name_of, read_header
 from ..sensors import SENSORS, Sensor, recognize_sensor
-from .found import FoundImage, day_in
+from .found import Faults, FoundImage, day_in, found_or_broken
 
 #: Masks and pictures that come with scenes, and are none themselves.
 BESIDE = re.compile(r'(^|[_.-])(udm2?|qa_pixel|qa_radsat|sr_qa_aerosol|tci|scl|preview)([_.-]|$)')
@@ -33,11 +33,12 @@ def is_beside(path: str) -> bool:
     return bool(BESIDE.search(Path(name_of(path)).stem.lower()))
 
 
-def grouped(paths: Sequence[str]) -> list[FoundImage]:
+def grouped(paths: Sequence[str], faults: Faults | None = None) -> list[FoundImage]:
     """Put files of single bands together as images; other files are images themselves.
 
     Args:
         paths: files, addresses or other names that GDAL knows.
+        faults: where to put what is wrong with an image; None to raise it.
 
     Returns:
         the images, in the order of their first files.
@@ -54,7 +55,9 @@ def grouped(paths: Sequence[str]) -> list[FoundImage]:
     for group in groups.values():
         bands = {entry.band for entry in group}
         if len(group) > 1 and len(bands) == len(group) and all(map(_is_single, group)):
-            found.append(stacked(group))
+            first = group[0].path
+            stand_in = FoundImage(first, _name(group), day=day_in(first))
+            found += found_or_broken(partial(_stacks, group), stand_in, faults)
         else:
             found += [FoundImage.of_file(entry.path) for entry in group]
     return found
@@ -81,9 +84,17 @@ def stacked(group: Sequence[BandName], sensor: Sensor | None = None) -> FoundIma
         order = sensor.band_names
         named.sort(key=lambda pair: order.index(pair[0]) if pair[0] in order else len(order))
     path = band_stack([Band(entry.path, name=name) for name, entry in named])
-    # where the file names say no more than the band, the folder tells
-    name = '_'.join(group[0].rest) or first.parent.name or first.stem
-    return FoundImage(path, name, sensor.kind if sensor else '', day_in(hints))
+    return FoundImage(path, _name(group), sensor.kind if sensor else '', day_in(hints))
+
+
+def _stacks(group: Sequence[BandName]) -> list[FoundImage]:
+    return [stacked(group)]
+
+
+def _name(group: Sequence[BandName]) -> str:
+    """What to call an image; where the file names say no more than the band, the folder tells."""
+    first = Path(name_of(group[0].path))
+    return '_'.join(group[0].rest) or first.parent.name or first.stem
 
 
 def _band_of(path: str) -> BandName | None:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
-from ...rasters import is_local, name_of
+from ...rasters import SceneError, is_local, name_of
 
 Kind = Literal['optical', 'sar', '']
+
+#: What was wrong with images, by the path of what stands in for each.
+Faults = dict[str, Exception]
+
+#: What reading a product raises where something in it is broken.
+BROKEN = (ValueError, OSError, ArithmeticError)
 
 #: Dates in names: 20200701, 2020-07-01 or 2020_07_01, with nothing but other words around.
 DAY = re.compile(r'(?<!\d)((?:19|20)\d\d)[-_]?([01]\d)[-_]?([0-3]\d)(?!\d)')
@@ -51,6 +58,35 @@ class FoundImage:
         # an address has %20 where a file has a space
         name = name if is_local(path) else unquote(name)
         return cls(path, name, kind, day_in(name))
+
+
+def found_or_broken(
+    find: Callable[[], list[FoundImage]], stand_in: FoundImage, faults: Faults | None
+) -> list[FoundImage]:
+    """Images, or what stands in for those that are broken.
+
+    Args:
+        find: gives the images.
+        stand_in: what to give where it cannot.
+        faults: where to put what was wrong, by the path of *stand_in*; None to raise it.
+
+    Returns:
+        the images.
+
+    Raises:
+        SceneError: if something is broken, and *faults* is None.
+        OSError: if a file cannot be found or read, likewise.
+    """
+    try:
+        return find()
+    except BROKEN as error:
+        fault: Exception = error
+        if not isinstance(error, SceneError | OSError):
+            fault = SceneError(stand_in.path, f'a broken product ({error})', 'a complete one')
+        if faults is None:
+            raise fault from error.__cause__
+        faults[stand_in.path] = fault
+        return [stand_in]
 
 
 def day_in(text: str) -> date | None:

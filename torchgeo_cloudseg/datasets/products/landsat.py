@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from functools import partial
 from pathlib import Path
 
 from ...rasters import Band, SceneError, band_stack
 from ..sensors import SENSORS
-from .found import FoundImage, day_in, is_raster
+from .found import Faults, FoundImage, day_in, found_or_broken, is_raster
 
 #: Names of the files of a scene.
 SCENE = re.compile(r'(L[COTEM]\d\d_L\w+?_\d{6}_\d{8}_\d{8}_\d\d_\w\w)_(?:SR_)?B\d', re.IGNORECASE)
@@ -17,11 +18,12 @@ SCENE = re.compile(r'(L[COTEM]\d\d_L\w+?_\d{6}_\d{8}_\d{8}_\d\d_\w\w)_(?:SR_)?B\
 SENSOR = {'04': 'landsat-4-7-sr', '05': 'landsat-4-7-sr', '07': 'landsat-4-7-sr'}
 
 
-def landsat_images(folder: Path) -> list[FoundImage]:
+def landsat_images(folder: Path, faults: Faults | None = None) -> list[FoundImage]:
     """Images of a folder with a Landsat scene.
 
     Args:
         folder: the folder, with files such as ``LC08_L2SP_..._SR_B4.TIF`` and ``..._MTL.txt``.
+        faults: where to put what is wrong with an image; None to raise it.
 
     Returns:
         an image per scene, with the bands of the optical sensor (surface reflectance, or that at
@@ -35,10 +37,14 @@ def landsat_images(folder: Path) -> list[FoundImage]:
         found = SCENE.match(file.name)
         if found and is_raster(file):
             scenes.setdefault(found.group(1), []).append(file)
-    return [_image(folder, name, files) for name, files in scenes.items()]
+    images: list[FoundImage] = []
+    for name, files in scenes.items():
+        stand_in = FoundImage(str(folder / name), name, 'optical', day_in(name))
+        images += found_or_broken(partial(_images, folder, name, files), stand_in, faults)
+    return images
 
 
-def _image(folder: Path, name: str, files: list[Path]) -> FoundImage:
+def _images(folder: Path, name: str, files: list[Path]) -> list[FoundImage]:
     sensor = SENSORS[SENSOR.get(name[2:4], 'landsat-8-9-sr')]
     surface = [file for file in files if '_SR_B' in file.stem.upper()]
     metadata = _metadata(folder, name)
@@ -51,7 +57,7 @@ def _image(folder: Path, name: str, files: list[Path]) -> FoundImage:
             bands.append(Band(str(file), 1, band, 0, *(scale or (sensor.scale, sensor.offset))))
     if not bands:
         raise SceneError(folder / name, 'no optical bands', 'files such as *_SR_B4.TIF')
-    return FoundImage(band_stack(bands), name, 'optical', day_in(name))
+    return [FoundImage(band_stack(bands), name, 'optical', day_in(name))]
 
 
 def _metadata(folder: Path, name: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ...rasters import Band, band_stack, open_raster
-from .found import FoundImage, day_in, is_raster
+from .found import Faults, FoundImage, day_in, found_or_broken, is_raster
 
 #: Names of image files; masks (UDM, UDM2) lie beside them.
 IMAGE = re.compile(r'^(?!.*_udm2?)(\d{8}_\d{6}_\w+)_analytic\w*', re.IGNORECASE)
@@ -19,12 +21,15 @@ BANDS = {
 }
 
 
-def planet_images(folder: Path, deep: bool = True) -> list[FoundImage]:
+def planet_images(
+    folder: Path, deep: bool = True, faults: Faults | None = None
+) -> list[FoundImage]:
     """Images of an order, or of a folder of it.
 
     Args:
         folder: the folder.
         deep: look for images that lie deeper, each in a folder of its own.
+        faults: where to put what is wrong with an image; None to raise it.
 
     Returns:
         the images, and nothing for another folder.
@@ -37,14 +42,19 @@ def planet_images(folder: Path, deep: bool = True) -> list[FoundImage]:
         for file in sorted(folder.rglob('*.tif') if deep else folder.glob('*.tif'))
         if (matched := IMAGE.match(file.name)) and is_raster(file)
     ]
-    return [FoundImage(_named(file), file.stem, 'optical', day_in(name)) for name, file in found]
+    images: list[FoundImage] = []
+    for name, file in found:
+        plain = FoundImage(str(file), file.stem, 'optical', day_in(name))
+        images += found_or_broken(partial(_named, plain), plain, faults)
+    return images
 
 
-def _named(file: Path) -> str:
+def _named(image: FoundImage) -> list[FoundImage]:
     """The image with names of its bands."""
-    with open_raster(file) as raster:
+    with open_raster(image.path) as raster:
         described, count = any(raster.descriptions), raster.count
     if described or count not in BANDS:
-        return str(file)
+        return [image]
     names = enumerate(BANDS[count], start=1)
-    return band_stack([Band(str(file), number, name) for number, name in names])
+    path = band_stack([Band(image.path, number, name) for number, name in names])
+    return [replace(image, path=path)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -12,7 +13,7 @@ from urllib.parse import unquote
 from ...rasters import Band, SceneError, band_stack
 from ...rasters.text import read_json
 from ..sensors import SENSORS, Sensor, recognize_sensor
-from .found import RASTER_SUFFIXES, FoundImage, Kind, day_in
+from .found import RASTER_SUFFIXES, Faults, FoundImage, Kind, day_in, found_or_broken
 from .sentinel2 import OFFSET, OFFSET_BASELINE, QUANTIFICATION
 
 Facts = Mapping[str, Any]
@@ -53,7 +54,9 @@ def is_stac(path: str) -> bool:
     return Path(path).suffix.lower() in ('.json', '.geojson')
 
 
-def images_in_stac(path: str, assets: tuple[str, str]) -> list[FoundImage]:
+def images_in_stac(
+    path: str, assets: tuple[str, str], faults: Faults | None = None
+) -> list[FoundImage]:
     """Images of STAC items.
 
     An item has an image in the asset of one of the keys, or one made of all assets that hold a
@@ -63,6 +66,7 @@ def images_in_stac(path: str, assets: tuple[str, str]) -> list[FoundImage]:
     Args:
         path: file with an item, an ItemCollection or a FeatureCollection.
         assets: keys of the optical and the SAR image.
+        faults: where to put what is wrong with an item; None to raise it.
 
     Returns:
         the images; optical and SAR image of one item have the same name.
@@ -71,29 +75,35 @@ def images_in_stac(path: str, assets: tuple[str, str]) -> list[FoundImage]:
         SceneError: if the file holds something else, or an item has no image.
     """
     found: list[FoundImage] = []
-    for item in _items(path):
-        images = list(_images(item, path, assets))
-        if not images:
-            keys = sorted(map(str, item['assets']))
-            raise SceneError(
-                path, f'the assets {keys} of {item["id"]}',
-                f'{list(assets)}, or assets with bands of a known sensor',
-                'Say which asset is the optical and which is the SAR image.',
-            )  # fmt: skip
-        found += images
+    for position, item in enumerate(_items(path)):
+        name = str(_mapping(item).get('id') or f'{Path(path).stem}_{position}')
+        stand_in = FoundImage(f'{path}#{name}', name, day=day_in(name))
+        found += found_or_broken(partial(_of_item, item, path, assets), stand_in, faults)
     return found
 
 
-def _items(path: str) -> list[Facts]:
-    """Items of a file."""
+def _of_item(item: object, path: str, assets: tuple[str, str]) -> list[FoundImage]:
+    """The images of what should be an item."""
+    facts = _mapping(item)
+    if not isinstance(facts.get('assets'), dict) or not isinstance(facts.get('id'), str | int):
+        kind = facts.get('type') if isinstance(item, dict) else type(item).__name__
+        raise _no_item(path, str(kind))
+    images = list(_images(facts, path, assets))
+    if not images:
+        keys = sorted(map(str, facts['assets']))
+        raise SceneError(
+            path, f'the assets {keys} of {facts["id"]}',
+            f'{list(assets)}, or assets with bands of a known sensor',
+            'Say which asset is the optical and which is the SAR image.',
+        )  # fmt: skip
+    return images
+
+
+def _items(path: str) -> list[object]:
+    """What should be the items of a file."""
     content = read_json(path)
     listed = content.get('features') if isinstance(content, dict) else None
     items = listed if isinstance(listed, list) else [content]
-    for item in items:
-        known = isinstance(item, dict) and isinstance(item.get('assets'), dict)
-        if not known or not isinstance(item.get('id'), str | int):
-            kind = item.get('type') if isinstance(item, dict) else type(item).__name__
-            raise _no_item(path, str(kind))
     if not items:
         raise _no_item(path, 'no features')
     return items

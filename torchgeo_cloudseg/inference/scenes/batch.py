@@ -14,6 +14,7 @@ from torch import nn
 from ..._choices import Product
 from ..._files import check_outputs
 from ..._progress import progress_bar
+from ...datasets.products import Faults
 from ...datasets.scene_spec import SceneSpec
 from ...rasters import SceneError, name_of
 from .mapping import local_files, predict_scene
@@ -88,6 +89,7 @@ def map_batch(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
+    faults: Faults | None = None,
     **kwargs: Any,
 ) -> BatchReport:
     """Map several scenes into a folder, ``<name>_map.tif`` each, and report what was wrong.
@@ -101,6 +103,7 @@ def map_batch(
         resume: carry on where an interrupted run stopped; finished maps are kept.
         overwrite: replace files that exist.
         progress: show progress bars.
+        faults: what was wrong where the scenes were looked for, by path.
         **kwargs: further arguments of :func:`~torchgeo_cloudseg.inference.predict_scene`.
 
     Returns:
@@ -120,6 +123,9 @@ def map_batch(
     bar = progress_bar(scenes, 'Scenes', unit='scene', disable=not progress or len(scenes) < 2)
     for scene, output in zip(bar, outputs, strict=True):
         try:
+            for path in (scene.optical_path, scene.sar_path):
+                if faults and path in faults:
+                    raise faults[path]
             report.written[scene.name] = predict_scene(
                 model, scene.optical_path, scene.sar_path, output, spec=spec, options=options,
                 resume=resume, overwrite=overwrite, progress=progress, **kwargs,

@@ -7,13 +7,21 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from ..._files import file_name
-from ...datasets.products import FoundImage, day_in, images_in, images_in_stac, is_stac
+from ...datasets.products import (
+    Faults,
+    FoundImage,
+    day_in,
+    found_or_broken,
+    images_in,
+    images_in_stac,
+    is_stac,
+)
 from ...rasters import Grid, SceneError, has_place, is_local, name_of, overlap, read_header
 from ...rasters.text import read_rows
 
@@ -45,6 +53,7 @@ def find_scenes(
     sar: Source | None = None,
     assets: tuple[str, str] = ('optical', 'sar'),
     looks_at: Sequence[str] = KINDS,
+    faults: Faults | None = None,
 ) -> list[ScenePair]:
     """Find the optical and SAR images of scenes.
 
@@ -68,24 +77,27 @@ def find_scenes(
         assets: keys of the optical and the SAR asset in a STAC item.
         looks_at: which images the network looks at; where that is one kind, its images stand in
             for the other, too.
+        faults: where to put what is wrong with an image, by a path that stands in for it in its
+            scene; None to raise it.
 
     Returns:
         the scenes, in the order of the optical images.
 
     Raises:
         FileNotFoundError: if a source has no images.
-        SceneError: if files that make an image cannot be opened.
+        SceneError: if files that make an image cannot be opened, and *faults* is None.
         ValueError: if images cannot be paired.
     """
     if len(looks_at) == 1:
-        pairs = _alone({'optical': optical, 'sar': sar}, looks_at[0], assets)
+        pairs = _alone({'optical': optical, 'sar': sar}, looks_at[0], assets, faults)
     elif optical is None:
         raise ValueError('There is no optical image. Give --optical.')
     elif sar is None:
-        pairs = _both_in(_several(optical), assets)
+        pairs = _both_in(_several(optical), assets, faults)
     else:
-        sides = (_images(_several(source), assets) for source in (optical, sar))
-        pairs = _pair(*(_of_kind(side, kind) for side, kind in zip(sides, KINDS, strict=True)))
+        sides = (_images(_several(source), assets, faults) for source in (optical, sar))
+        kinds = (_of_kind(side, kind) for side, kind in zip(sides, KINDS, strict=True))
+        pairs = _pair(*kinds, faults=faults)
     names = Counter(pair.name for pair in pairs)
     twice = sorted(name for name, count in names.items() if count > 1)
     if twice:
@@ -97,13 +109,16 @@ def find_scenes(
 
 
 def _alone(
-    sources: Mapping[str, Source | None], kind: str, assets: tuple[str, str]
+    sources: Mapping[str, Source | None],
+    kind: str,
+    assets: tuple[str, str],
+    faults: Faults | None,
 ) -> list[ScenePair]:
     """Images of one kind, for a network that looks at no other."""
     source = sources[kind]
     if source is None:
         raise ValueError(f'The network looks at {kind} images only. Give --{kind}.')
-    images = _of_kind(_images(_several(source), assets), kind)
+    images = _of_kind(_images(_several(source), assets, faults), kind)
     return [ScenePair(image.name, image.path, image.path) for image in images]
 
 
@@ -129,6 +144,8 @@ def pair_text(scene: ScenePair) -> str:
     Returns:
         names of the images, and how many days lie between them, where they say so.
     """
+    if scene.optical_path == scene.sar_path:
+        return f'{scene.name}: {name_of(scene.optical_path)}'
     optical, sar = (name_of(path) for path in scene[1:])
     days = [day_in(text) for text in (f'{scene.name} {optical}', sar)]
     apart = ''
@@ -142,16 +159,22 @@ def _several(source: Source) -> list[str]:
     return [str(source)] if isinstance(source, str | Path) else [str(path) for path in source]
 
 
-def _images(paths: Sequence[str], assets: tuple[str, str]) -> list[FoundImage]:
+def _images(
+    paths: Sequence[str], assets: tuple[str, str], faults: Faults | None
+) -> list[FoundImage]:
     """All images of sources."""
     found: list[FoundImage] = []
     files: list[str] = []
-    for path in (file for source in paths for file in _expand(source)):
+    many = len(paths) > 1 and faults is not None
+    for path in (file for source in paths for file in _expand(source, many)):
         if is_stac(path) and is_local(path):
-            found += images_in_stac(path, assets)
+            find = partial(images_in_stac, path, assets, faults)
+            found += found_or_broken(find, FoundImage.of_file(path), faults)
         else:
             files.append(path)
-    return found + _some(images_in(files), ', '.join(paths[:3]), 'rasters') if files else found
+    if files:
+        found += _some(images_in(files, faults), ', '.join(paths[:3]), 'rasters')
+    return found
 
 
 def _of_kind(images: list[FoundImage], kind: str) -> list[FoundImage]:
@@ -161,13 +184,15 @@ def _of_kind(images: list[FoundImage], kind: str) -> list[FoundImage]:
     return _some(found, names, f'{"optical" if kind == "optical" else "SAR"} images')
 
 
-def _expand(path: str) -> list[str]:
-    """Files and folders that a source names."""
+def _expand(path: str, many: bool) -> list[str]:
+    """Files and folders that a source names; one of many may be missing."""
     if not is_local(path) and not (not path.startswith('<') and Path(path).exists()):
         return [path]
     if not Path(path).exists():
         if glob.has_magic(path):
             return _matches(path)
+        if many:
+            return [path]
         raise FileNotFoundError(f'{path}: no such file or folder. Check the path.')
     if Path(path).is_dir():
         return _some([path] if any(Path(path).iterdir()) else [], path, 'rasters')
@@ -206,24 +231,31 @@ def _beside(path: Path, reference: str) -> str:
     return str(path.parent / reference)
 
 
-def _both_in(paths: Sequence[str], assets: tuple[str, str]) -> list[ScenePair]:
+def _both_in(
+    paths: Sequence[str], assets: tuple[str, str], faults: Faults | None
+) -> list[ScenePair]:
     """Pairs that lists name, and those of sources that hold optical and SAR images."""
     pairs: list[ScenePair] = []
     images: list[FoundImage] = []
     globs = (_matches(p) if glob.has_magic(p) and is_local(p) else [p] for p in paths)
     for file in chain.from_iterable(globs):
         if Path(file).suffix.lower() in LIST_SUFFIXES and Path(file).is_file():
-            pairs += _listed(Path(file), assets)
+            pairs += _listed(Path(file), assets, faults)
         elif Path(file).is_dir() or (is_stac(file) and Path(file).is_file()):
-            images += _images([file], assets) if is_stac(file) else images_in([file])
+            images += (
+                _images([file], assets, faults) if is_stac(file) else images_in([file], faults)
+            )
         elif is_local(file) and not Path(file).exists():
             raise FileNotFoundError(f'{file}: no such file or folder. Give the SAR images too.')
         else:
             raise ValueError(
                 f'{name_of(file)}: there is no SAR image to it. Give the SAR images too.'
             )
-    sides = [[image for image in images if image.kind == kind] for kind in ('optical', 'sar')]
-    if not all(sides) and (images or not pairs):
+    sides = [[image for image in images if image.kind == kind] for kind in KINDS]
+    # nobody knows what these are
+    broken = [image for image in images if image.path in (faults or {}) and not image.kind]
+    pairs += map(_on_its_own, broken)
+    if not broken and not all(sides) and (images or not pairs):
         raise FileNotFoundError(
             f'{", ".join(paths[:3])}: found {len(sides[0])} optical and {len(sides[1])} SAR images '
             'of products, no list and no STAC item, which name both. Give the SAR images too, or '
@@ -235,10 +267,11 @@ def _both_in(paths: Sequence[str], assets: tuple[str, str]) -> list[ScenePair]:
     pairs += [ScenePair(i.name, i.path, by_name[i.name].path) for i in sides[0] if i.name in own]
     alone = [image for image in sides[0] if image.name not in own]
     others = [image for image in sides[1] if image.name not in own]
-    return pairs + (_pair(alone, others or sides[1]) if alone else [])
+    others = others or (sides[1] if alone else [])
+    return pairs + _pair(alone, others, faults=faults)
 
 
-def _listed(file: Path, assets: tuple[str, str]) -> Iterator[ScenePair]:
+def _listed(file: Path, assets: tuple[str, str], faults: Faults | None) -> Iterator[ScenePair]:
     """Pairs that a list names."""
     rows = _rows(file)
     if not rows:
@@ -248,15 +281,27 @@ def _listed(file: Path, assets: tuple[str, str]) -> Iterator[ScenePair]:
             expected = 'two columns, the optical and the SAR image'
             raise ValueError(f'{file}: found {row}, expected {expected}.')
         sides = [
-            _of_kind(_images([path], assets), kind)
-            if is_local(path) and (Path(path).is_dir() or is_stac(path))
-            else [FoundImage.of_file(path)]
-            for path, kind in zip(row, ('optical', 'sar'), strict=True)
+            found_or_broken(partial(_named, path, kind, assets), FoundImage.of_file(path), faults)
+            for path, kind in zip(row, KINDS, strict=True)
         ]
-        yield from _pair(*sides)
+        yield from _pair(*sides, faults=faults)
 
 
-def _pair(optical: list[FoundImage], sar: list[FoundImage]) -> list[ScenePair]:
+def _named(path: str, kind: str, assets: tuple[str, str]) -> list[FoundImage]:
+    """Images of an entry of a list."""
+    if is_local(path) and (Path(path).is_dir() or is_stac(path)):
+        return _of_kind(_images([path], assets, None), kind)
+    return [FoundImage.of_file(path)]
+
+
+def _on_its_own(image: FoundImage) -> ScenePair:
+    """The scene of an image that cannot be mapped."""
+    return ScenePair(image.name, image.path, image.path)
+
+
+def _pair(
+    optical: list[FoundImage], sar: list[FoundImage], *, faults: Faults | None
+) -> list[ScenePair]:
     """Pair images by their names, else by place and date."""
     if len(optical) == len(sar) == 1:
         return [ScenePair(optical[0].name, optical[0].path, sar[0].path)]
@@ -269,30 +314,43 @@ def _pair(optical: list[FoundImage], sar: list[FoundImage]) -> list[ScenePair]:
             key = tuple(word for word in _words(image) if word in common)
             alike.setdefault(key, ([], []))[side].append(image)
     chosen: dict[str, FoundImage] = {}
-    problems = []
+    problems: dict[str, SceneError] = {}
+    broken = {image.path for image in (*optical, *sar) if image.path in (faults or {})}
     for ours, theirs in alike.values():
         if len(ours) == len(theirs) == 1:
             chosen[ours[0].path] = theirs[0]
             continue
         for image in ours:
+            if image.path in broken:
+                chosen[image.path] = image
+                continue
             if nearest := _nearest(image, theirs or sar):
                 chosen[image.path] = nearest
                 continue
             found = ', '.join(name_of(other.path) for other in theirs[:3])
             found = found or 'no SAR image of a similar name, nor one over its place'
-            problems.append(f'{name_of(image.path)}: {found}')
-    if problems:
+            problems[image.path] = SceneError(
+                image.path, found, 'exactly one SAR image of its own',
+                'Name the pairs in a .csv file with two columns instead.',
+            )  # fmt: skip
+            chosen[image.path] = image
+    if problems and (faults is None or not (broken or len(problems) < len(optical))):
+        listed = [f'{problem.path}: {problem.found}' for problem in problems.values()]
         raise ValueError(
             f'{len(problems)} of {len(optical)} optical images have not exactly one SAR image of '
             'their own:\n  '
-            + '\n  '.join(problems[:20])
+            + '\n  '.join(listed[:20])
             + '\nName the pairs in a .csv file with two columns instead.'
         )
+    if faults is not None:
+        faults |= {path: _unreadable(path) or problem for path, problem in problems.items()}
     used = {image.path for image in chosen.values()}
-    unused = [name_of(image.path) for image in sar if image.path not in used]
+    left = [image for image in sar if image.path not in used]
+    unused = [name_of(image.path) for image in left if image.path not in broken]
     if unused:
         logger.warning('%d SAR image(s) without optical image, such as %s', len(unused), unused[0])
-    return [ScenePair(image.name, image.path, chosen[image.path].path) for image in optical]
+    pairs = [ScenePair(image.name, image.path, chosen[image.path].path) for image in optical]
+    return pairs + [_on_its_own(image) for image in left if image.path in broken]
 
 
 def _nearest(image: FoundImage, candidates: list[FoundImage]) -> FoundImage | None:
@@ -318,6 +376,15 @@ def _grid(path: str) -> Grid | None:
     except SceneError:
         return None
     return grid if has_place(grid) else None
+
+
+def _unreadable(path: str) -> SceneError | None:
+    """Why an image cannot be opened."""
+    try:
+        read_header(path)
+    except SceneError as error:
+        return error
+    return None
 
 
 def _overlaps(first: Grid, second: Grid | None) -> bool:
