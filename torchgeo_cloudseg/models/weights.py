@@ -11,10 +11,12 @@ import re
 import struct
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
+from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torchgeo.models import get_weight
@@ -34,6 +36,11 @@ BROKEN = (
     OSError, EOFError, RuntimeError, ValueError, TypeError, AttributeError, LookupError,
     AssertionError, ArithmeticError, MemoryError, struct.error, zipfile.BadZipFile, SafetensorError,
 )  # fmt: skip
+
+#: What downloading weights raises, and reading what has come; connections fail with the errors of
+#: the library that makes them, which is another one from version to version of the hub.
+HUB_ERRORS = cast('tuple[type[Exception], ...]', HfHubHTTPError.__bases__)
+UNAVAILABLE: tuple[type[Exception], ...] = (*BROKEN, ImportError, HTTPException, *HUB_ERRORS)
 
 #: Channels of an ordinary photograph.
 RGB = 3
@@ -111,7 +118,7 @@ def find_weights(
         if isinstance(weights, WeightsEnum):
             bands = tuple(weights.meta.get('bands') or ())
             return Pretrained(dict(weights.get_state_dict(progress=True)), source, bands)
-    except Exception as error:
+    except UNAVAILABLE as error:
         raise PretrainedWeightsError(
             f'{source}: they could not be downloaded ({summary(error)}). '
             'Connect to the network once, or give the path of a local state dict as weights=, '

@@ -19,6 +19,12 @@ from .batch_check import check_batch
 #: Images, masks and metadata under the package's sample contract.
 Batch = dict[str, Any]
 
+#: What drawing or logging a figure raises: anybody's method draws, and anybody's logger writes.
+UNDRAWN = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError,
+    MemoryError, OSError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+
 
 def label_size(mask: Tensor) -> tuple[int, int]:
     """Height and width of the label grid.
@@ -321,7 +327,7 @@ class SceneEvaluationTask(SemanticSegmentationTask):
                 for writer in writers:
                     writer.add_figure(f'image/{batch_idx}', figure, self.global_step, close=False)
                 plt.close(figure)
-        # anybody's method draws, and anybody's logger writes: neither is worth a training
-        except Exception as error:
+        # no figure is worth a training
+        except UNDRAWN as error:
             self.figures = 0
             rank_zero_warn(f'No more figures are logged: {type(error).__name__}: {error}')
