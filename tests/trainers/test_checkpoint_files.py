@@ -99,3 +99,22 @@ def test_a_second_run_has_a_folder_of_its_own(fit: Any, tmp_path: Path) -> None:
     trainer, _ = fit(task(), callbacks=(best('second'),), ckpt_path=begun, max_epochs=2, **SMALL)
     assert trainer.global_step == 2
     assert [path.name for path in (tmp_path / 'second').iterdir()] == ['teacher.ckpt']
+
+
+@pytest.mark.parametrize('order', [1, -1])
+def test_a_run_that_goes_on_writes_no_second_best(fit: Any, tmp_path: Path, order: int) -> None:
+    # another mode than that of the fixture's, by which Lightning tells them apart
+    last: dict[str, Any] = {'filename': 'last', 'mode': 'max', 'enable_version_counter': False}
+
+    def callbacks(score: str = 'val_mIoU') -> list[ModelCheckpoint]:
+        best = ModelCheckpoint(tmp_path, monitor=score, mode='max', filename='best')
+        return [best, ModelCheckpoint(tmp_path, **last)][::order]
+
+    fit(task(), callbacks=callbacks(), **SMALL)
+    begun = {'ckpt_path': tmp_path / 'last.ckpt', 'max_epochs': 3}
+    # of another score nothing is known
+    with pytest.raises(FileExistsError, match=r'best\.ckpt: is there from an earlier'):
+        fit(task(), callbacks=callbacks('val_all_OA'), **begun, **SMALL)
+    trainer, _ = fit(task(), callbacks=callbacks(), **begun, **SMALL)
+    assert trainer.global_step == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['best.ckpt', 'last.ckpt']

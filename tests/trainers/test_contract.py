@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +147,30 @@ def test_later_batches_are_checked_on_request(which: Any, refused: bool) -> None
 def test_labels_that_do_not_cover_the_patch_are_said() -> None:
     with pytest.warns(UserWarning, match=r'32 x 32 labels .* label_scale=0.3 gives 10 x 10'):
         fit(CloudSegTeacherTask(**SMALL | {'label_scale': 0.3}), samples())
+
+
+def test_the_label_grid_is_that_of_the_data(miniature: Path, tmp_path: Path) -> None:
+    small: dict[str, Any] = {k: v for k, v in SMALL.items() if k != 'label_scale'}
+
+    class Finer(M3MCRDataModule):
+        @property
+        def scene_spec(self) -> SceneSpec:
+            return replace(super().scene_spec, label_scale=Fraction(1, 2))
+
+    def trained(**given: float) -> tuple[CloudSegTeacherTask, Fraction]:
+        path = tmp_path / 'a.ckpt'
+        trainer = Trainer(**QUIET | {'default_root_dir': tmp_path})
+        data = Finer(root=miniature, batch_size=2, patch_size=40, length=2)
+        trainer.fit(CloudSegTeacherTask(**small, **given), data)
+        trainer.save_checkpoint(path)
+        return CloudSegTeacherTask.load_from_checkpoint(path), load_mapper(path)[1].label_scale
+
+    batch = {'image_clear': torch.rand(1, 4, 64, 64), 'image_sar': torch.rand(1, 2, 64, 64)}
+    for given, scale in (({}, Fraction(1, 2)), ({'label_scale': 0.25}, Fraction(1, 4))):
+        task, mapped = trained(**given)
+        assert mapped == scale
+        probabilities = task.predict_step(batch, 0)['probabilities']
+        assert probabilities.shape[-1] == 64 * scale
 
 
 @pytest.mark.parametrize('num_classes', [1, 2])

@@ -32,8 +32,6 @@ def converted(source: Path, dataset: str | None, facts: dict[str, Any]) -> dict[
     if dataset or facts:
         count = hparams['num_classes']
         stated = find_dataset(dataset).published_spec(count) if dataset else None
-        if released and stated:
-            hparams['label_scale'] = float(stated.label_scale)
         checkpoint[SCENE_SPEC] = spec_to_dict(scene_facts(hparams, stated, **facts))
     keep_arguments(checkpoint, hparams)
     return checkpoint

@@ -80,7 +80,6 @@ def run_demo(output: Path, dataset: str, seed: int, teacher_steps: int, student_
         'schedule': 'cosine',
         'in_channels': (len(spec.optical_bands), len(spec.sar_bands)),
         'num_classes': spec.num_classes,
-        'label_scale': float(spec.label_scale),
         'labels': list(spec.class_names),
     }
     teacher_task = CloudSegTeacherTask(**options)

@@ -73,7 +73,7 @@ class CloudSegTask(ResumableTask):
         compile: bool = False,  # noqa: A002  # the name that users know
         window: int = 160,
         stride: int = 80,
-        label_scale: float = 0.3,
+        label_scale: float | None = None,
         image_key: str = 'image',
         _class_path: str | None = None,
     ) -> None:
@@ -117,7 +117,8 @@ class CloudSegTask(ResumableTask):
             compile: Compile networks and losses into one graph when training starts.
             window: Side of the windows that slide over a whole scene, in pixels.
             stride: Distance between windows, in pixels.
-            label_scale: Pixels of the label grid per optical pixel, for prediction.
+            label_scale: Pixels of the label grid per optical pixel, for prediction (defaults to
+                what the data state, or 0.3).
             image_key: Key of the optical image.
             _class_path: Class of the task, as older checkpoints name it; without effect.
 
@@ -134,8 +135,7 @@ class CloudSegTask(ResumableTask):
 
     def on_fit_start(self) -> None:
         """Note the seed of the run and the facts of its data, and compile the step if asked to."""
-        stated = getattr(getattr(self.trainer, 'datamodule', None), 'scene_spec', None)
-        if stated is not None:
+        if (stated := self._stated()) is not None:
             try:
                 self.scene_spec = scene_facts(self.hparams, stated)
             except ValueError as error:

@@ -148,10 +148,13 @@ def scene_facts(
     Raises:
         ValueError: if some are missing, unknown, or contradict the network.
     """
-    own = {'window': hparams['window'], 'label_scale': str(hparams['label_scale'])}
+    own = {'window': hparams['window']}
+    if hparams['label_scale'] is not None:
+        own['label_scale'] = str(hparams['label_scale'])
     if hparams.get('labels'):
         own['class_names'] = hparams['labels']
-    values = {**({} if stated is None else spec_to_dict(stated)), **own, **facts}
+    usual = {'label_scale': str(SceneSpec.label_scale)}
+    values = {**usual, **({} if stated is None else spec_to_dict(stated)), **own, **facts}
     missing = [name for name in WANTED if name not in values]
     unknown = [name for name in facts if name not in (*WANTED, *OPTIONAL)]
     if missing or unknown:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.fabric.plugins.io import TorchCheckpointIO
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
@@ -123,6 +123,18 @@ def require_writable(folder: str | os.PathLike[str]) -> None:
         ) from error
 
 
+def best_first(callbacks: list[Callback]) -> None:
+    """Have checkpoints of the best score written before those that a training goes on from.
+
+    A checkpoint holds what its callbacks knew when it was written: the last one, written first,
+    would not know the best one, and a resumed training would write another beside that.
+
+    Args:
+        callbacks: those of a trainer; sorted in place.
+    """
+    callbacks.sort(key=lambda each: isinstance(each, ModelCheckpoint) and each.monitor is None)
+
+
 def refuse_second_run(callback: Checkpoint) -> None:
     """Refuse to write a checkpoint beside one of the same name from an earlier training.
 
@@ -133,13 +145,14 @@ def refuse_second_run(callback: Checkpoint) -> None:
         callback: what writes checkpoints.
 
     Raises:
-        FileExistsError: if there is one, whose name says nothing of epoch, step or score.
+        FileExistsError: if there is one, whose name says nothing of epoch, step or score, and of
+            which a checkpoint that training goes on from does not know.
     """
     folder, name = getattr(callback, 'dirpath', None), getattr(callback, 'filename', None)
     if not (isinstance(callback, ModelCheckpoint) and folder and name) or '{' in name:
         return
     path = Path(folder, name + callback.FILE_EXTENSION)
-    own = (callback.best_model_path, callback.last_model_path)
+    own = {callback.best_model_path, callback.last_model_path, *callback.best_k_models}
     if callback._enable_version_counter and path.exists() and str(path) not in own:
         raise FileExistsError(
             f'{path}: is there from an earlier training. Give each run a folder of its own '

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from .._compat import SemanticSegmentationTask
+from ..datasets.scene_spec import SceneSpec
 from ..inference.windows.network import slide_scenes
 from ..metrics import REGIONS, ReconstructionMetrics, RegionMetrics, SceneMetrics, SceneScores
 from ..models import CloudSegOutput
@@ -69,6 +70,10 @@ class SceneEvaluationTask(SemanticSegmentationTask):
 
     #: Scores of every scene of the last test; empty where batches do not name their scenes.
     test_scenes: list[SceneScores]
+
+    #: What the network expects of a scene: bands, ranges, classes and their colors. Stated by the
+    #: data module when training starts, or by whoever sets it; None where nobody has.
+    scene_spec: SceneSpec | None = None
 
     #: Number of validation batches of which a figure is logged.
     figures = 10
@@ -173,7 +178,7 @@ class SceneEvaluationTask(SemanticSegmentationTask):
             [key for name in self.looks_at for key in keys[name]],
             max(2, self.hparams['num_classes']),
             self.hparams['ignore_index'],
-            self.hparams['label_scale'],
+            float(self.label_scale),
         )
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
@@ -202,13 +207,27 @@ class SceneEvaluationTask(SemanticSegmentationTask):
 
     def _begin(self, *metrics: Metric) -> None:
         """Start metrics anew, with the names of the classes."""
-        spec = getattr(getattr(self.trainer, 'datamodule', None), 'scene_spec', None)
-        spec = spec or getattr(self, 'scene_spec', None)
+        spec = self._stated() or self.scene_spec
         names = self.hparams['labels'] or ([] if spec is None else [*spec.class_names])
         for metric in metrics:
             metric.reset()
             if len(set(names)) == getattr(metric, 'num_classes', None):
                 metric.labels = names
+
+    def _stated(self) -> SceneSpec | None:
+        """The facts that the data module states, if there is one that does."""
+        spec: SceneSpec | None = getattr(
+            getattr(self._trainer, 'datamodule', None), 'scene_spec', None
+        )
+        return spec
+
+    @property
+    def label_scale(self) -> Fraction:
+        """Pixels of the label grid per optical pixel: as given, else as the data state it."""
+        if (given := self.hparams['label_scale']) is not None:
+            return Fraction(str(given))
+        spec = self.scene_spec or self._stated()
+        return SceneSpec.label_scale if spec is None else spec.label_scale
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation metrics."""
@@ -260,8 +279,7 @@ class SceneEvaluationTask(SemanticSegmentationTask):
             batch.
         """
         optical, _ = self.inputs(batch)
-        scale = Fraction(str(self.hparams['label_scale']))
-        height, width = (size_at(side, scale) for side in optical.shape[-2:])
+        height, width = (size_at(side, self.label_scale) for side in optical.shape[-2:])
         probabilities = self.slide(batch, (height, width)).softmax(dim=1)
         kept = {key: batch.get(key) for key in ('bounds', 'transform')}
         return {'probabilities': probabilities, **kept}
@@ -297,7 +315,7 @@ class SceneEvaluationTask(SemanticSegmentationTask):
             output_size,
             window=self.hparams['window'],
             stride=self.hparams['stride'],
-            label_scale=Fraction(str(self.hparams['label_scale'])),
+            label_scale=self.label_scale,
             num_classes=max(2, self.hparams['num_classes']),
             reconstruct=reconstruct,
         )

@@ -6,7 +6,7 @@ from typing import Any
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_info
 
-from ..datasets.scene_spec import SceneSpec, spec_from_dict, spec_to_dict
+from ..datasets.scene_spec import spec_from_dict, spec_to_dict
 from .arguments import (
     changes,
     contradictions,
@@ -16,7 +16,7 @@ from .arguments import (
     task_arguments,
 )
 from .checkpoint import SCENE_SPEC
-from .checkpoint_io import SafeCheckpointIO, refuse_second_run, require_writable
+from .checkpoint_io import SafeCheckpointIO, best_first, refuse_second_run, require_writable
 from .evaluation import SceneEvaluationTask
 from .schedules import ScheduledLR, by_steps, schedule_of
 
@@ -26,10 +26,6 @@ class ResumableTask(SceneEvaluationTask):
 
     What belongs to the network comes from a checkpoint; what belongs to the run does not.
     """
-
-    #: What the network expects of a scene: bands, ranges, classes and their colors. Stated by the
-    #: data module when training starts, or by whoever sets it; None where nobody has.
-    scene_spec: SceneSpec | None = None
 
     def setup(self, stage: str) -> None:
         """Have checkpoints written complete or not at all, and read without running code.
@@ -44,6 +40,8 @@ class ResumableTask(SceneEvaluationTask):
             return
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = SafeCheckpointIO()
+        if stage == 'fit':
+            best_first(trainer.callbacks)  # type: ignore[attr-defined]
         if stage == 'fit' and trainer.is_global_zero:
             for callback in trainer.checkpoint_callbacks:
                 if folder := getattr(callback, 'dirpath', None):
@@ -109,7 +107,7 @@ class ResumableTask(SceneEvaluationTask):
             MisconfigurationException: If the schedule needs an end that the training has not.
             FileExistsError: If an earlier training's checkpoint has the name of one of this run's.
         """
-        if not self.trainer.ckpt_path and self.trainer.is_global_zero:
+        if self.trainer.is_global_zero:
             for callback in self.trainer.checkpoint_callbacks:
                 refuse_second_run(callback)
         for config in self.trainer.lr_scheduler_configs:

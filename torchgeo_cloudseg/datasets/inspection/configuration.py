@@ -129,8 +129,6 @@ def _model(found: Inspection, role: Role, results: Path, names: Sequence[str]) -
         yield f'    labels: {json.dumps(list(names))}'
     yield '    lr: 1.0e-3'
     yield '    schedule: cosine'
-    yield '    # labels lie on the pixels of the images'
-    yield '    label_scale: 1.0'
     yield f'    window: {patch}'
     yield f'    stride: {patch // 2}'
     if role == 'teacher' and 'image_clear' not in images and 'mask_cloud' in images:
