@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).with_name('distributed_run.py')
 def run(root: Path, teacher: Path, output: Path, devices: int, strategy: str) -> dict[str, Any]:
     command = [sys.executable, SCRIPT, root, teacher, output, devices, strategy]
     done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, check=False, timeout=300
+        [str(part) for part in command], capture_output=True, text=True, check=False, timeout=1200
     )
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(output.read_text())
@@ -47,7 +47,7 @@ def test_sharded_parameters(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stderr
     result = json.loads(output.read_text())

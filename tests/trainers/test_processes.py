@@ -16,6 +16,9 @@ from torchgeo_cloudseg.miniature import write_miniature_m3mcr
 
 SCRIPT = Path(__file__).with_name('preempted_run.py')
 
+#: Seconds after which a process counts as stuck, however busy the machine is.
+LIMIT_S = 1200
+
 #: What srun tells a job of one task.
 SLURM = {
     'SLURM_JOB_ID': '4711', 'SLURM_NTASKS': '1', 'SLURM_PROCID': '0', 'SLURM_LOCALID': '0',
@@ -37,7 +40,7 @@ def run(
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=LIMIT_S,
     )
 
 
@@ -49,7 +52,7 @@ def losses(folder: Path) -> dict[int, float]:
 @pytest.mark.slow
 def test_uneven_scenes_count_once(tmp_path: Path) -> None:
     root = write_miniature_m3mcr(
-        tmp_path / 'data', seed=1, train_areas=2, test_areas=3, patches_per_area=1, progress=False
+        tmp_path / 'data', seed=1, train_areas=2, test_areas=1, patches_per_area=3, progress=False
     )
     one, two = tmp_path / 'one', tmp_path / 'two'
     for folder, devices in ((one, 1), (two, 2)):
@@ -75,8 +78,8 @@ def test_a_dead_process_ends_the_others(miniature: Path, tmp_path: Path) -> None
     done = run(miniature, tmp_path / 'run', 2, 2, 'die')
     taken = time.time() - float((tmp_path / 'run' / 'died').read_text())
     assert done.returncode != 0
-    # seconds, on a machine that has nothing else to do
-    assert taken < 60
+    # torch's own patience ends after half an hour; without load it takes seconds
+    assert taken < LIMIT_S / 2
     assert done.stderr
 
 
@@ -92,7 +95,8 @@ def test_preempted_training_goes_on(miniature: Path, tmp_path: Path, what: str) 
     path = f'{tmp_path}{os.pathsep}{os.environ["PATH"]}'
     slurm = {**SLURM, 'PATH': path} if what == 'SIGUSR1' else {}
     done = run(miniature, stopped, 1, 2, what, **slurm)
-    assert done.returncode != 0
+    # Lightning ends the process with status 0, but ends it
+    assert not (stopped / 'scenes.json').exists(), done.stderr
     name = 'hpc_ckpt_1.ckpt' if slurm else 'last.ckpt'
     assert torch.load(stopped / name, weights_only=True)['global_step'] == 2
     if slurm:
