@@ -162,7 +162,7 @@ def test_weights_are_no_part_of_a_checkpoint() -> None:
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
-        ({'loss': 'jaccard'}, "'ce', 'focal' or 'dice', found 'jaccard'"),
+        ({'loss': 'jaccard'}, "'ce', 'bce', 'focal' or 'dice', found 'jaccard'"),
         ({'label_smoothing': 1.5}, r'0\.\.1, found 1\.5'),
         ({'loss': 'dice', 'label_smoothing': 0.1}, '"ce" only'),
         ({'class_weights': [1.0, -1.0]}, 'finite and >= 0'),

@@ -85,8 +85,14 @@ def _mask_and_nodata(path: Path, pixels: np.ndarray) -> None:
     ],
 )  # fmt: skip
 def test_ways_to_say_that_there_is_no_data(
-    write: Callable[[Path, np.ndarray], None], stacked: bool, pixels: np.ndarray, tmp_path: Path
+    write: Callable[[Path, np.ndarray], None],
+    stacked: bool,
+    pixels: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # as TorchGeo's command line sets it for the whole process: files beside an image still count
+    monkeypatch.setenv('GDAL_DISABLE_READDIR_ON_OPEN', 'EMPTY_DIR')
     path = tmp_path / 'image.tif'
     write(path, pixels)
     name = band_stack([Band(str(path), 1), Band(str(path), 2)]) if stacked else path

@@ -1,7 +1,6 @@
 """``cloudseg fit|validate|test|predict``: TorchGeo's command line with our classes by name."""
 
 import json
-import os
 import warnings
 from pathlib import Path
 from pkgutil import resolve_name
@@ -22,9 +21,6 @@ from .._compat import BaseTask
 from ..trainers.arguments import refuse_contradictions, task_arguments
 from ..trainers.checkpoint import read_checkpoint
 from ..trainers.checkpoint_io import read_plain
-
-#: Listing a folder of thousands of files at every open costs more than the read itself.
-RASTERIO_DEFAULTS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR'}
 
 #: What a configuration without callbacks gets: the best checkpoint, and one to carry on from.
 CHECKPOINTS = 'lightning.pytorch.callbacks.ModelCheckpoint'
@@ -137,7 +133,6 @@ def run(name: str, args: list[str]) -> None:
         name: 'fit', 'validate', 'test' or 'predict'.
         args: its arguments.
     """
-    os.environ.update(RASTERIO_DEFAULTS)
     callbacks: list[Any] = trainers.watched()['callbacks']
     if name == 'test':
         callbacks.append(trainers.RegionReport())

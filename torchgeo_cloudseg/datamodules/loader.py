@@ -14,7 +14,7 @@ from .collate import Batch, RecyclingCollate
 _LAST = re.compile(r'^[\w.]*(?:Error|Exception): ', re.MULTILINE)
 
 
-class LoaderError(ValueError):
+class LoaderError(ValueError, RuntimeError):
     """What went wrong in a worker of a data loader, without the worker's inside."""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rasterio
 from numpy.typing import ArrayLike, NDArray
 from rasterio.enums import Resampling as Rule
 from rasterio.io import DatasetReader
@@ -17,7 +18,7 @@ from .errors import GDAL_ERRORS, SceneError
 from .grid import Grid
 from .header import header_of
 from .measured import MISSING, measured_view
-from .open import open_raster
+from .open import WITH_SIDECARS, open_raster
 from .warp import Resampling, warped_view
 from .window import Pixels, Span, data_mask
 
@@ -206,9 +207,10 @@ class Image:
 
     @contextmanager
     def _naming(self, rows: Span) -> Iterator[None]:
-        """Errors of reads inside name the file."""
+        """Errors of reads inside name the file; sources of a VRT are opened only then."""
         try:
-            yield
+            with rasterio.Env(**WITH_SIDECARS):
+                yield
         except GDAL_ERRORS as error:
             found = f'unreadable pixels in rows {rows[0]} to {rows[1]}'
             # the error itself only says that there is another one

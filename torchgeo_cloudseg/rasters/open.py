@@ -74,11 +74,14 @@ def file_state(path: str) -> FileState:
     return FileState(sum(state.size for state in states), int.from_bytes(times, 'big'))
 
 
-def open_raster(path: str | os.PathLike[str]) -> DatasetReader:
+def open_raster(
+    path: str | os.PathLike[str], options: Mapping[str, str] = WITH_SIDECARS
+) -> DatasetReader:
     """Open a raster that may state no place: who needs one asks for it.
 
     Args:
         path: anything that GDAL reads.
+        options: of GDAL, whatever the environment says, which TorchGeo's command changes.
 
     Returns:
         the open file.
@@ -91,7 +94,8 @@ def open_raster(path: str | os.PathLike[str]) -> DatasetReader:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
-            with rasterio.Env(**(OWN_VRT if os.fspath(path).startswith('<') else {})):
+            own = OWN_VRT if os.fspath(path).startswith('<') else {}
+            with rasterio.Env(**options, **own):
                 return rasterio.open(path)
     except (*GDAL_ERRORS, ValueError, TypeError) as error:
         raise unreadable(os.fspath(path), error) from error
@@ -127,7 +131,7 @@ def reading(path: str, options: Mapping[str, str] = GDAL_OPTIONS) -> Iterator[Da
         SceneError: if it cannot be opened, or a read inside the block fails.
     """
     try:
-        with rasterio.Env(**options), open_raster(path) as raster:
+        with rasterio.Env(**options), open_raster(path, options) as raster:
             yield raster
     except GDAL_ERRORS as error:
         raise unreadable(path, error) from error
@@ -175,8 +179,7 @@ class FilePool:
                 if raster is None or state != known:  # what GDAL has cached is out of date
                     if raster is not None:
                         raster.close()
-                    with rasterio.Env(**PIXELS_ONLY):
-                        raster = open_raster(path)
+                    raster = open_raster(path, PIXELS_ONLY)
                 yield raster
             except GDAL_ERRORS as error:
                 if raster is not None:

@@ -123,7 +123,7 @@ def test_georeference_colors_names_and_overviews(
 def test_class_names_where_gdal_must_not_list_folders(
     make_scene, spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # as TorchGeo's command line and ours have it
+    # as TorchGeo's command line has it
     monkeypatch.setenv('GDAL_DISABLE_READDIR_ON_OPEN', 'EMPTY_DIR')
     scene = make_scene()
     predict_scene(Constant(), scene.optical, scene.sar, tmp_path / 'map.tif', spec=spec)
