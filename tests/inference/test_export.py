@@ -121,7 +121,7 @@ def test_file_that_would_be_wrong_is_not_written(spec: SceneSpec, tmp_path: Path
     path = tmp_path / 'wrong.pt2'
     path.write_text('of an earlier run')
     with pytest.raises(ExportError, match=r'wrong\.pt2: not written, because its logits differ'):
-        export_network(net, spec, path)
+        export_network(net, spec, path, overwrite=True)
     assert path.read_text() == 'of an earlier run'
     assert [x.name for x in tmp_path.iterdir()] == ['wrong.pt2']
 
