@@ -33,7 +33,6 @@ extensions = [
     'myst_nb',
 ]
 templates_path = ['_templates']
-html_static_path = ['_static']
 exclude_patterns = ['_build', '_templates', '**/.ipynb_checkpoints']
 # terms are TorchGeo's, in docstrings that are inherited
 suppress_warnings = ['config.cache', 'ref.term']
