@@ -18,7 +18,7 @@ from torchgeo_cloudseg import __version__
 
 project = 'torchgeo-cloudseg'
 author = 'The torchgeo-cloudseg developers'
-copyright = author  # noqa: A001  # the name that Sphinx reads
+copyright = author  # noqa: A001 - the name that Sphinx reads
 version = release = __version__
 
 extensions = [

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TextIO, TypeVar
 
 T = TypeVar('T')
 
@@ -40,11 +40,16 @@ def progress_bar(
         every 30 seconds.
     """
     disable = disable or is_quiet()
-    if disable or sys.stderr.isatty() or 'ipykernel' in sys.modules:
-        from tqdm.auto import tqdm  # noqa: TID251
+    if disable or is_watched(sys.stderr):
+        from tqdm.auto import tqdm  # noqa: TID251 - nowhere else
 
         return tqdm(steps, title, total, unit=unit, initial=initial, delay=delay, disable=disable)
     return Lines(() if steps is None else steps, title, total, unit, initial, max(delay, EVERY_S))
+
+
+def is_watched(stream: TextIO) -> bool:
+    """Whether somebody watches what is written to a stream: on a terminal, or in a notebook."""
+    return stream.isatty() or 'ipykernel' in sys.modules
 
 
 def is_quiet() -> bool:

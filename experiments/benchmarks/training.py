@@ -60,7 +60,7 @@ def train(
     trainer = Trainer(
         accelerator='gpu' if on_gpu else 'cpu',
         devices=1,
-        precision=precision,  # type: ignore[arg-type]
+        precision=precision,  # type: ignore[arg-type]  # Lightning checks the string
         strategy=strategy,
         max_steps=options.warmup + options.steps,
         callbacks=[clock],

@@ -21,7 +21,7 @@ class Painter(Scorer):
     files: dict[str, Path]
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self.trainer.datamodule  # type: ignore[attr-defined]  # a trainer has it once it tests data
         names = [data.test_dataset.scene_names[scene] for scene in batch['scene'].flatten()]
         if set(names).isdisjoint(self.files):
             return

@@ -170,7 +170,7 @@ def facts(path: Path) -> object:
                 tuple(raster.transform), raster.nodatavals, raster.colorinterp, raster.scales,
                 raster.offsets, raster.gcps, raster.rpcs,
             )  # fmt: skip
-    except Exception:
+    except Exception:  # whatever a damaged file leads to: the reference does not read it
         return None
 
 

@@ -36,6 +36,7 @@ class Anywhere(SceneDataset):
         Layer('mask', 'labels', ('class',), anywhere=True, categorical=True),
     )
     legend = tuple(LandCoverClass(str(code), (code,), (code, 0, 0)) for code in range(1, 5))
+    # declared as plain dicts, as a user would write them
     ranges = {'image': ((0.0,), (10000.0,)), 'image_sar': ((-25.0,), (0.0,))}  # noqa: RUF012
     fills = {'image_sar': (-25.0,)}  # noqa: RUF012
     splits = {'train': 'train'}  # noqa: RUF012

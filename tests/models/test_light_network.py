@@ -23,7 +23,7 @@ def images() -> tuple[Tensor, Tensor]:
 
 def network(**arguments: object) -> CloudSegLite:
     torch.manual_seed(0)
-    return CloudSegLite(**arguments).eval()  # type: ignore[arg-type]
+    return CloudSegLite(**arguments).eval()  # type: ignore[arg-type]  # arguments of any type
 
 
 @torch.no_grad()
@@ -50,13 +50,13 @@ def test_opaque_clouds_close_the_optical_stream(images: tuple[Tensor, Tensor]) -
     assert net.opacity is not None
     last = net.opacity[1]
     last.weight.zero_()
-    last.bias.fill_(100.0)  # type: ignore[union-attr]  # opaque everywhere
+    last.bias.fill_(100.0)  # type: ignore[union-attr]  # it has one: opaque everywhere
     closed = net(optical, sar)
     torch.testing.assert_close(net(1 - optical, sar).logits, closed.logits)
     assert not torch.allclose(net(optical, 1 - sar).logits, closed.logits)
     # an image that is not there is as one that clouds hide
     torch.testing.assert_close(net(0 * optical, sar).logits, closed.logits)
-    last.bias.fill_(-100.0)  # type: ignore[union-attr]  # clear everywhere
+    last.bias.fill_(-100.0)  # type: ignore[union-attr]  # it has one: clear everywhere
     assert not torch.allclose(net(1 - optical, sar).logits, net(optical, sar).logits)
 
 

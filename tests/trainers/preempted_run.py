@@ -58,7 +58,7 @@ if __name__ == '__main__':
         max_epochs=1,
         default_root_dir=folder,
         callbacks=[
-            ModelCheckpoint(folder, **last),  # type: ignore[arg-type]
+            ModelCheckpoint(folder, **last),  # type: ignore[arg-type]  # values of a dict are of any type
             InterruptAfterStep(),
             Run(Path(folder) / 'losses.jsonl', int(step), what),
         ],

@@ -86,7 +86,7 @@ def test_datamodule_and_plots_without_the_other(
     )
     task = CloudSegStudentTask(
         **SMALL | {'label_scale': 0.3}, modalities=kind, reconstruction_weight=0
-    )  # type: ignore[arg-type]
+    )  # type: ignore[arg-type]  # the argument of a test is a plain string
     trainer = Trainer(**QUIET | {'logger': True, 'default_root_dir': tmp_path})
     trainer.fit(task, data)
     assert task.figures > 0
@@ -271,7 +271,7 @@ def test_layers_have_rates_of_their_own() -> None:
 
 def test_initial_values_are_the_authors() -> None:
     torch.manual_seed(0)
-    first, last = CloudSegNet('mit_b0').reconstruction.head  # type: ignore[union-attr]
+    first, last = CloudSegNet('mit_b0').reconstruction.head  # type: ignore[union-attr]  # there is one
     for convolution in (first, last):
         bound = (convolution.in_channels * 9) ** -0.5
         assert float(convolution.weight.abs().max()) == pytest.approx(bound, rel=0.02)

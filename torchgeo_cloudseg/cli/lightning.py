@@ -75,8 +75,8 @@ class CheckpointCLI(LightningCLI):
             return
         if Path(path).is_dir():  # of a sharded training
             return
-        read_plain(path)
         if not issubclass(resolve_name(model.class_path), trainers.CloudSegTask):
+            read_plain(path)  # whatever the task, nothing in it may be run
             return
         stored = task_arguments(read_checkpoint(path))
         known = {name: value for name, value in stored.items() if name in model.init_args}

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..datasets import CloudSEN12, SceneDataset, ZonedDataset
 from .scene_datamodule import SceneDataModule
-from .sky import Clouds, keep_clear
+from .sky import Clouds
 
 
 class CloudSEN12DataModule(SceneDataModule):
@@ -74,7 +74,4 @@ class CloudSEN12DataModule(SceneDataModule):
         Returns:
             the data set.
         """
-        dataset = CloudSEN12.on_own_grids(split=split, file_list=self.lists[split], **self.kwargs)
-        if self.clear_only and split == 'train':
-            keep_clear(dataset)
-        return dataset
+        return CloudSEN12.on_own_grids(split=split, file_list=self.lists[split], **self.kwargs)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets import M3MCR, SceneDataset, ZonedDataset
-from .scene_datamodule import SceneDataModule
+from .scene_datamodule import SceneDataModule, refuse_file_list
 
 
 class M3MCRDataModule(SceneDataModule):
@@ -58,8 +58,7 @@ class M3MCRDataModule(SceneDataModule):
         Raises:
             ValueError: If *file_list* is given: every split has a list of its own.
         """
-        if 'file_list' in kwargs:
-            raise ValueError('Give `train_list`, `val_list` or `test_list` instead of `file_list`.')
+        refuse_file_list(kwargs)
         common = (batch_size, patch_size, length, num_workers, augment, seed)
         lists = (train_list, val_list, test_list)
         super().__init__(M3MCR, *common, *lists, test_batch_size, stack=stack)

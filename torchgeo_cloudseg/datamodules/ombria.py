@@ -6,7 +6,7 @@ from typing import Any
 from ..datasets import OMBRIA, SceneDataset, ZonedDataset
 from ..transforms import MendWrapped
 from .scene_datamodule import Batch, SceneDataModule
-from .sky import Clouds, keep_clear
+from .sky import Clouds
 
 
 class OMBRIADataModule(SceneDataModule):
@@ -79,10 +79,7 @@ class OMBRIADataModule(SceneDataModule):
         Returns:
             the data set.
         """
-        dataset = OMBRIA.on_own_grids(split=split, file_list=self.lists[split], **self.kwargs)
-        if self.clear_only and split == 'train':
-            keep_clear(dataset)
-        return dataset
+        return OMBRIA.on_own_grids(split=split, file_list=self.lists[split], **self.kwargs)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Mend, scale and augment a batch on the device.

@@ -1,6 +1,7 @@
 """Data module of any data set of scenes: splits, patches, scaling, clouds, augmentation."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ..datasets.validation import require_clouds
 from ..samplers import CenterSceneSampler, RandomSceneSampler, SceneSampler, TileSceneSampler
 from ..transforms import RandomFlipRotate, Rescale, StackModalities
 from .loader import FixedPatches, SceneDataLoader
-from .sky import Clouds, sky
+from .sky import Clouds, keep_clear, sky
 
 Batch = dict[str, Any]
 
@@ -38,6 +39,9 @@ class SceneDataModule(GeoDataModule):
     Metadata travels as tensors, images are scaled to 0..1 on the device, and every split has its
     own sampler, which shards itself over the processes.
     """
+
+    #: Whether training leaves out images under clouds, where there are no cloud-free twins.
+    clear_only = False
 
     # TorchGeo knows only samplers of its own kind
     train_sampler: SceneSampler | None  # type: ignore[assignment]
@@ -93,8 +97,7 @@ class SceneDataModule(GeoDataModule):
             ValueError: If an argument of the clouds is outside its range, or *file_list* is given:
                 every split has a list of its own.
         """
-        if 'file_list' in kwargs:
-            raise ValueError('Give `train_list`, `val_list` or `test_list` instead of `file_list`.')
+        refuse_file_list(kwargs)
         super().__init__(dataset, batch_size, patch_size, length, num_workers)
         self.dataset_class: type[SceneDataset] = dataset
         self.kwargs = kwargs
@@ -150,6 +153,8 @@ class SceneDataModule(GeoDataModule):
             )
         if stage == 'fit':
             self.train_dataset = self.make_dataset('train')
+            if self.clear_only:
+                keep_clear(self.train_dataset)
             if self.clouds is None:
                 require_clouds(self.train_dataset)
             self.train_sampler = RandomSceneSampler(
@@ -324,3 +329,16 @@ class SceneDataModule(GeoDataModule):
         stored = self.rescale.inverse(sample, {'reconstruction': 'image_clear'})
         figure: Figure = dataset.plot(stored, *args, **kwargs)
         return figure
+
+
+def refuse_file_list(arguments: Mapping[str, Any]) -> None:
+    """Refuse a list for all splits.
+
+    Args:
+        arguments: those of a data set.
+
+    Raises:
+        ValueError: if *file_list* is among them.
+    """
+    if 'file_list' in arguments:
+        raise ValueError('Give `train_list`, `val_list` or `test_list` instead of `file_list`.')

@@ -13,7 +13,7 @@ from ..datasets.inspection import check_declaration
 from ..datasets.inspection.judgment import CLIPPED
 from ..datasets.scene_folder.declaration import FolderDeclaration
 from ..samplers import CenterSceneSampler
-from .scene_datamodule import SceneDataModule
+from .scene_datamodule import SceneDataModule, refuse_file_list
 from .sky import Clouds
 
 #: Images of each split that are looked at before training.
@@ -77,8 +77,7 @@ class SceneFolderDataModule(SceneDataModule):
             ValueError: If an argument of the clouds is outside its range, the declaration of the
                 images contradicts itself, or *file_list* is given: every split has its own list.
         """
-        if 'file_list' in kwargs:
-            raise ValueError('Give `train_list`, `val_list` or `test_list` instead of `file_list`.')
+        refuse_file_list(kwargs)
         common = (batch_size, patch_size, length, num_workers, augment, seed)
         lists = (train_list, val_list, test_list)
         self.facts = FolderDeclaration.of_arguments(kwargs)

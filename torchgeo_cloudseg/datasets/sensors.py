@@ -86,9 +86,13 @@ class Sensor:
                 return spelled[name] if again <= {spelled[name]} else None
         return None
 
+    def find_other(self, text: str) -> str | None:
+        """The layer that is no measurement, which a file name or a description names."""
+        return next((name for name in self.others if names_word(text, name)), None)
+
     def is_other(self, text: str) -> bool:
         """Whether a file name or a description names a layer that is no measurement."""
-        return any(_words(name) in _words(text) for name in self.others)
+        return self.find_other(text) is not None
 
     def range_of(self, bands: Sequence[str]) -> Range:
         """Stored values that are brought to 0 and 1.
@@ -116,6 +120,19 @@ class Sensor:
         by_color = {band.color: band.name for band in self.bands if band.name in there}
         chosen = [by_color[color] for color in ('red', 'green', 'blue') if color in by_color]
         return tuple(chosen) if len(chosen) == 3 else ()
+
+
+def names_word(text: str, word: str) -> bool:
+    """Whether a word, or several, stands in a file name or a description.
+
+    Args:
+        text: the file name or description.
+        word: the word; large and small letters, and what separates words, are the same.
+
+    Returns:
+        True where it stands there, not as a part of a longer word.
+    """
+    return _words(word) in _words(text)
 
 
 def _words(text: str) -> str:
@@ -248,7 +265,7 @@ def recognize_sensor(
         found = [band for band, other in zip(bands, others, strict=True) if not other]
         if found and None not in found and len(set(found)) == len(found):
             pairs = zip(texts, bands, strict=True)
-            exact = sum(_words(str(band)) in _words(text) for text, band in pairs)
+            exact = sum(names_word(text, str(band)) for text, band in pairs)
             ranked.append((certain, exact, Recognized(sensor, bands)))
     # of equals, the first
     return max(ranked, key=lambda entry: entry[:2])[2] if ranked else None

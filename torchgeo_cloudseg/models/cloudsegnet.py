@@ -36,12 +36,9 @@ class CloudSegConfig(NetworkConfig):
         spatial_gate: whether the fusion blocks of CloudSeg weigh optical pixels; False for others.
         fusion: name of the fusion block, see :func:`~torchgeo_cloudseg.models.find_fusion`; a
             class is replaced by its name.
-        residual: whether the reconstruction branch gives what the clouds have changed, rather than
-            the image.
     """
 
     fusion: str | type[Fusion] = FusionBlock.name
-    residual: bool = False
 
     def __post_init__(self) -> None:
         """Check the arguments.
@@ -54,7 +51,6 @@ class CloudSegConfig(NetworkConfig):
         if name == FusionBlock.name and not self.spatial_gate:
             name = UngatedFusionBlock.name
         object.__setattr__(self, 'fusion', name)
-        object.__setattr__(self, 'residual', self.residual and self.reconstruct)
         object.__setattr__(self, 'spatial_gate', self.spatial_gate and name == FusionBlock.name)
 
 
@@ -143,8 +139,8 @@ class CloudSegNet(Network, name='cloudseg'):
             spatial_gate,
             reconstruct,
             modalities,
-            fusion,
             residual,
+            fusion,
         )
         self.modality_dropout = dropout_pair(modality_dropout)
         optical_channels, sar_channels = self.config.in_channels

@@ -40,22 +40,11 @@ class LiteConfig(NetworkConfig):
     Attributes:
         reconstruct: whether the decoder also gives the cloud-free image, at half its resolution.
         width: channels of all maps behind the encoders.
-        residual: whether the reconstruction is what clouds have changed, rather than the image.
     """
 
     encoder: str = 'mobilenetv4_conv_small'
     reconstruct: bool = False
     width: int = 64
-    residual: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the arguments.
-
-        Raises:
-            ValueError: if one of them makes no sense.
-        """
-        super().__post_init__()
-        object.__setattr__(self, 'residual', self.residual and self.reconstruct)
 
 
 class CloudSegLite(Network, name='lite'):
@@ -127,8 +116,8 @@ class CloudSegLite(Network, name='lite'):
             spatial_gate,
             reconstruct,
             modalities,
-            width,
             residual,
+            width,
         )
         self.modality_dropout = dropout_pair(modality_dropout)
         #: Images that each stream sees.

@@ -57,6 +57,7 @@ class NetworkConfig:
         spatial_gate: whether optical pixels are weighed where clouds hide the ground.
         reconstruct: whether there is a reconstruction branch.
         modalities: which images the network looks at, and how, see :data:`Modalities`.
+        residual: whether the reconstruction is what clouds have changed, rather than the image.
     """
 
     encoder: str = 'mit_b4'
@@ -65,6 +66,7 @@ class NetworkConfig:
     spatial_gate: bool = True
     reconstruct: bool = True
     modalities: Modalities = 'both'
+    residual: bool = False
 
     @property
     def num_logits(self) -> int:
@@ -95,6 +97,7 @@ class NetworkConfig:
                 "modalities='sar' has no optical maps to reconstruct an image from; give "
                 'reconstruct=False (reconstruction_weight=0 in a task)'
             )
+        object.__setattr__(self, 'residual', self.residual and self.reconstruct)
         # a single encoder has nothing to weigh against
         object.__setattr__(self, 'spatial_gate', self.spatial_gate and self.modalities == 'both')
 

@@ -8,7 +8,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from .._progress import Lines, is_quiet
+from .._progress import Lines, is_quiet, is_watched
 
 #: What is told of a validation.
 SCORES = ('train_loss', 'val_loss', 'val_mIoU', 'val_OA')
@@ -66,6 +66,6 @@ def watched() -> dict[str, Any]:
         ``enable_progress_bar`` and ``callbacks``: Lightning's bar on a terminal or in a notebook,
         :class:`LogProgress` elsewhere, neither where progress is not wanted.
     """
-    bar = (sys.stdout.isatty() or 'ipykernel' in sys.modules) and not is_quiet()
+    bar = is_watched(sys.stdout) and not is_quiet()
     lines = [] if bar or is_quiet() else [LogProgress()]
     return {'enable_progress_bar': bar, 'callbacks': lines}

@@ -13,7 +13,7 @@ import numpy as np
 from ..scene_folder import Modality
 from ..scene_folder.modality import expand, stem_of
 from ..scene_spec import Range
-from ..sensors import SENSORS, Recognized, Sensor, recognize_sensor
+from ..sensors import SENSORS, Recognized, Sensor, names_word, recognize_sensor
 from .facts import Facts
 
 #: Codes of Sentinel-2's scene classification that hide the ground: no data, shadows, clouds of
@@ -118,7 +118,7 @@ def split_bands(
         named = bool(re.search(sensor.pattern, Path(paths[0]).name.lower()))
         if len(bands) > 1 and not rest and _alike(bands):
             # several sensors have a band 2; few call it SR_B2
-            exact = sum(_has(Path(files[0]).name, band) for band, files in bands.items())
+            exact = sum(names_word(Path(files[0]).name, band) for band, files in bands.items())
             if best is None or (named, exact) > best[0]:
                 best = (named, exact), sensor
         elif others and rest and not bands and named:
@@ -141,7 +141,7 @@ def _by_band(
         name = Path(path).name
         named = bool(re.search(sensor.pattern, name.lower()))
         band = sensor.find_band(name, loose=named) if named or sensor.distinct else None
-        other = next((one for one in sensor.others if _has(name, one)), None)
+        other = sensor.find_other(name)
         if other is not None:
             others.setdefault(other, []).append(path)
         elif band is not None:
@@ -149,10 +149,6 @@ def _by_band(
         else:
             rest.append(path)
     return rest, bands, others
-
-
-def _has(name: str, word: str) -> bool:
-    return re.search(rf'(?<![a-z0-9]){word.lower()}(?![a-z0-9])', name.lower()) is not None
 
 
 def _alike(bands: Mapping[str, Sequence[str]]) -> bool:
