@@ -64,6 +64,9 @@ def sample_figure(
 def _arguments(kind: type[SceneDataset], root: Path, spec: SceneSpec) -> dict[str, Any]:
     """Arguments with which a data set has the classes that a network knows.
 
+    Returns:
+        the arguments, by name.
+
     Raises:
         ValueError: if the network was trained on other data.
     """

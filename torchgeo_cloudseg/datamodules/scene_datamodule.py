@@ -214,6 +214,9 @@ class SceneDataModule(GeoDataModule):
     def _dataloader_factory(self, split: str) -> DataLoader[dict[str, Tensor]]:
         """One data loader per split, with that split's sampler.
 
+        Returns:
+            the data loader.
+
         Raises:
             MisconfigurationException: if there is no dataset or sampler, or nothing to sample.
         """

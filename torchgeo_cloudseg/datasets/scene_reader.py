@@ -115,6 +115,9 @@ def _scene_file(scene: Grid, path: str, height: int, width: int, *place: Any) ->
         height: its rows.
         width: its columns.
         *place: where it lies, if it may lie anywhere, see :data:`~.scene_table.PLACE`.
+
+    Returns:
+        the file, with its place.
     """
     grid = None
     if place and place[0]:
@@ -319,6 +322,9 @@ class SceneReader:
         """Pixels with the mean of the file, on the scene's grid, for missing measurements.
 
         Bands have means of their own, unless the layer says that the authors take one of all.
+
+        Returns:
+            pixels of the same shape, without NaN.
         """
         if layer.anywhere:
             return self._measured(layer, values)

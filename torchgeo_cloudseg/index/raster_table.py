@@ -108,6 +108,9 @@ def _list_files(
     Many classes work out their ``filename_glob`` from their arguments, so that only an instance
     knows it.
 
+    Returns:
+        their paths.
+
     Raises:
         DatasetNotFoundError: if there is no file.
     """

@@ -144,6 +144,9 @@ def _facts(
         layers: the modalities that it must have, by key.
         reference: the modality on whose grid it lies.
         nominal: how scenes without a place are laid out.
+
+    Returns:
+        facts by column, or all problems that were found.
     """
     problems: list[SceneError] = []
     headers: dict[str, Header] = {}

@@ -109,6 +109,9 @@ def _own_symbol(side: int) -> Any:
 
     It is read out of a tensor. A length computed from the image's would make PyTorch ask what holds
     for some sizes of images only.
+
+    Returns:
+        the length.
     """
     length: Any = torch.scalar_tensor(side, dtype=torch.int64).item()
     torch._check(length >= 1)

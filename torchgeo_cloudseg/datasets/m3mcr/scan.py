@@ -69,6 +69,9 @@ def _list_layer(folder: Path, layer: Layer) -> Listing:
 def _scene_name(layer: Layer, path: str) -> str:
     """Name of the scene of a file.
 
+    Returns:
+        the name.
+
     Raises:
         ValueError: if it is not named after its folder.
     """

@@ -265,6 +265,9 @@ class Nearest:
     ) -> str:
         """The file of a scene.
 
+        Returns:
+            path of the file that covers most of the scene; of equals, the nearest by date.
+
         Raises:
             SceneError: if there is none.
         """

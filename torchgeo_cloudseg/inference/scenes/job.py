@@ -253,6 +253,9 @@ def _map_grid(scene: ScenePairReader, plan: WindowPlan) -> Grid:
 
     The 10 m layers of M3M-CR share a grid that lies up to 2 m beside the optical one; a map made
     from them belongs on it.
+
+    Returns:
+        the grid.
     """
     size, sar = plan.output_size_px, scene.sar.grid
     if scene.coextensive and (sar.height, sar.width) == size:

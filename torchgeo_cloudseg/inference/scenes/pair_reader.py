@@ -229,6 +229,9 @@ class ScenePairReader:
 
         On a grid of the same extent it is the pixel in which the center of each optical pixel lies,
         by position in the array.
+
+        Returns:
+            values, and where they are measurements.
         """
         if not self._by_position:
             return self.sar.measure((top, top + rows))

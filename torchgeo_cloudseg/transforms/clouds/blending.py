@@ -74,6 +74,9 @@ def _widened(image: Tensor) -> Tensor:
     """An image in a floating-point dtype that loses nothing.
 
     Products of half precision lose the cloud's texture; long integers need more than float32.
+
+    Returns:
+        a float32 or float64 tensor of the same shape.
     """
     wide = image.dtype == torch.float64 or (
         not image.is_floating_point() and image.element_size() > 2

@@ -332,6 +332,9 @@ def _waves(torus: Torus, grid: Grid, device: torch.device) -> tuple[Tensor, Tens
     """Waves at pixels: along rows, complex64 tensor (H, N), along columns, float32 (M + 2, W).
 
     The latter has what real and imaginary parts of coefficients are multiplied by.
+
+    Returns:
+        both tensors.
     """
     down, across = (
         2 * math.pi * torch.outer(grid.centers(axis) - torus.spacing[axis] / 2, wavenumbers)
