@@ -152,44 +152,54 @@ def owning(output: Path, wait: bool = False) -> Iterator[None]:
         OutputError: if another run has it, or the folder cannot be written to.
     """
     lock = output.with_name(f'.{output.name}.lock')
-    while not _take(lock, output):
-        owner = _owner_of(lock)
-        if owner is None or owner.is_gone():
-            # of two that find the same, one moves it away
-            aside = lock.with_name(f'.{uuid4().hex}.lock')
-            try:
-                lock.rename(aside)
-            except FileNotFoundError:
-                continue
-            if _owner_of(aside) == owner:
-                aside.unlink()
-            else:
-                # somebody has been faster, and has it
-                aside.rename(lock)
-            continue
-        if not wait:
-            raise OutputError(
-                f'{output}: process {owner.process} on {owner.host} is writing it. Wait for it '
-                f'(--wait), or write elsewhere. If it does not run any more, remove {lock}.'
-            )
-        time.sleep(LOOK_S)
+    refused = False
+    # Ctrl-C may come as soon as the lock is there
     try:
+        while not _take(lock, output):
+            owner = _owner_of(lock)
+            if owner is None or owner.is_gone():
+                # of two that find the same, one moves it away
+                aside = lock.with_name(f'.{uuid4().hex}.lock')
+                try:
+                    lock.rename(aside)
+                except FileNotFoundError:
+                    continue
+                if _owner_of(aside) == owner:
+                    aside.unlink()
+                else:
+                    # somebody has been faster, and has it
+                    aside.rename(lock)
+                continue
+            if not wait:
+                refused = True
+                raise OutputError(
+                    f'{output}: process {owner.process} on {owner.host} is writing it. Wait for '
+                    f'it (--wait), or write elsewhere. If it does not run any more, remove {lock}.'
+                )
+            time.sleep(LOOK_S)
         yield
     finally:
-        lock.unlink(missing_ok=True)
+        if not refused and _owner_of(lock) == Owner.here():
+            lock.unlink(missing_ok=True)
 
 
 def _take(lock: Path, output: Path) -> bool:
     """Make the lock of an output, unless there is one."""
     try:
-        with lock.open('x') as file:
-            json.dump(Owner.here()._asdict(), file)
+        file = lock.open('x')
     except FileExistsError:
         return False
     except OSError as error:
-        if lock.exists() and lock.stat().st_size == 0:
-            lock.unlink()
         raise cannot_write(output, error) from error
+    try:
+        with file:
+            json.dump(Owner.here()._asdict(), file)
+    except OSError as error:
+        lock.unlink(missing_ok=True)
+        raise cannot_write(output, error) from error
+    except BaseException:
+        lock.unlink(missing_ok=True)
+        raise
     return True
 
 

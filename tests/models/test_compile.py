@@ -23,7 +23,8 @@ def test_one_graph() -> None:
     with torch.no_grad():
         expected = net(optical, sar, output_size=(19, 19))
     got = compiled(optical, sar, output_size=(19, 19))
-    for a, b in zip(got, expected, strict=True):
+    pairs = [pair for pair in zip(got, expected, strict=True) if pair != (None, None)]
+    for a, b in pairs:
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
-    sum(x.square().mean() for x in got).backward()
+    sum(a.square().mean() for a, _ in pairs).backward()
     assert all(x.grad is not None for x in net.parameters())
