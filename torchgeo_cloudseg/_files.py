@@ -26,6 +26,9 @@ SIDECARS = ('.aux.xml', '.ovr', '.msk', '.msk.ovr')
 #: A draft of a process: machine, process, start, and a number of its own.
 _DRAFT = re.compile(r'\.([0-9a-f]{8})-([0-9a-f]+)-([0-9a-f]+)-[0-9a-f]{8}\.')
 
+#: Bytes of a name of a file, to which marks and endings are added; 255 are possible.
+LONGEST_NAME = 120
+
 #: Age in seconds at which drafts and empty locks count as left behind, whoever made them.
 OLD_DRAFT_S, OLD_LOCK_S = 86_400, 10
 
@@ -260,7 +263,23 @@ def file_name(text: str) -> str:
     Returns:
         a name that stays in its folder.
     """
-    return re.sub(r'[\x00-\x1f\x7f/\\]', '_', text).lstrip('.') or '_'
+    return re.sub(r'[\x00-\x1f\x7f/\\]', '_', short_name(text)).lstrip('.') or '_'
+
+
+def short_name(text: str) -> str:
+    """A name that can be printed, and be part of a file name.
+
+    Args:
+        text: a name of any length.
+
+    Returns:
+        the name; a long one cut off, with something that tells it from others.
+    """
+    whole = text.encode(errors='replace')
+    if len(whole) <= LONGEST_NAME:
+        return whole.decode()
+    mark = blake2b(text.encode(errors='surrogatepass'), digest_size=4).hexdigest()
+    return f'{whole[:LONGEST_NAME].decode(errors="ignore")}-{mark}'
 
 
 def _identity(path: Path) -> object:

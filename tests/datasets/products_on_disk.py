@@ -19,6 +19,9 @@ LEFT, TOP = 600_000.0, 5_300_000.0
 #: Meters of a side.
 SIDE = 2400
 
+#: Namespace of the metadata of Sentinel-2, by which GDAL tells how files are called.
+PSD = 'https://psd-14.sentinel2.eo.esa.int/PSD'
+
 #: Stored value of each Sentinel-2 band, before the offset.
 LEVEL = {name: 500 + 300 * i for i, name in enumerate(
     ('B01', 'B02', 'B03', 'B04', 'B05', 'B06', 'B07', 'B08', 'B8A', 'B09', 'B10', 'B11', 'B12')
@@ -77,8 +80,35 @@ def write_sentinel2(
         offset
     )
     unit = 'BOA_QUANTIFICATION_VALUE' if level == 'L2A' else 'QUANTIFICATION_VALUE'
+    # as far as GDAL looks for subdatasets
+    files = sorted(images.rglob('*_B*.jp2')) if level == 'L2A' else sorted(images.glob('*_B*.jp2'))
+    named = ''.join(
+        f'<IMAGE_FILE>{file.relative_to(safe).with_suffix("")}</IMAGE_FILE>' for file in files
+    )
+    level_name = f'Level-{level[1:]}'
+    product, tile = f'{level_name}_User_Product', f'{level_name}_Tile_ID'
+    schema = f'{PSD}/User_Product_{level_name}.xsd'
     (safe / f'MTD_MSI{level}.xml').write_text(
-        f'<n1:Product xmlns:n1="x"><{unit} unit="none">10000</{unit}>{listed}</n1:Product>'
+        f'<n1:{product} xmlns:n1="{schema}"><n1:General_Info><Product_Info>'
+        f'<PRODUCT_URI>{safe.name}</PRODUCT_URI>'
+        '<Query_Options><PRODUCT_FORMAT>SAFE_COMPACT</PRODUCT_FORMAT></Query_Options>'
+        f'<Product_Organisation><Granule_List><Granule granuleIdentifier="{images.parent.name}" '
+        f'imageFormat="JPEG2000">{named}</Granule></Granule_List></Product_Organisation>'
+        '</Product_Info>'
+        f'<Product_Image_Characteristics><{unit} unit="none">10000</{unit}>{listed}'
+        f'</Product_Image_Characteristics></n1:General_Info></n1:{product}>'
+    )
+    sizes = ''.join(
+        f'<Size resolution="{step}"><NROWS>{SIDE // step}</NROWS><NCOLS>{SIDE // step}</NCOLS>'
+        f'</Size><Geoposition resolution="{step}"><ULX>{LEFT:.0f}</ULX><ULY>{TOP:.0f}</ULY>'
+        f'<XDIM>{step}</XDIM><YDIM>-{step}</YDIM></Geoposition>'
+        for step in (10, 20, 60)
+    )
+    (images.parent / 'MTD_TL.xml').write_text(
+        f'<n1:{tile} xmlns:n1="/S2_PDI_{level_name}_Tile_Metadata.xsd"><n1:Geometric_Info>'
+        '<Tile_Geocoding>'
+        f'<HORIZONTAL_CS_CODE>{CRS}</HORIZONTAL_CS_CODE>{sizes}</Tile_Geocoding>'
+        f'</n1:Geometric_Info></n1:{tile}>'
     )
     return safe
 

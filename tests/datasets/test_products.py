@@ -21,33 +21,14 @@ from products_on_disk import (
     write_sentinel1,
     write_sentinel2,
 )
+from products_read import EXPECTED, SPEC, read
 
 from torchgeo_cloudseg.datasets.products import day_in, images_in, images_in_stac
-from torchgeo_cloudseg.datasets.scene_spec import SceneSpec
 from torchgeo_cloudseg.inference import find_scenes
-from torchgeo_cloudseg.inference.scenes.pair_reader import ScenePairReader
 from torchgeo_cloudseg.inference.scenes.pairing import pair_text
 from torchgeo_cloudseg.rasters import Image, SceneError
 
 KEYS = ('optical', 'sar')
-
-SPEC = SceneSpec(
-    ('a', 'b'), ((0, 0, 0), (1, 1, 1)), optical_names=('Blue', 'Green', 'Red', 'NIR'),
-    sar_names=('VV', 'VH'), exact=('optical', 'sar'),
-)  # fmt: skip
-
-#: Reflectance of the bands of SPEC in a Sentinel-2 product, from 0 to 1.
-EXPECTED = [LEVEL[band] / 10_000 for band in ('B02', 'B03', 'B04', 'B08')]
-
-
-def read(pair, spec: SceneSpec = SPEC) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean of each band over ground with data, and where there is data."""
-    with closing(ScenePairReader(*pair[1:], spec)) as scene:
-        scene.check_values(0.5)
-        height, width = scene.optical.size
-        optical, sar, valid = scene.read(0, height, width)
-    inside = valid[0]
-    return optical[0, :, inside].mean(1).numpy(), sar[0, :, inside].mean(1).numpy(), inside.numpy()
 
 
 def described(path: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,14 @@ import pytest
 import rasterio
 from rasterio.enums import ColorInterp
 
-from torchgeo_cloudseg.rasters import Band, Grid, Image, SceneError, band_stack, write_geotiff
+from torchgeo_cloudseg.rasters import (
+    Band,
+    Grid,
+    Image,
+    SceneError,
+    band_stack,
+    write_geotiff,
+)
 
 GRID = Grid.north_up('EPSG:32633', (500_000.0, 5_000_000.0), (10.0, 10.0), (40, 30))
 
@@ -162,6 +170,21 @@ def test_declared_scale_and_offset(tmp_path: Path) -> None:
             np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-3)
             found = np.where(np.isnan(values), 1003, image.to_stored(values))
             np.testing.assert_allclose(found, stored, rtol=1e-4, atol=1e-2)
+
+
+def test_damage_that_is_found_late_is_named(pixels: np.ndarray, tmp_path: Path) -> None:
+    """GDAL looks for masks and overviews when somebody asks what a band is."""
+    path = tmp_path / 'image.tif'
+    write_geotiff(path, pixels, GRID)
+    data = bytearray(path.read_bytes())
+    # the directory in front names another one, far behind the end
+    (first,) = struct.unpack_from('<I', data, 4)
+    (entries,) = struct.unpack_from('<H', data, first)
+    struct.pack_into('<I', data, first + 2 + 12 * entries, 1 << 30)
+    path.write_bytes(data)
+    for read in (lambda: Image(path).select([1, 2]), lambda: band_stack([path])):
+        with pytest.raises(SceneError, match=r'image\.tif: found an unreadable file'):
+            read()
 
 
 @pytest.mark.parametrize('dtype', ['complex64', 'complex_int16'])

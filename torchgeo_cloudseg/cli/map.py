@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from .._choices import BATCH_SIZE, DEFAULT_BLEND, BlendName, Product, Range, SarUnit
 from .._files import check_outputs, writing
-from ..rasters import Resampling, is_local
+from ..rasters import Resampling, on_disk
 
 if TYPE_CHECKING:
     from ..datasets.scene_spec import SceneSpec
@@ -137,7 +137,7 @@ def map_scenes(
         )
     # lists and items are no images, but not to be replaced either
     sources = [[one] if isinstance(one, str) else one for one in (optical, sar) if one is not None]
-    named = [path for source in sources for path in source if is_local(path)]
+    named = [file for source in sources for path in source if (file := on_disk(path))]
     maps = [output] if single else [map_path(output, scene) for scene in scenes]
     outputs = [path for file in maps for path in product_paths(file, options.products).values()]
     reports = [] if json is None else [json]

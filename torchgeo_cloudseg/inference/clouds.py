@@ -16,7 +16,7 @@ from torch import Tensor
 from .._files import writing
 from .._progress import progress_bar
 from .._random import combined_seed
-from ..rasters import Image, RasterWriter, SceneError, block_cache, is_local, sources_of
+from ..rasters import Image, RasterWriter, SceneError, block_cache, on_disk, sources_of
 from ..rasters.window import Span, blocks
 from ..rasters.write import TILED
 from ..transforms.clouds import CloudField, CloudRecipe, Grid
@@ -112,7 +112,7 @@ def add_clouds_to_raster(
     recipe = CloudRecipe.preset(recipe) if isinstance(recipe, str) else recipe
     # the image gets its name last: where it is, the others are
     order = files.mask, files.alpha, files.image
-    read = [file for file in (str(input), *sources_of(str(input))) if is_local(file)]
+    read = list(filter(None, map(on_disk, (str(input), *sources_of(str(input))))))
     with (
         block_cache(CACHE_BYTES),
         closing(open_clear(input)) as image,

@@ -1,5 +1,6 @@
 """Rasters: opening, reading, warping and writing. No other room calls rasterio."""
 
+from .archive import ArchivePath, folder_at
 from .calibrated import divided_band
 from .cog import RasterLayer, write_cog
 from .errors import SceneError, ScenesError, unreadable_folder
@@ -9,8 +10,8 @@ from .header import Header, crs_string, read_array_header, read_header
 from .image import Image
 from .installed import gdal_version, missing_drivers
 from .mosaic import mosaic
-from .name import gdal_name, is_local, name_of, sources_of
-from .open import block_cache, file_state, open_raster
+from .name import gdal_name, is_local, name_of, on_disk, sources_of, without_scheme
+from .open import block_cache, file_state, open_raster, reading
 from .place import has_place, overlap, place_text
 from .raw import raw_image
 from .stack import Band, band_stack
@@ -19,6 +20,7 @@ from .window import read_window
 from .write import RasterWriter, write_array, write_geotiff
 
 __all__ = (
+    'ArchivePath',
     'Band',
     'Grid',
     'Header',
@@ -35,6 +37,7 @@ __all__ = (
     'divided_band',
     'exact_scale',
     'file_state',
+    'folder_at',
     'footprint',
     'gdal_name',
     'gdal_version',
@@ -44,6 +47,7 @@ __all__ = (
     'mosaic',
     'name_of',
     'nearest',
+    'on_disk',
     'open_raster',
     'overlap',
     'place_text',
@@ -51,12 +55,14 @@ __all__ = (
     'read_array_header',
     'read_header',
     'read_window',
+    'reading',
     'size_at',
     'sources_of',
     'transform_bounds',
     'unreadable_folder',
     'warp',
     'window_under',
+    'without_scheme',
     'write_array',
     'write_cog',
     'write_geotiff',

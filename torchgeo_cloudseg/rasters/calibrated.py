@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .grid import Grid
 from .header import header_of
 from .name import gdal_name
-from .open import open_raster
+from .open import reading
 from .stack import add_place
 from .vrt import add, add_source
 from .warp import warped_view
@@ -31,7 +31,7 @@ def divided_band(path: str, field: NDArray[np.floating], number: int = 1) -> str
     Raises:
         SceneError: if the file cannot be opened.
     """
-    with open_raster(path) as raster:
+    with reading(path) as raster:
         grid, shape = header_of(raster).grid, raster.shape
         blocks = raster.block_shapes[number - 1]
     root = _root(shape)

@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 
 from .errors import SceneError
 from .header import header_of
-from .open import open_raster
+from .open import reading
 from .place import coordinates_of, crs_of, has_place, unwrapped
 
 #: Longer side of the mask of which the outline is taken, in pixels.
@@ -38,7 +38,7 @@ def footprint(path: str) -> dict[str, Any]:
     Raises:
         SceneError: if it cannot be opened, has no place, or no data.
     """
-    with open_raster(path) as raster:
+    with reading(path) as raster:
         grid = header_of(raster).grid
         if not has_place(grid):
             raise SceneError(path, 'no place upon the earth', 'a georeference')

@@ -16,7 +16,7 @@ from .control import Control
 from .errors import SceneError
 from .grid import Grid
 from .name import is_local
-from .open import WITH_SIDECARS, reading
+from .open import reading
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def read_header(path: str) -> Header:
     Raises:
         SceneError: if the file cannot be opened, or is cut off.
     """
-    with reading(path, WITH_SIDECARS) as raster:
+    with reading(path) as raster:
         header = header_of(raster)
         stop = 0 if raster.compression else _end_of_pixels(raster)
     stop = stop if is_local(path) else 0

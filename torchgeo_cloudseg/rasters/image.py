@@ -18,7 +18,7 @@ from .errors import GDAL_ERRORS, SceneError
 from .grid import Grid
 from .header import header_of
 from .measured import MISSING, measured_view
-from .open import WITH_SIDECARS, open_raster
+from .open import WITH_SIDECARS, naming, open_raster
 from .warp import Resampling, warped_view
 from .window import Pixels, Span, data_mask
 
@@ -44,7 +44,8 @@ class Image:
         # the midst of somebody else's
         self.raster = open_raster(self.path)
         #: What the file holds.
-        self.header = header_of(self.raster)
+        with naming(self.path):
+            self.header = header_of(self.raster)
         self._view: DatasetReader | None = None
         #: Whether it is read on another grid than its own.
         self.is_warped = False
@@ -94,10 +95,9 @@ class Image:
             remedy = 'Make backscatter of it first: calibrated intensity, in dB for most networks.'
             found = f'complex values ({self.header.dtype}), as of single-look complex SAR'
             raise SceneError(self.path, found, 'real ones', remedy)
-        scale, offset = (
-            np.array([values[band - 1] for band in bands])
-            for values in (self.raster.scales, self.raster.offsets)
-        )
+        with naming(self.path):
+            declared = self.raster.scales, self.raster.offsets
+        scale, offset = (np.array([values[band - 1] for band in bands]) for values in declared)
         wanted = [np.asarray(facts, np.float64) for facts in unit or (1.0, 0.0)]
         physical = scale != 1
         #: What is multiplied with stored values, and what is added, (C, 1, 1) each.
@@ -105,7 +105,7 @@ class Image:
         bias = np.where(physical, (offset - wanted[1]) / wanted[0], offset)
         self.bias = bias[:, None, None]
         self._bands, self._nodata, self._decibels = list(bands), nodata, decibels
-        self._see(measured_view(self.path, self.raster, self._bands, nodata))
+        self._see(self._measured())
 
     @property
     def size(self) -> tuple[int, int]:
@@ -126,10 +126,14 @@ class Image:
             resampling: how its pixels are made.
             place: where its own pixels are to be taken to lie (defaults to what the file says).
         """
-        view = measured_view(self.path, self.raster, self._bands, self._nodata)
-        place = place or self.grid
+        view, place = self._measured(), place or self.grid
         self.is_warped = True
         self._see(warped_view(view, place, grid, resampling, len(self._bands)))
+
+    def _measured(self) -> str:
+        """The bands that were selected, and where they have data."""
+        with naming(self.path):
+            return measured_view(self.path, self.raster, self._bands, self._nodata)
 
     def _see(self, view: str) -> None:
         if self._view is not None:

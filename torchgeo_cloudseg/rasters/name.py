@@ -6,6 +6,7 @@ import os
 import re
 from functools import lru_cache
 from pathlib import PurePath
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 #: How GDAL reads what an address of a scheme stands for; an archive's member follows a ``!``.
@@ -21,6 +22,9 @@ SCHEMES = {
     'gzip': '/vsigzip/',
     'file': '',
 }
+
+#: What is in an archive on this machine, in the form that allows any name of the archive.
+ARCHIVED = re.compile(r'^/vsi(zip|tar)/\{(.*?)\}(?=/|$)')
 
 #: Most characters of a path.
 LONGEST = 4096
@@ -57,6 +61,7 @@ def name_of(path: str | os.PathLike[str]) -> str:
     if len(text) > LONGEST:
         # no system has such a file
         text = f'{text[:100]}...'
+    text = ARCHIVED.sub(r'\2', text)
     if '://' not in text and not text.startswith('/vsi'):
         return text
     return re.sub(r'(://)[^/@]*@', r'\1', text.partition('?')[0])
@@ -72,6 +77,22 @@ def is_local(path: str) -> bool:
         False for addresses, GDAL's file systems and data set names, and the text of a VRT.
     """
     return not re.match(r'[A-Za-z][A-Za-z0-9_+.-]+:|/vsi|<', path)
+
+
+def without_scheme(path: str) -> str:
+    """The path of a file on this machine that is given as an address.
+
+    Args:
+        path: such as ``file:///data/a%20b.tif``, or anything else.
+
+    Returns:
+        the path; anything else as it is.
+    """
+    if not path.startswith('file://'):
+        return path
+    name = path.removeprefix('file://').removeprefix('localhost')
+    # an address has %20 where a file has a space; a file may have %20 itself
+    return name if os.path.exists(name) else unquote(name)  # noqa: PTH110
 
 
 def gdal_name(path: str | os.PathLike[str]) -> str:
@@ -102,14 +123,17 @@ def on_disk(path: str) -> str:
         path: anything that GDAL reads.
 
     Returns:
-        the path, or the archive that the raster is in; empty where there is none, as of an address.
+        the path, or the file that the raster is in, such as an archive; empty where there is none,
+        as of an address.
     """
     if is_local(path):
         return path
-    member = re.sub(r'^(/vsi(zip|tar|gzip|7z|rar)/)+', '', gdal_name(path))
+    name = ARCHIVED.sub(r'\2', gdal_name(path))
+    member = re.sub(r'^(/vsi(zip|tar|gzip|7z|rar)/)+', '', name)
     if path.startswith('<') or member.startswith('/vsi'):
         return ''
-    places = [member, *map(str, PurePath(member).parents)]
+    # a name such as 'GTIFF_DIR:1:a.tif' has the file between colons
+    places = [member, *map(str, PurePath(member).parents), *re.split('[:"]', member)[1:]]
     return next((place for place in places if os.path.isfile(place)), '')  # noqa: PTH113
 
 

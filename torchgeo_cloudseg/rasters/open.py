@@ -117,8 +117,8 @@ def block_cache(size: int) -> Iterator[None]:
 
 
 @contextmanager
-def reading(path: str, options: Mapping[str, str] = GDAL_OPTIONS) -> Iterator[DatasetReader]:
-    """Open one of many files, without looking at what lies beside it.
+def reading(path: str, options: Mapping[str, str] = WITH_SIDECARS) -> Iterator[DatasetReader]:
+    """Open a file for what is done inside.
 
     Args:
         path: the file.
@@ -130,9 +130,25 @@ def reading(path: str, options: Mapping[str, str] = GDAL_OPTIONS) -> Iterator[Da
     Raises:
         SceneError: if it cannot be opened, or a read inside the block fails.
     """
+    with naming(path), rasterio.Env(**options), open_raster(path, options) as raster:
+        yield raster
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Name the file in what GDAL raises: facts of an open file are only looked up when asked for.
+
+    Args:
+        path: the file.
+
+    Yields:
+        nothing.
+
+    Raises:
+        SceneError: if GDAL cannot do what is asked for.
+    """
     try:
-        with rasterio.Env(**options), open_raster(path, options) as raster:
-            yield raster
+        yield
     except GDAL_ERRORS as error:
         raise unreadable(path, error) from error
 

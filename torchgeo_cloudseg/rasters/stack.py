@@ -16,7 +16,7 @@ from .errors import SceneError
 from .grid import Grid
 from .header import header_of
 from .name import gdal_name
-from .open import open_raster
+from .open import naming, open_raster
 from .vrt import Element, add, add_mask, add_points, add_polynomials, add_source
 
 #: GDAL's names of data types, by those of numpy.
@@ -100,7 +100,8 @@ def _path(band: Band | str | os.PathLike[str]) -> str:
 def _expand(band: Band | str | os.PathLike[str], raster: DatasetReader) -> Iterable[Band]:
     """The bands that one entry of a stack stands for."""
     if not isinstance(band, Band):
-        return [Band(os.fspath(band), number) for number in header_of(raster).color_bands]
+        with naming(_path(band)):
+            return [Band(os.fspath(band), number) for number in header_of(raster).color_bands]
     if not 1 <= band.number <= raster.count:
         found = f'{raster.count} band(s)'
         raise SceneError(band.path, found, f'a band {band.number}', 'Name another band.')
@@ -109,9 +110,12 @@ def _expand(band: Band | str | os.PathLike[str], raster: DatasetReader) -> Itera
 
 def _check_extents(opened: dict[str, DatasetReader], finest: str) -> None:
     """Refuse files that do not lie upon each other."""
-    wanted = header_of(opened[finest]).grid
+    grids = {}
     for path, raster in opened.items():
-        grid = header_of(raster).grid
+        with naming(path):
+            grids[path] = header_of(raster).grid
+    wanted = grids[finest]
+    for path, grid in grids.items():
         if wanted.covers_like(grid):
             continue
         found, expected = (
@@ -135,10 +139,11 @@ def _vrt(bands: list[Band], opened: dict[str, DatasetReader], finest: DatasetRea
     for position, band in enumerate(bands, start=1):
         raster, size = opened[band.path], finest.shape
         element = add(root, 'VRTRasterBand', dataType=dtype, band=str(position))
-        _add_facts(element, band, raster)
-        add_source(element, gdal_name(band.path), str(band.number), raster.shape, size)
         beside = [other.number for other in bands if other.path == band.path]
-        add_mask(element, band.path, raster, band.number, beside, size)
+        with naming(band.path):
+            _add_facts(element, band, raster)
+            add_source(element, gdal_name(band.path), str(band.number), raster.shape, size)
+            add_mask(element, band.path, raster, band.number, beside, size)
     return ElementTree.tostring(root, encoding='unicode')
 
 

@@ -13,7 +13,7 @@ from rasterio.io import DatasetReader
 from .errors import SceneError
 from .header import Header, header_of
 from .name import name_of
-from .open import reading
+from .open import GDAL_OPTIONS, reading
 from .window import Pixels, Span, blocks
 
 #: Side of the windows of which pixels are taken, and pixels of each.
@@ -62,7 +62,7 @@ def survey_raster(path: str, windows: int = 0, count: bool = False, seed: int = 
     Raises:
         SceneError: if the file cannot be read.
     """
-    with reading(path) as raster:
+    with reading(path, GDAL_OPTIONS) as raster:
         tags = ' '.join(f'{key}={value}' for key, value in raster.tags().items())
         sample = np.concatenate(list(_sample(raster, windows, seed)), axis=1) if windows else None
         codes, measured = _count(raster) if count else ({}, False)

@@ -139,8 +139,10 @@ def test_sources_without_images(tmp_path: Path) -> None:
         find_scenes(f'{tmp_path}/*.jp2', raster)
     with pytest.raises(FileNotFoundError, match='no such file'):
         find_scenes(tmp_path / 'b.tif', raster)
-    with pytest.raises(FileNotFoundError, match='no list and no STAC item'):
+    with pytest.raises(FileNotFoundError, match='found nothing, expected rasters'):
         find_scenes(empty)
+    with pytest.raises(FileNotFoundError, match='no list and no STAC item'):
+        find_scenes(raster.parent)
     with pytest.raises(ValueError, match='Give the SAR images too'):
         find_scenes(raster)
     both = tmp_path / 'both.csv'

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
-from ...rasters import SceneError, is_local, name_of
+from ...rasters import ArchivePath, SceneError, is_local, name_of
 
 Kind = Literal['optical', 'sar', '']
+
+#: A folder, or an archive that is like one; a file in either.
+Place = Path | ArchivePath
 
 #: What was wrong with images, by the path of what stands in for each.
 Faults = dict[str, Exception]
@@ -106,6 +109,21 @@ def day_in(text: str) -> date | None:
     return None
 
 
-def is_raster(path: Path) -> bool:
+def inside(folder: Place, pattern: str = '*', deep: bool = False) -> list[Place]:
+    """Files and folders in a folder.
+
+    Args:
+        folder: the folder.
+        pattern: what their names match.
+        deep: look in the folders within it, too.
+
+    Returns:
+        those that match, in order.
+    """
+    found: list[Place] = [*(folder.rglob(pattern) if deep else folder.glob(pattern))]
+    return sorted(found)
+
+
+def is_raster(path: Place) -> bool:
     """Whether a file counts as a raster: by its ending."""
     return path.suffix.lower() in RASTER_SUFFIXES and path.is_file()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import re
 from functools import partial
-from pathlib import Path
 
 from ...rasters import Band, SceneError, band_stack
 from ..sensors import SENSORS
-from .found import Faults, FoundImage, day_in, found_or_broken, is_raster
+from .found import Faults, FoundImage, Place, day_in, found_or_broken, inside, is_raster
 
 #: Names of the files of a scene.
 SCENE = re.compile(r'(L[COTEM]\d\d_L\w+?_\d{6}_\d{8}_\d{8}_\d\d_\w\w)_(?:SR_)?B\d', re.IGNORECASE)
@@ -18,7 +17,7 @@ SCENE = re.compile(r'(L[COTEM]\d\d_L\w+?_\d{6}_\d{8}_\d{8}_\d\d_\w\w)_(?:SR_)?B\
 SENSOR = {'04': 'landsat-4-7-sr', '05': 'landsat-4-7-sr', '07': 'landsat-4-7-sr'}
 
 
-def landsat_images(folder: Path, faults: Faults | None = None) -> list[FoundImage]:
+def landsat_images(folder: Place, faults: Faults | None = None) -> list[FoundImage]:
     """Images of a folder with a Landsat scene.
 
     Args:
@@ -32,8 +31,8 @@ def landsat_images(folder: Path, faults: Faults | None = None) -> list[FoundImag
     Raises:
         SceneError: if files cannot be opened.
     """
-    scenes: dict[str, list[Path]] = {}
-    for file in sorted(folder.iterdir()):
+    scenes: dict[str, list[Place]] = {}
+    for file in inside(folder):
         found = SCENE.match(file.name)
         if found and is_raster(file):
             scenes.setdefault(found.group(1), []).append(file)
@@ -44,7 +43,7 @@ def landsat_images(folder: Path, faults: Faults | None = None) -> list[FoundImag
     return images
 
 
-def _images(folder: Path, name: str, files: list[Path]) -> list[FoundImage]:
+def _images(folder: Place, name: str, files: list[Place]) -> list[FoundImage]:
     sensor = SENSORS[SENSOR.get(name[2:4], 'landsat-8-9-sr')]
     surface = [file for file in files if '_SR_B' in file.stem.upper()]
     metadata = _metadata(folder, name)
@@ -56,16 +55,16 @@ def _images(folder: Path, name: str, files: list[Path]) -> list[FoundImage]:
             scale = _rescaling(metadata, int(number.group(1)), bool(surface))
             bands.append(Band(str(file), 1, band, 0, *(scale or (sensor.scale, sensor.offset))))
     if not bands:
-        raise SceneError(folder / name, 'no optical bands', 'files such as *_SR_B4.TIF')
+        raise SceneError(str(folder / name), 'no optical bands', 'files such as *_SR_B4.TIF')
     return [FoundImage(band_stack(bands), name, 'optical', day_in(name))]
 
 
-def _metadata(folder: Path, name: str) -> str:
+def _metadata(folder: Place, name: str) -> str:
     """Metadata of a scene: text, JSON or XML, of which the first that is there does."""
     for suffix in ('txt', 'json', 'xml'):
         file = folder / f'{name}_MTL.{suffix}'
         if file.is_file():
-            return file.read_text(errors='replace')
+            return file.read_bytes().decode(errors='replace')
     return ''
 
 

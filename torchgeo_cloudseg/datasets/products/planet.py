@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-from ...rasters import Band, band_stack, open_raster
-from .found import Faults, FoundImage, day_in, found_or_broken, is_raster
+from ...rasters import Band, band_stack, reading
+from .found import Faults, FoundImage, Place, day_in, found_or_broken, inside, is_raster
 
 #: Names of image files; masks (UDM, UDM2) lie beside them.
 IMAGE = re.compile(r'^(?!.*_udm2?)(\d{8}_\d{6}_\w+)_analytic\w*', re.IGNORECASE)
@@ -22,7 +21,7 @@ BANDS = {
 
 
 def planet_images(
-    folder: Path, deep: bool = True, faults: Faults | None = None
+    folder: Place, deep: bool = True, faults: Faults | None = None
 ) -> list[FoundImage]:
     """Images of an order, or of a folder of it.
 
@@ -39,7 +38,7 @@ def planet_images(
     """
     found = [
         (matched.group(1), file)
-        for file in sorted(folder.rglob('*.tif') if deep else folder.glob('*.tif'))
+        for file in inside(folder, '*.tif', deep)
         if (matched := IMAGE.match(file.name)) and is_raster(file)
     ]
     images: list[FoundImage] = []
@@ -51,7 +50,7 @@ def planet_images(
 
 def _named(image: FoundImage) -> list[FoundImage]:
     """The image with names of its bands."""
-    with open_raster(image.path) as raster:
+    with reading(image.path) as raster:
         described, count = any(raster.descriptions), raster.count
     if described or count not in BANDS:
         return [image]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...rasters import Band, SceneError, band_stack, divided_band, open_raster
-from .found import FoundImage, day_in, is_raster
+from ...rasters import Band, SceneError, band_stack, divided_band, reading
+from .found import FoundImage, Place, day_in, inside, is_raster
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +21,7 @@ CELLS = 10, 40
 ORDER = ('vv', 'vh', 'hh', 'hv')
 
 
-def sentinel1_images(folder: Path) -> list[FoundImage]:
+def sentinel1_images(folder: Place) -> list[FoundImage]:
     """The image of a Sentinel-1 product.
 
     Stored amplitudes become sigma nought by the annotation; where there is none they stay as they
@@ -40,8 +39,8 @@ def sentinel1_images(folder: Path) -> list[FoundImage]:
     """
     if not (folder / 'measurement').is_dir():
         return []
-    measured: dict[str, Path] = {}
-    for file in sorted((folder / 'measurement').iterdir()):
+    measured: dict[str, Place] = {}
+    for file in inside(folder / 'measurement'):
         found = re.search(r'-(vv|vh|hh|hv)-', file.name.lower())
         if found and is_raster(file):
             measured.setdefault(found.group(1), file)
@@ -56,18 +55,18 @@ def sentinel1_images(folder: Path) -> list[FoundImage]:
     return [FoundImage(band_stack(bands), name, 'sar', day_in(name))]
 
 
-def _calibrated(folder: Path, file: Path) -> str:
+def _calibrated(folder: Place, file: Place) -> str:
     """A band whose squares are sigma nought."""
     table = folder / 'annotation' / 'calibration' / f'calibration-{file.stem}.xml'
     if not table.is_file():
         logger.warning('%s: no calibration (%s): amplitudes are taken as they are.', file, table)
         return str(file)
-    with open_raster(file) as raster:
+    with reading(str(file)) as raster:
         shape = raster.shape
     return divided_band(str(file), _sigma_nought(table, shape))
 
 
-def _sigma_nought(table: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
+def _sigma_nought(table: Place, shape: tuple[int, int]) -> NDArray[np.float64]:
     """Calibration in the middle of cells that cover the image."""
     try:
         vectors = [
@@ -76,7 +75,7 @@ def _sigma_nought(table: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
                 np.array(vector.findtext('pixel', '').split(), np.float64),
                 np.array(vector.findtext('sigmaNought', '').split(), np.float64),
             )
-            for vector in ElementTree.parse(table).iter('calibrationVector')
+            for vector in ElementTree.fromstring(table.read_bytes()).iter('calibrationVector')
         ]
     except (ElementTree.ParseError, OSError, ValueError) as error:
         raise SceneError(table, f'no calibration ({error})', 'vectors of sigma nought') from error

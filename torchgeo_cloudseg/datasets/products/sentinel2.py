@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...rasters import Band, SceneError, band_stack, open_raster
+from ...rasters import Band, SceneError, band_stack, folder_at, reading
 from ..sensors import SENSORS, Sensor
-from .found import FoundImage, day_in, is_raster
+from .found import FoundImage, Place, day_in, inside, is_raster
 
 #: First processing baseline that stores values with an offset, and that offset.
 OFFSET_BASELINE, OFFSET = 400, -1000.0
@@ -22,7 +22,7 @@ BAND_IDS = (
 )  # fmt: skip
 
 
-def sentinel2_images(folder: Path) -> list[FoundImage]:
+def sentinel2_images(folder: Place) -> list[FoundImage]:
     """Images of a Sentinel-2 product.
 
     Args:
@@ -34,12 +34,12 @@ def sentinel2_images(folder: Path) -> list[FoundImage]:
     Raises:
         SceneError: if bands are missing or cannot be opened.
     """
-    metadata = next(iter(sorted(folder.glob('MTD_MSIL*.xml'))), None)
+    metadata = next(iter(inside(folder, 'MTD_MSIL*.xml')), None)
     if metadata is None and not re.match(r'S2[A-D]_(MSI|OPER)', folder.name):
         return []
     level = 'l1c' if 'L1C' in (metadata.name if metadata else folder.name) else 'l2a'
     sensor = SENSORS[f'sentinel-2-{level}']
-    granules = sorted(path for path in folder.glob('GRANULE/*') if path.is_dir()) or [folder]
+    granules = [path for path in inside(folder, 'GRANULE/*') if path.is_dir()] or [folder]
     name = folder.name.removesuffix('.SAFE')
     scales = _scales(metadata, folder.name)
     images = []
@@ -71,9 +71,10 @@ def sentinel2_subdataset(path: str) -> FoundImage:
         SceneError: if it cannot be opened.
     """
     sensor = SENSORS['sentinel-2-l1c' if path.startswith('SENTINEL2_L1C') else 'sentinel-2-l2a']
-    metadata = Path(path.split(':')[1].removeprefix('/vsizip/'))
-    scales = _scales(metadata if metadata.is_file() else None, str(metadata.parent))
-    with open_raster(path) as raster:
+    file = Path(path.partition(':')[2].rsplit(':', 2)[0])
+    folder = folder_at(str(file.parent))
+    scales = _scales(folder / file.name if folder else None, str(file.parent))
+    with reading(path) as raster:
         titles = [text or '' for text in raster.descriptions]
     names = [None if sensor.is_other(text) else sensor.find_band(text) for text in titles]
     bands = [
@@ -81,14 +82,14 @@ def sentinel2_subdataset(path: str) -> FoundImage:
         for number, name in enumerate(names, start=1)
         if name
     ]
-    name = metadata.parent.name.removesuffix('.SAFE') or metadata.stem
+    name = file.parent.name.removesuffix('.SAFE') or file.stem
     return FoundImage(band_stack(bands or [path]), name, 'optical', day_in(name))
 
 
-def _finest(granule: Path, sensor: Sensor) -> dict[str, Path]:
+def _finest(granule: Place, sensor: Sensor) -> dict[str, Place]:
     """Files of the bands, each at its finest resolution."""
-    found: dict[str, tuple[int, Path]] = {}
-    for file in sorted(granule.rglob('*')):
+    found: dict[str, tuple[int, Place]] = {}
+    for file in inside(granule, deep=True):
         # pictures and masks lie elsewhere
         if 'IMG_DATA' not in file.parts or not is_raster(file) or sensor.is_other(file.stem):
             continue
@@ -100,12 +101,12 @@ def _finest(granule: Path, sensor: Sensor) -> dict[str, Path]:
     return {band: file for band, (_, file) in found.items()}
 
 
-def _scales(metadata: Path | None, name: str) -> Mapping[str, tuple[float, float]]:
+def _scales(metadata: Place | None, name: str) -> Mapping[str, tuple[float, float]]:
     """Scale and offset by band: reflectance is (stored + offset) / quantification."""
     text = ''
     if metadata is not None:
         try:
-            text = metadata.read_text(errors='replace')
+            text = metadata.read_bytes().decode(errors='replace')
         except OSError as error:
             found = f'an unreadable file ({error.strerror})'
             raise SceneError(metadata, found, 'metadata of the product') from error

@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urljoin
 
-from ...rasters import Band, SceneError, band_stack
+from ..._files import short_name
+from ...rasters import Band, SceneError, band_stack, is_local, without_scheme
 from ...rasters.text import read_json
 from ..sensors import SENSORS, Sensor, recognize_sensor
 from .found import RASTER_SUFFIXES, Faults, FoundImage, Kind, day_in, found_or_broken
@@ -50,8 +51,21 @@ class StacBand:
 
 
 def is_stac(path: str) -> bool:
-    """Whether a file counts as a STAC item, or as several: by its ending."""
-    return Path(path).suffix.lower() in ('.json', '.geojson')
+    """Whether a file or address counts as a STAC item, or as several.
+
+    Args:
+        path: anything.
+
+    Returns:
+        True by its ending, and for addresses such as catalogs have: ``.../items/S2A_T32UQD``.
+    """
+    address = path.startswith(('http://', 'https://'))
+    where = PurePosixPath(path.partition('?')[0] if address else path)
+    suffix = where.suffix.lower()
+    listed = {'items', 'search'} & {where.name, where.parent.name}
+    return suffix in ('.json', '.geojson') or (
+        address and bool(listed) and suffix not in RASTER_SUFFIXES
+    )
 
 
 def images_in_stac(
@@ -64,7 +78,7 @@ def images_in_stac(
     processing baseline.
 
     Args:
-        path: file with an item, an ItemCollection or a FeatureCollection.
+        path: file or address of an item, an ItemCollection or a FeatureCollection.
         assets: keys of the optical and the SAR image.
         faults: where to put what is wrong with an item; None to raise it.
 
@@ -76,7 +90,7 @@ def images_in_stac(
     """
     found: list[FoundImage] = []
     for position, item in enumerate(_items(path)):
-        name = str(_mapping(item).get('id') or f'{Path(path).stem}_{position}')
+        name = short_name(str(_mapping(item).get('id') or f'{Path(path).stem}_{position}'))
         stand_in = FoundImage(f'{path}#{name}', name, day=day_in(name))
         found += found_or_broken(partial(_of_item, item, path, assets), stand_in, faults)
     return found
@@ -92,7 +106,7 @@ def _of_item(item: object, path: str, assets: tuple[str, str]) -> list[FoundImag
     if not images:
         keys = sorted(map(str, facts['assets']))
         raise SceneError(
-            path, f'the assets {keys} of {facts["id"]}',
+            path, f'the assets {keys} of {short_name(str(facts["id"]))}',
             f'{list(assets)}, or assets with bands of a known sensor',
             'Say which asset is the optical and which is the SAR image.',
         )  # fmt: skip
@@ -117,7 +131,7 @@ def _no_item(path: str, found: str) -> SceneError:
 def _images(item: Facts, path: str, assets: tuple[str, str]) -> Iterator[FoundImage]:
     """The images of an item."""
     properties = _mapping(item.get('properties'))
-    name = str(item['id'])
+    name = short_name(str(item['id']))
     day = day_in(str(properties.get('datetime') or properties.get('start_datetime') or name))
     kinds: tuple[Kind, Kind] = ('optical', 'sar')
     named = {kind: key for kind, key in zip(kinds, assets, strict=True) if key in item['assets']}
@@ -237,9 +251,9 @@ def _href(asset: Facts, key: str, path: str) -> str:
     href = asset.get('href')
     if not isinstance(href, str) or not href:
         raise SceneError(path, f'an asset {key!r} without href', 'the address of its file')
-    if '://' in href and not href.startswith('file://'):
-        return href
-    reference = href.removeprefix('file://')
+    if not is_local(path) or ('://' in href and not href.startswith('file://')):
+        return without_scheme(urljoin(path, href))
+    reference = without_scheme(href)
     folder = os.path.dirname(path)  # noqa: PTH120 - links are kept as they are
     names = [
         os.path.normpath(os.path.join(folder, name))  # noqa: PTH118

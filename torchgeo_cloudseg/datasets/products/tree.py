@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
-from ...rasters import SceneError, is_local, sources_of
+from ...rasters import ArchivePath, folder_at, sources_of, unreadable_folder
 from .band_files import grouped, is_beside
-from .found import Faults, FoundImage, Kind, day_in, found_or_broken, is_raster
+from .found import Faults, FoundImage, Kind, Place, day_in, found_or_broken, is_raster
 from .landsat import landsat_images
 from .planet import planet_images
 from .sentinel1 import sentinel1_images
@@ -19,7 +18,7 @@ from .sentinel2 import sentinel2_images, sentinel2_subdataset
 METADATA = re.compile(r'MTD_MSIL\w+\.xml|manifest\.safe')
 
 #: What finds the images of a folder, if it is a product itself, and what they are.
-SAFE: dict[Kind, Callable[[Path], list[FoundImage]]] = {
+SAFE: dict[Kind, Callable[[Place], list[FoundImage]]] = {
     'optical': sentinel2_images,
     'sar': sentinel1_images,
 }
@@ -45,40 +44,51 @@ def images_in(paths: list[str], faults: Faults | None = None) -> list[FoundImage
     found: list[FoundImage] = []
     files: list[str] = []
     for path in paths:
-        if path.startswith(('SENTINEL2_L1C:', 'SENTINEL2_L2A:')):
-            stand_in = FoundImage.of_file(path, 'optical')
-            found += found_or_broken(partial(_subdataset, path), stand_in, faults)
-        elif is_local(path) and (METADATA.fullmatch(Path(path).name) or Path(path).is_dir()):
-            folder = Path(path) if Path(path).is_dir() else Path(path).parent
-            stand_in = FoundImage.of_file(str(folder))
-            found += found_or_broken(partial(_in_folder, folder, faults), stand_in, faults)
-        else:
-            files.append(path)
+        stand_in = FoundImage.of_file(path)
+        found += found_or_broken(partial(_named_by, path, files, faults), stand_in, faults)
     return found + grouped(files, faults)
 
 
-def _subdataset(path: str) -> list[FoundImage]:
-    return [sentinel2_subdataset(path)]
+def _named_by(path: str, files: list[str], faults: Faults | None) -> list[FoundImage]:
+    """Images of what is no file of an image; any other is put with the files."""
+    if path.startswith(('SENTINEL2_L1C:', 'SENTINEL2_L2A:')):
+        return [sentinel2_subdataset(path)]
+    folder, _, name = path.rpartition('/')
+    if METADATA.fullmatch(name):
+        path = folder or '.'
+    if place := folder_at(path):
+        return _in_folder(place, faults)
+    files.append(path)
+    return []
 
 
-def _in_folder(folder: Path, faults: Faults | None) -> list[FoundImage]:
+def _in_folder(folder: Place, faults: Faults | None) -> list[FoundImage]:
     try:
-        entries = sorted(folder.iterdir())
+        entries: list[Place] = [*folder.iterdir()]
     except OSError as error:
-        found = f'an unreadable folder ({error.strerror})'
-        raise SceneError(folder, found, 'a readable folder', 'Make it readable.') from error
+        raise unreadable_folder(str(folder), error) from error
     if images := _of_product(folder, faults):
         return images
-    for entry in entries:
-        if entry.is_dir():
-            images += _of_product(entry, faults) or planet_images(entry, faults=faults)
+    for entry in sorted(entries):
+        stand_in = FoundImage.of_file(str(entry))
+        images += found_or_broken(partial(_in_entry, entry, faults), stand_in, faults)
     images += planet_images(folder, deep=False, faults=faults)
     known = {source for image in images for source in (image.path, *sources_of(image.path))}
-    files = [str(file) for file in entries if is_raster(file) and str(file) not in known]
+    files = [str(file) for file in sorted(entries) if is_raster(file) and str(file) not in known]
     return images + grouped([file for file in files if not is_beside(file)], faults)
 
 
-def _of_product(folder: Path, faults: Faults | None) -> list[FoundImage]:
+def _in_entry(entry: Place, faults: Faults | None) -> list[FoundImage]:
+    """Images of a product in a folder, packed or not."""
+    folder = folder_at(str(entry))
+    if folder is None:
+        return []
+    if isinstance(folder, ArchivePath) and entry.is_file():
+        return _in_folder(folder, faults)
+    return _of_product(folder, faults) or planet_images(folder, faults=faults)
+
+
+def _of_product(folder: Place, faults: Faults | None) -> list[FoundImage]:
     """Images of a folder, if it is a product."""
     name = folder.name.removesuffix('.SAFE')
     for kind, product in SAFE.items():

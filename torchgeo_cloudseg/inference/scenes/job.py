@@ -20,9 +20,9 @@ from ...rasters import (
     SceneError,
     file_state,
     has_place,
-    is_local,
     name_of,
-    open_raster,
+    on_disk,
+    reading,
     sources_of,
     write_cog,
 )
@@ -136,7 +136,7 @@ class MapJob:
     def inputs(self) -> list[str]:
         """Files of this machine that are read."""
         files = (file for key in ('optical', 'sar') for file in self.manifest[key])
-        return [file for file in files if is_local(file)]
+        return [file for file in map(on_disk, files) if file]
 
     def is_published(self) -> bool:
         """Whether the map is there, complete and made by the same network in the same way."""
@@ -151,7 +151,7 @@ class MapJob:
 
     def _run_of(self, path: Path) -> str | None:
         """Run that made a raster, by its tag."""
-        with open_raster(path) as raster:
+        with reading(str(path)) as raster:
             run: str | None = raster.tags().get(RUN_TAG)
         return run
 
@@ -266,8 +266,8 @@ def _map_grid(scene: ScenePairReader, plan: WindowPlan) -> Grid:
 def _facts(image: Image) -> dict[str, Any]:
     """Files that an image is made of, with what tells that one has changed."""
     files = dict.fromkeys((image.path, *image.raster.files, *sources_of(image.path)))
-    # an address, or a part of an archive, has only its name
-    facts = {name_of(file): file_state(file) if is_local(file) else None for file in files}
+    # an address has only its name
+    facts = {name_of(file): file_state(file) for file in files}
     # the text of a VRT, which has no name, may hold addresses with signatures
     text = image.path if image.path.startswith('<') else ''
     return {**facts, '<VRT>': digest({'vrt': text})} if text else facts

@@ -17,7 +17,7 @@ from ..._files import check_outputs, owning
 from ..._progress import progress_bar
 from ..._threads import Threads
 from ...datasets.scene_spec import SceneSpec
-from ...rasters import block_cache, is_local, sources_of
+from ...rasters import block_cache, on_disk, sources_of
 from ..windows.network import WindowNetwork, fingerprint
 from ..windows.sliding import Images, stream_row_blocks
 from ..windows.weights import make_blend
@@ -115,11 +115,10 @@ def local_files(*paths: str | Path) -> list[str]:
         *paths: the images, anything that GDAL reads.
 
     Returns:
-        the files; a VRT and its sources.
+        the files; a VRT and its sources, an archive.
     """
-    return [
-        file for path in paths for file in (str(path), *sources_of(str(path))) if is_local(file)
-    ]
+    names = [file for path in paths for file in (str(path), *sources_of(str(path)))]
+    return [file for file in map(on_disk, names) if file]
 
 
 def _map_row_blocks(

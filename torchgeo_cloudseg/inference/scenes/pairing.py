@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import glob
 import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from ..._files import file_name
-from ...datasets.products import (
-    Faults,
-    FoundImage,
-    day_in,
-    found_or_broken,
-    images_in,
-    images_in_stac,
-    is_stac,
-)
+from ...datasets.products import Faults, FoundImage, day_in, found_or_broken, images_in
 from ...rasters import Grid, SceneError, has_place, is_local, name_of, overlap, read_header
-from ...rasters.text import read_rows
+from .sources import Source, holds_several, images_of, is_list, matches, of_kind, rows_of, several
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar('T')
-
 #: Kinds of images.
 KINDS = ('optical', 'sar')
-
-#: Files that count as lists of paths.
-LIST_SUFFIXES = ('.txt', '.csv')
-
-#: Where images come from: a file, URL, folder, glob, list or STAC item, or several of them.
-Source = str | Path | Sequence[str | Path]
 
 
 class ScenePair(NamedTuple):
@@ -93,10 +75,10 @@ def find_scenes(
     elif optical is None:
         raise ValueError('There is no optical image. Give --optical.')
     elif sar is None:
-        pairs = _both_in(_several(optical), assets, faults)
+        pairs = _both_in(several(optical), assets, faults)
     else:
-        sides = (_images(_several(source), assets, faults) for source in (optical, sar))
-        kinds = (_of_kind(side, kind) for side, kind in zip(sides, KINDS, strict=True))
+        sides = (images_of(several(source), assets, faults) for source in (optical, sar))
+        kinds = (of_kind(side, kind) for side, kind in zip(sides, KINDS, strict=True))
         pairs = _pair(*kinds, faults=faults)
     names = Counter(pair.name for pair in pairs)
     twice = sorted(name for name, count in names.items() if count > 1)
@@ -118,7 +100,7 @@ def _alone(
     source = sources[kind]
     if source is None:
         raise ValueError(f'The network looks at {kind} images only. Give --{kind}.')
-    images = _of_kind(_images(_several(source), assets, faults), kind)
+    images = of_kind(images_of(several(source), assets, faults), kind)
     return [ScenePair(image.name, image.path, image.path) for image in images]
 
 
@@ -155,96 +137,17 @@ def pair_text(scene: ScenePair) -> str:
     return f'{scene.name}: {optical} with {sar}{apart}'
 
 
-def _several(source: Source) -> list[str]:
-    return [str(source)] if isinstance(source, str | Path) else [str(path) for path in source]
-
-
-def _images(
-    paths: Sequence[str], assets: tuple[str, str], faults: Faults | None
-) -> list[FoundImage]:
-    """All images of sources."""
-    found: list[FoundImage] = []
-    files: list[str] = []
-    many = len(paths) > 1 and faults is not None
-    for path in (file for source in paths for file in _expand(source, many)):
-        if is_stac(path) and is_local(path):
-            find = partial(images_in_stac, path, assets, faults)
-            found += found_or_broken(find, FoundImage.of_file(path), faults)
-        else:
-            files.append(path)
-    if files:
-        found += _some(images_in(files, faults), ', '.join(paths[:3]), 'rasters')
-    return found
-
-
-def _of_kind(images: list[FoundImage], kind: str) -> list[FoundImage]:
-    """Images that are, or may be, of a kind."""
-    found = [image for image in images if image.kind in (kind, '')]
-    names = ', '.join(image.name for image in images[:3])
-    return _some(found, names, f'{"optical" if kind == "optical" else "SAR"} images')
-
-
-def _expand(path: str, many: bool) -> list[str]:
-    """Files and folders that a source names; one of many may be missing."""
-    if not is_local(path) and not (not path.startswith('<') and Path(path).exists()):
-        return [path]
-    if not Path(path).exists():
-        if glob.has_magic(path):
-            return _matches(path)
-        if many:
-            return [path]
-        raise FileNotFoundError(f'{path}: no such file or folder. Check the path.')
-    if Path(path).is_dir():
-        return _some([path] if any(Path(path).iterdir()) else [], path, 'rasters')
-    if Path(path).suffix.lower() in LIST_SUFFIXES:
-        return _some([row[0] for row in _rows(Path(path))], path, 'a path per line')
-    return [path]
-
-
-def _matches(pattern: str) -> list[str]:
-    # Path.glob refuses absolute patterns
-    return _some(sorted(glob.glob(pattern, recursive=True)), pattern, 'a match')  # noqa: PTH207
-
-
-def _some(found: list[T], path: str, expected: str) -> list[T]:
-    if not found:
-        raise FileNotFoundError(f'{path}: found nothing, expected {expected}.')
-    return found
-
-
-def _rows(path: Path) -> list[list[str]]:
-    """Rows of a list, with paths that are relative to it made absolute."""
-    rows = [[cell.strip() for cell in row if cell.strip()] for row in read_rows(path)]
-    rows = [row for row in rows if row and not row[0].startswith('#')]
-    paths = [[_beside(path, cell) for cell in row] for row in rows]
-    if rows and all(word.isidentifier() for word in rows[0]):
-        # plain words, none of which is a file, are names of columns
-        return paths if any(Path(cell).exists() for cell in paths[0]) else paths[1:]
-    return paths
-
-
-def _beside(path: Path, reference: str) -> str:
-    """A path as it is meant in a list."""
-    reference = reference.removeprefix('file://')
-    if not is_local(reference) or reference.startswith('/'):
-        return reference
-    return str(path.parent / reference)
-
-
 def _both_in(
     paths: Sequence[str], assets: tuple[str, str], faults: Faults | None
 ) -> list[ScenePair]:
     """Pairs that lists name, and those of sources that hold optical and SAR images."""
     pairs: list[ScenePair] = []
     images: list[FoundImage] = []
-    globs = (_matches(p) if glob.has_magic(p) and is_local(p) else [p] for p in paths)
-    for file in chain.from_iterable(globs):
-        if Path(file).suffix.lower() in LIST_SUFFIXES and Path(file).is_file():
+    for file in (file for path in paths for file in matches(path)):
+        if is_list(file):
             pairs += _listed(Path(file), assets, faults)
-        elif Path(file).is_dir() or (is_stac(file) and Path(file).is_file()):
-            images += (
-                _images([file], assets, faults) if is_stac(file) else images_in([file], faults)
-            )
+        elif holds_several(file):
+            images += images_of([file], assets, faults)
         elif is_local(file) and not Path(file).exists():
             raise FileNotFoundError(f'{file}: no such file or folder. Give the SAR images too.')
         else:
@@ -273,7 +176,7 @@ def _both_in(
 
 def _listed(file: Path, assets: tuple[str, str], faults: Faults | None) -> Iterator[ScenePair]:
     """Pairs that a list names."""
-    rows = _rows(file)
+    rows = rows_of(file)
     if not rows:
         raise FileNotFoundError(f'{file}: found nothing, expected a pair of paths per line.')
     for row in rows:
@@ -289,9 +192,9 @@ def _listed(file: Path, assets: tuple[str, str], faults: Faults | None) -> Itera
 
 def _named(path: str, kind: str, assets: tuple[str, str]) -> list[FoundImage]:
     """Images of an entry of a list."""
-    if is_local(path) and (Path(path).is_dir() or is_stac(path)):
-        return _of_kind(_images([path], assets, None), kind)
-    return [FoundImage.of_file(path)]
+    if holds_several(path):
+        return of_kind(images_of([path], assets, None), kind)
+    return images_in([path])
 
 
 def _on_its_own(image: FoundImage) -> ScenePair:
