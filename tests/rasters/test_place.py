@@ -180,3 +180,6 @@ def test_no_way_between_two_crs() -> None:
     local = Grid.north_up('LOCAL_CS["mine",UNIT["metre",1]]', (0.0, 0.0), (1.0, 1.0), (9, 9))
     with pytest.raises(ValueError, match=r'\S'):
         overlap(local, PART)
+    # but there is one to itself
+    assert overlap(local, local._replace(transform=Affine(1, 0, 8, 0, -1, 0)))
+    assert not overlap(local, local._replace(transform=Affine(1, 0, 9, 0, -1, 0)))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pkgutil import resolve_name
 from typing import NamedTuple
 
 from .. import __version__
-from . import environment, training_page
 from .interrupts import Stopped, stoppable
-from .parsing import COMMON, call, with_underscores
+
+# all else is imported by functions: what takes time can be interrupted by then
 
 
 class Command(NamedTuple):
@@ -70,21 +70,21 @@ def main(args: Sequence[str] | None = None) -> None:
         SystemExit: with 0 after ``--help`` and ``--version``, 2 for unusable arguments, 1 where
             the command cannot do its work, 130 after Ctrl-C and 143 after SIGTERM.
     """
-    environment.settle()
     given = list(sys.argv[1:] if args is None else args)
     manners = {name: bool(set(given) & set(options)) for name, options in MANNERS.items()}
     given = [arg for arg in given if not any(arg in options for options in MANNERS.values())]
-    environment.speak(**manners)
-    parsed = _parser().parse_args(given or ['--help'])
-    name, command = parsed.command, COMMANDS[parsed.command]
-    code = 1
+    code, prog, interrupted = 1, 'cloudseg', ''
     try:
         with stoppable():
+            _settle(manners)
+            parsed = _parser().parse_args(given or ['--help'])
+            name, command = parsed.command, COMMANDS[parsed.command]
+            prog, interrupted = f'cloudseg {name}', command.interrupted
             _run(name, command.function, parsed.arguments)
         return
     # an error for the user: what is wrong and what to do, without the program's inside
     except Stopped as stopped:
-        code, message = stopped.status, f'{stopped}. {command.interrupted}'.rstrip()
+        code, message = stopped.status, f'{stopped}. {interrupted}'.rstrip()
     except ExceptionGroup as group:
         message = '\n  '.join([f'{group.message}:', *map(str, group.exceptions)])
     except MemoryError as error:
@@ -93,12 +93,23 @@ def main(args: Sequence[str] | None = None) -> None:
         message = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     if manners['verbose']:
         traceback.print_exc()
-    sys.stderr.write(f'cloudseg {name}: {message}\n')
+    sys.stderr.write(f'{prog}: {message}\n')
     raise SystemExit(code)
+
+
+def _settle(manners: Mapping[str, bool]) -> None:
+    """Settle what must be before torch is imported."""
+    from . import environment
+
+    environment.settle()
+    environment.speak(**manners)
 
 
 def _run(name: str, function: str, args: list[str]) -> None:
     """Import what a command takes, and call it."""
+    from . import training_page
+    from .parsing import call, with_underscores
+
     if function != LIGHTNING:
         call(resolve_name(f'{__name__}.{function}'), f'cloudseg {name}', args)
     elif {'-h', '--help'} & set(args):
@@ -110,6 +121,8 @@ def _run(name: str, function: str, args: list[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from .parsing import COMMON
+
     listing = '\n'.join(f'  {name:<12}{command.help}' for name, command in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog='cloudseg',

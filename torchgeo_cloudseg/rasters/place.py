@@ -137,8 +137,12 @@ def overlap(first: Grid, second: Grid) -> bool:
 
 def _reaches(source: Grid, target: Grid) -> bool | None:
     """Whether pixels of one image lie in another; None where not one has coordinates there."""
+    ends = crs_of(source), crs_of(target)
     try:
-        way = Transformer.from_crs(crs_of(source).to_wkt(), crs_of(target).to_wkt(), always_xy=True)
+        # a local CRS leads nowhere but to itself
+        first, second = (crs.to_wkt() for crs in ends)
+        same = ends[0] == ends[1]
+        way = None if same else Transformer.from_crs(first, second, always_xy=True)
     except ProjError as error:
         raise ValueError(str(error)) from error
     rows, cols = (
@@ -148,7 +152,8 @@ def _reaches(source: Grid, target: Grid) -> bool | None:
         )
     )
     try:
-        xs, ys = way.transform(*coordinates_of(source, rows, cols))
+        xs, ys = coordinates_of(source, rows, cols)
+        xs, ys = way.transform(xs, ys) if way else (xs, ys)
         known = np.isfinite(xs) & np.isfinite(ys)
         if not known.any():
             return None

@@ -42,6 +42,23 @@ def test_folders(folders: Path) -> None:
     assert pairs[0].name == 'planet_cloudy_fall_1_p_457'
 
 
+def test_names_that_differ_in_marks_or_case(tmp_path: Path) -> None:
+    for name in ('a,b', 'a:b', 'a b', '[red]', '50%', 'a%20b', 'ü雪', 'two\nlines'):
+        for kind in ('optical', 'sar'):
+            path = tmp_path / kind / f'{name}.tif'
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    pairs = find_scenes(tmp_path / 'optical', tmp_path / 'sar')
+    assert len(pairs) == 8
+    assert all(optical == sar for optical, sar in names(pairs))
+    (pair,) = find_scenes(f'{tmp_path}/optical/[[]*.tif', tmp_path / 'sar' / '[red].tif')
+    assert pair.name == '[red]'
+    listing = tmp_path / 'list[1].csv'
+    listing.write_text('optical/A.tif,sar/x.tif\noptical/a.tif,sar/x.tif\n')
+    with pytest.raises(ValueError, match='Several scenes are called A, a'):
+        find_scenes(listing)
+
+
 def test_globs_and_sequences(folders: Path) -> None:
     assert names(find_scenes(f'{folders}/planet*/*.tif', f'{folders}/S1/*.tif')) == EXPECTED
     optical = sorted((folders / 'planet_cloudy').glob('*.tif'))

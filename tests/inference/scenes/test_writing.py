@@ -134,6 +134,43 @@ def test_interrupted_run_resumes(inputs, tmp_path: Path, monkeypatch) -> None:
         lightning_run.predict(*inputs, str(folder), resume=True)
 
 
+@pytest.mark.parametrize('when', ['looked for', 'planned', 'read'])
+def test_a_broken_scene_does_not_stop_the_others(
+    when: str, inputs, make_scene, tmp_path: Path
+) -> None:
+    folder, good = tmp_path / 'maps', expected(inputs, tmp_path)
+    broken = make_scene(300, 301, 'n_3').optical
+    del good['n_2']
+    second = broken.with_name('n_2_optical.tif')
+    if when == 'planned':
+        second.write_bytes(second.read_bytes()[:400])
+        broken.unlink()
+    elif when == 'looked for':
+        # nobody knows which SAR image it has
+        second.unlink()
+        broken.rename(broken.with_name('other_optical.tif'))
+    elif when == 'read':
+        broken.unlink()
+
+    class Remover(lightning_run.Task):
+        """Removes a file of a scene that was planned."""
+
+        def predict_step(self, batch, batch_idx):
+            second.unlink(missing_ok=True)
+            return super().predict_step(batch, batch_idx)
+
+    options = MapOptions(80, blend='average', products=['probabilities'])
+    data = MapDataModule(*inputs, str(folder), options=options, blocks_per_sample=2)
+    trainer = Trainer(
+        accelerator='cpu', callbacks=[PredictionWriter()], logger=False, enable_progress_bar=False
+    )
+    with pytest.raises(ExceptionGroup, match='1 of 2 scenes were not mapped') as caught:
+        trainer.predict(Remover() if when == 'read' else lightning_run.Task(), data)
+    (problem,) = caught.value.exceptions
+    assert 'n_2' in str(problem) or 'other_optical' in str(problem)
+    compare(good, folder)
+
+
 def test_arguments_that_do_not_fit(inputs, tmp_path: Path) -> None:
     def run(data: LightningDataModule, task=None) -> None:
         trainer = Trainer(accelerator='cpu', callbacks=[PredictionWriter()], logger=False)

@@ -80,8 +80,9 @@ def find_scenes(
         sides = (images_of(several(source), assets, faults) for source in (optical, sar))
         kinds = (of_kind(side, kind) for side, kind in zip(sides, KINDS, strict=True))
         pairs = _pair(*kinds, faults=faults)
-    names = Counter(pair.name for pair in pairs)
-    twice = sorted(name for name, count in names.items() if count > 1)
+    # on many systems, upper and lower case make no difference
+    names = Counter(pair.name.casefold() for pair in pairs)
+    twice = sorted({pair.name for pair in pairs if names[pair.name.casefold()] > 1})
     if twice:
         raise ValueError(
             f'Several scenes are called {", ".join(twice[:5])}: their maps would replace each '
@@ -226,6 +227,10 @@ def _pair(
         for image in ours:
             if image.path in broken:
                 chosen[image.path] = image
+                continue
+            namesakes = [other for other in theirs if other.name == image.name]
+            if len(namesakes) == 1:
+                chosen[image.path] = namesakes[0]
                 continue
             if nearest := _nearest(image, theirs or sar):
                 chosen[image.path] = nearest

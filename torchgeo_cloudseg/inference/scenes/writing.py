@@ -1,5 +1,6 @@
 """Mapping scenes with Lightning: several devices and nodes share scenes, some rows each."""
 
+import logging
 import os
 import warnings
 from collections.abc import Sequence
@@ -16,13 +17,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchgeo.datamodules import BaseDataModule
 
-from ..._files import check_outputs, owning
+from ..._files import OutputError, check_outputs, owning
+from ...datasets.products import Faults
 from ...datasets.scene_spec import SceneSpec
 from ..windows.network import fingerprint
+from .batch import FAULTS
 from .job import MapJob
 from .options import MapOptions
 from .pair_reader import ScenePairReader
 from .pairing import ScenePair, find_scenes, map_path
+
+logger = logging.getLogger(__name__)
 
 #: Row blocks per sample. Each sample is read with the windows above that reach into it.
 BLOCKS_PER_SAMPLE = 8
@@ -62,6 +67,8 @@ class RowBlockDataset(Dataset[dict[str, Tensor]]):
             wait: wait for another run that writes the same maps.
         """
         self.jobs = list(jobs)
+        #: What was wrong with scenes that have no job, by name.
+        self.problems: dict[str, Exception] = {}
         self.resume, self.overwrite, self.wait = resume, overwrite, wait
         finished = [job.store.finished() if resume else set() for job in self.jobs]
         #: Index of the job, first row block and the one after the last, by sample.
@@ -85,19 +92,29 @@ class RowBlockDataset(Dataset[dict[str, Tensor]]):
             index: which one.
 
         Returns:
-            the sample.
-
-        Raises:
-            SceneError: if a file cannot be read.
+            the sample; one that cannot be read is said to be so, and finishes no row block.
         """
         job, start, stop = self.places[index]
         plan = self.jobs[job].plan
         starts = plan.rows.starts_px
         top = starts[plan.first_row_reaching(start)]
         rows = starts[stop - 1] + plan.rows.window_px - top
-        optical, sar, valid = self._reader(job).read(top, rows, plan.columns.padded_px)
+        try:
+            optical, sar, valid = self._reader(job).read(top, rows, plan.columns.padded_px)
+        except FAULTS as problem:
+            logger.error('%s: not mapped. %s', self.jobs[job].output_path, problem)
+            return self._nothing(job, start)
         images = {'image': optical[0], 'image_sar': sar[0], 'mask_valid': valid[0]}
         return {**images, 'place': torch.tensor(self.places[index])}
+
+    def _nothing(self, index: int, block: int) -> dict[str, Tensor]:
+        """A sample of one window without data."""
+        plan, spec = self.jobs[index].plan, self.jobs[index].spec
+        size = plan.rows.window_px, plan.columns.padded_px
+        bands = {'image': len(spec.optical_bands), 'image_sar': len(spec.sar_bands)}
+        images = {key: torch.zeros(count, *size) for key, count in bands.items()}
+        place = torch.tensor((index, block, block))
+        return {**images, 'mask_valid': torch.zeros(size), 'place': place}
 
     def _reader(self, index: int) -> ScenePairReader:
         """The open scene; opened anew in every process, since files cannot be shared."""
@@ -158,7 +175,8 @@ class MapDataModule(BaseDataModule):
             warnings.warn(text, DeprecationWarning, stacklevel=2)
             blocks_per_sample = bands_per_strip
         super().__init__(RowBlockDataset, batch_size=1, num_workers=num_workers)
-        self.scenes = find_scenes(optical, sar, assets)
+        self.faults: Faults = {}
+        self.scenes = find_scenes(optical, sar, assets, faults=self.faults)
         self.output_dir = Path(output_dir)
         self.spec = spec
         self.options = options
@@ -176,14 +194,14 @@ class MapDataModule(BaseDataModule):
         """
 
     def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Plan the maps.
+        """Plan the maps; scenes that cannot be mapped are reported after the others.
 
         Returns:
             Data loader of the row blocks.
 
         Raises:
-            ValueError: If the task does not say what it expects, or slides otherwise.
-            SceneError: If a scene cannot be read.
+            ValueError: If the task does not say what it expects, or slides otherwise, or if no
+                scene can be mapped.
         """
         task = self.trainer.lightning_module if self.trainer else None
         spec = self.spec or getattr(task, 'scene_spec', None)
@@ -193,11 +211,27 @@ class MapDataModule(BaseDataModule):
             )
         options = _options(self.options or MapOptions(), task)
         network = '' if task is None else fingerprint(task)
-        jobs = [_plan(scene, self.output_dir, spec, options, network) for scene in self.scenes]
+        jobs: list[MapJob] = []
+        problems: dict[str, Exception] = {}
+        for scene in self.scenes:
+            try:
+                for path in scene[1:3]:
+                    if path in self.faults:
+                        raise self.faults[path]
+                jobs.append(_plan(scene, self.output_dir, spec, options, network))
+            except FAULTS as problem:
+                if len(self.scenes) == 1:
+                    raise
+                logger.error('%s: not mapped. %s', scene.name, problem)
+                problems[scene.name] = problem
+        if not jobs:
+            texts = map(str, problems.values())
+            raise ValueError('\n  '.join(['No scene can be mapped:', *texts]))
         if self.resume:
             jobs = [job for job in jobs if not job.is_published()]
         rules = self.resume, self.overwrite, self.wait
         row_blocks = RowBlockDataset(jobs, self.blocks_per_sample, *rules)
+        row_blocks.problems = problems
         return DataLoader(row_blocks, batch_size=1, num_workers=self.num_workers)
 
     def on_after_batch_transfer(
@@ -315,13 +349,22 @@ class PredictionWriter(BasePredictionWriter):
             pl_module: The task.
 
         Raises:
-            OutputError: If they cannot be written.
+            ExceptionGroup: If scenes could not be mapped, or maps not be written.
         """
         trainer.strategy.barrier('all rows are there')
-        for job in _dataset(trainer).jobs[trainer.global_rank :: trainer.world_size]:
-            job.publish()
+        dataset = _dataset(trainer)
+        problems = list(dataset.problems.values())
+        for job in dataset.jobs[trainer.global_rank :: trainer.world_size]:
+            try:
+                job.publish()
+            except OutputError as problem:
+                problems.append(problem)
         trainer.strategy.barrier('maps written')
         self._owned.close()
+        if problems:
+            count = len(dataset.jobs) + len(dataset.problems)
+            text = f'{len(problems)} of {count} scenes were not mapped'
+            raise ExceptionGroup(text, problems)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
