@@ -83,8 +83,16 @@ def test_exit_status(
     assert not status or set(files['folder'].rglob('*')) == before
 
 
-@pytest.mark.parametrize(('signal', 'status'), [('SIGINT', 130), ('SIGTERM', 143)])
-@pytest.mark.parametrize('module', ['jsonargparse', 'rasterio', 'torch'])
+@pytest.mark.parametrize(
+    ('module', 'signal', 'status'),
+    [
+        ('argparse', 'SIGINT', 130),
+        ('jsonargparse', 'SIGINT', 130),
+        ('rasterio', 'SIGINT', 130),
+        ('torch', 'SIGINT', 130),
+        ('torch', 'SIGTERM', 143),
+    ],
+)
 def test_signals_while_modules_are_imported(
     module: str, signal: str, status: int, tmp_path: Path
 ) -> None:
@@ -92,10 +100,10 @@ def test_signals_while_modules_are_imported(
     (tmp_path / f'{module}.py').write_text(
         f'import os, signal\nos.kill(os.getpid(), signal.{signal})\nsignal.pause()\n'
     )
-    code = 'from torchgeo_cloudseg.cli import main; main(["clouds", "a.tif", "b.tif"])'
+    command = [sys.executable, '-m', 'torchgeo_cloudseg', 'clouds', 'a.tif', 'b.tif']
     path = os.pathsep.join([str(tmp_path), os.environ.get('PYTHONPATH', '')])
     ended = subprocess.run(
-        [sys.executable, '-c', code], env={**os.environ, 'PYTHONPATH': path}, cwd=tmp_path,
+        command, env={**os.environ, 'PYTHONPATH': path}, cwd=tmp_path,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == status, ended.stderr
