@@ -1,4 +1,4 @@
-"""What examples in docstrings find: ``root``, a miniature of M3M-CR."""
+"""What examples find: ``root``, a miniature of M3M-CR, and ``folder``, an empty folder."""
 
 from __future__ import annotations
 
@@ -25,3 +25,4 @@ def _names_of_examples(request: pytest.FixtureRequest, doctest_namespace: dict[s
     """Give examples their data; other tests do without."""
     if isinstance(request.node, DoctestItem):
         doctest_namespace['root'] = request.getfixturevalue('example_root')
+        doctest_namespace['folder'] = request.getfixturevalue('tmp_path')

@@ -11,6 +11,7 @@ import pytest
 import torch
 from golden.weights import golden_tensor
 from helpers import save_untrained
+from hypothesis import settings
 from torch import Tensor
 
 from torchgeo_cloudseg.miniature import write_miniature_m3mcr
@@ -21,6 +22,10 @@ SHARED = Path(os.environ.get('CLOUDSEG_SHARED', Path(__file__).parents[2] / 'sha
 
 # two workers on two cores: more threads only get in each other's way
 torch.set_num_threads(1)
+
+# other examples in every run: few at a time will do
+settings.register_profile('few', max_examples=15, deadline=None)
+settings.load_profile('few')
 
 
 @pytest.fixture(scope='session')

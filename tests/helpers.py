@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from lightning.pytorch import LightningModule, Trainer
 from rasterio.transform import Affine
+from torchgeo import samplers
 
 CRS = 'EPSG:32646'
 LEFT, TOP = 760299.0, 1898412.0
+
+#: TorchGeo's own samplers; the names of before 0.10 are deprecated since.
+RandomPatches = getattr(samplers, 'RandomPatchSampler', None) or samplers.RandomGeoSampler
+GridPatches = getattr(samplers, 'GriddedPatchSampler', None) or samplers.GridGeoSampler
+
+
+def hear_ctrl_c() -> None:
+    """Let a process hear Ctrl-C, which one that a shell starts in the background ignores."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def read(path: Path) -> np.ndarray:

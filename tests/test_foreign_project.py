@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torchgeo.samplers
-from helpers import write
+from helpers import GridPatches, RandomPatches, write
 from lightning.pytorch import Trainer
 from rasterio.transform import from_origin
 from torch.utils.data import DataLoader
 from torchgeo.datasets import GeoDataset, RasterDataset, random_bbox_assignment, stack_samples
-from torchgeo.samplers import GridGeoSampler, RandomGeoSampler
 
 from torchgeo_cloudseg.datasets import (
     M3MCR,
@@ -103,9 +101,7 @@ def test_foreign_project(name: str, tmp_path: Path) -> None:
         dataset, [len(dataset) - 1, 1], torch.Generator().manual_seed(0)
     )
     assert len(train) + len(rest) == len(dataset)
-    samplers = [RandomGeoSampler(train, 64, 4), GridGeoSampler(rest, 64, 64)]
-    if hasattr(torchgeo.samplers, 'RandomPatchSampler'):
-        samplers[0] = torchgeo.samplers.RandomPatchSampler(train, size=64, length=4)
+    samplers = [RandomPatches(train, size=64, length=4), GridPatches(rest, size=64, stride=64)]
     loaders = [
         DataLoader(part, batch_size=2, sampler=sampler, collate_fn=stack_samples)
         for part, sampler in zip((train, rest), samplers, strict=True)
@@ -132,7 +128,7 @@ def test_foreign_project(name: str, tmp_path: Path) -> None:
     height = write_height(tmp_path / 'height', dataset)
     for joined in (dataset & height, height & dataset):
         assert len(joined) == len(dataset)
-        query = next(iter(RandomGeoSampler(joined, 32, 1)))
+        query = next(iter(RandomPatches(joined, size=32, length=1)))
         sample = joined[query]
         bands = sample['image']
         assert len(bands) == channels + 1
@@ -144,8 +140,8 @@ def test_foreign_project_with_a_folder(tmp_path: Path) -> None:
     root = write_miniature_folder(tmp_path / 'data', columns=2, rows=2, progress=False)
     image = Modality('sentinel2/*B04*.tif', range=[0, 10_000])
     dataset = SceneFolder(root, image=image, crs='EPSG:3035')
-    query = next(iter(RandomGeoSampler(dataset, 32, 1)))
+    query = next(iter(RandomPatches(dataset, size=32, length=1)))
     assert dataset[query]['image'].shape == (1, 32, 32)
     joined = dataset & write_height(tmp_path / 'height', dataset)
-    sample = joined[next(iter(RandomGeoSampler(joined, 32, 1)))]
+    sample = joined[next(iter(RandomPatches(joined, size=32, length=1)))]
     assert (sample['image'][1] == 777).all()

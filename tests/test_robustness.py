@@ -70,6 +70,7 @@ def test_pipes_and_odd_text_are_named(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not list(tmp_path.glob('map*'))
 
 
+@pytest.mark.slow
 def test_report_of_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     typed = script('mutations', monkeypatch).typed
     files = script('bench', monkeypatch).write_inputs(tmp_path / 'inputs', rows=200)

@@ -139,6 +139,7 @@ def test_index_command(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert text in shown
 
 
+@pytest.mark.slow
 def test_plot_command(root: Path, student: Path, tmp_path: Path) -> None:
     main(['plot', str(root), str(tmp_path / 'plain.png')])
     main(
@@ -156,6 +157,7 @@ def test_plot_command(root: Path, student: Path, tmp_path: Path) -> None:
     assert mapped.shape[1] > 1.5 * plain.shape[1]
 
 
+@pytest.mark.slow
 def test_map_command(root: Path, student: Path, tmp_path: Path) -> None:
     scene = root / 'test'
     output = tmp_path / 'map.tif'

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import read, write
+from helpers import hear_ctrl_c, read, write
 from rasterio.transform import from_origin
 
 from torchgeo_cloudseg.cli import main
@@ -89,9 +89,12 @@ def test_a_full_disk_leaves_nothing_behind(clear, limit, block_size):
 @pytest.mark.parametrize('name', ['SIGINT', 'SIGKILL'])
 def test_a_killed_run_leaves_no_half_file(clear, name):
     command = [SCRIPT, 'clouds', clear, clear.with_name('cloudy.tif'), '--block_size', '16']
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=hear_ctrl_c
+    )
     deadline = time.monotonic() + 60
-    while not list(clear.parent.glob('.*')) and time.monotonic() < deadline:
+    # the lock comes before the draft
+    while not list(clear.parent.glob('.*.tif')) and time.monotonic() < deadline:
         time.sleep(0.005)
     os.kill(process.pid, getattr(signal, name))
     assert process.wait(60) != 0

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from helpers import save_untrained
+from helpers import hear_ctrl_c, save_untrained
 from lightning.pytorch import Trainer
 from matplotlib.image import imread
 from rasterio.transform import Affine
@@ -49,6 +49,7 @@ def scenes(miniature: Path) -> dict[str, list[Path]]:
     return {kind: sorted((miniature / 'test').glob(f'{kind}_*/*/*.tif')) for kind in kinds}
 
 
+@pytest.mark.slow
 def test_checkpoint_knows_what_it_was_trained_on(student_file: Path, tmp_path: Path) -> None:
     network, spec = load_mapper(student_file)
     assert network.config.num_classes == 11
@@ -64,6 +65,7 @@ def test_checkpoint_knows_what_it_was_trained_on(student_file: Path, tmp_path: P
         load_mapper(path)
 
 
+@pytest.mark.slow
 def test_map_lies_on_the_grid_of_the_labels(
     student_file: Path, scenes: dict[str, list[Path]], tmp_path: Path
 ) -> None:
@@ -115,6 +117,7 @@ def test_interrupted_as_typed(student_file: Path, tmp_path: Path) -> None:
         [sys.executable, '-c', 'from torchgeo_cloudseg.cli import main; main()', *command],
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=hear_ctrl_c,
     )
     while process.poll() is None and not list(tmp_path.glob('map.tif.parts/band-*.npz')):
         time.sleep(0.05)
@@ -126,6 +129,7 @@ def test_interrupted_as_typed(student_file: Path, tmp_path: Path) -> None:
     assert not output.exists()
 
 
+@pytest.mark.slow
 def test_several_scenes_in_one_call(
     student_file: Path, scenes: dict[str, list[Path]], tmp_path: Path
 ) -> None:
@@ -266,6 +270,7 @@ def test_clouds(scenes: dict[str, list[Path]], tmp_path: Path) -> None:
     assert max(shares) > 0.6  # the most that the preset has
 
 
+@pytest.mark.slow
 def test_real_scene_is_mapped_onto_its_label_grid(
     real_root: Path, student_file: Path, tmp_path: Path
 ) -> None:

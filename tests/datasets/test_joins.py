@@ -44,7 +44,7 @@ def labels(root: Path) -> Labels:
 def drawn(dataset: Any, size: int = 32) -> list[SceneSlice]:
     queries = list(RandomSceneSampler(dataset, size, length=8, seed=1))
     # smaller ones: of a warped scene, only patches that lie within count
-    queries += list(GridSceneSampler(dataset, size // 2))
+    queries += list(GridSceneSampler(dataset, size // 2, size))
     return queries
 
 
@@ -138,7 +138,7 @@ def test_a_query_of_one_data_set_asked_of_another(root: Path) -> None:
     a, b = zoned(root), zoned(root, 'b')
     one_zone = Ground(root / 'a', zone=32632, val_share=0)
     warped = Ground(root / 'a', crs='EPSG:3035', val_share=0)
-    for query in drawn(a):
+    for query in drawn(a)[::2]:
         for other in (warped, Ground.zoned(root / 'a', val_share=0, crs='EPSG:4326')):
             sample = other[query]
             assert torch.equal(sample['image'], a[query]['image'])

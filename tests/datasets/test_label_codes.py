@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from helpers import write
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from torchgeo_cloudseg.datasets import (
@@ -107,7 +107,6 @@ def test_undeclared_code_of_a_cloud_mask(tmp_path: Path) -> None:
         sample_of(tmp_path)
 
 
-@settings(deadline=None, max_examples=200)
 @given(
     dtype=st.sampled_from(LABEL_DTYPES[1:9]),
     declared=st.dictionaries(st.integers(-(2**63), 2**63 - 1), st.integers(0, 254), min_size=1),

@@ -113,6 +113,7 @@ def test_missing_files_are_named(root: Path, tmp_path: Path) -> None:
         LuojiaSET(tree, modalities=['image', 'mask'])
 
 
+@pytest.mark.slow
 def test_copies_in_place_of_cloudy_images(copies: Path, root: Path) -> None:
     report = validate_scenes(copies)
     assert len(report.problems) == 6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from helpers import GridPatches, RandomPatches
 from matplotlib import pyplot as plt
 from packaging.version import Version
 from torch.utils.data import DataLoader
-from torchgeo.datasets import DatasetNotFoundError, GeoDataset, stack_samples
+from torchgeo.datasets import DatasetNotFoundError, stack_samples
 
 from torchgeo_cloudseg.datasets import M3MCR, EmptySplitError
 from torchgeo_cloudseg.miniature import write_miniature_m3mcr
@@ -220,22 +221,10 @@ def test_union_of_splits(miniature: Path) -> None:
         assert all(torch.equal(sample[key], expected[key]) for key in CONTRACT)
 
 
-def torchgeo_samplers(dataset: GeoDataset) -> Iterable[tuple[Any, int]]:
-    """TorchGeo's samplers, and the least number of patches that they draw."""
-    if TENSOR_METADATA:
-        from torchgeo.samplers import GriddedPatchSampler, RandomPatchSampler
-
-        yield RandomPatchSampler(dataset, size=100, length=7), 7
-        yield GriddedPatchSampler(dataset, size=100), len(dataset)
-    else:
-        from torchgeo.samplers import GridGeoSampler, RandomGeoSampler
-
-        yield RandomGeoSampler(dataset, size=100, length=7), 7
-        yield GridGeoSampler(dataset, size=100, stride=100), len(dataset)
-
-
 def test_torchgeos_own_samplers(dataset: M3MCR) -> None:
-    for sampler, least in torchgeo_samplers(dataset):
+    random = RandomPatches(dataset, size=100, length=7)
+    grid = GridPatches(dataset, size=100, stride=100)
+    for sampler, least in ((random, 7), (grid, len(dataset))):
         loader = DataLoader(dataset, batch_size=4, sampler=sampler, collate_fn=stack_samples)
         batches = list(loader)
         assert sum(len(batch['image']) for batch in batches) >= least, sampler

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from torchgeo_cloudseg.datasets import M3MCR, ScenesError
@@ -42,7 +42,6 @@ def test_split_does_not_depend_on_the_machine() -> None:
 AREAS = st.sets(st.builds('{}_{}'.format, st.sampled_from(['fall', 'winter']), st.integers(1, 99)))
 
 
-@settings(deadline=None)
 @given(areas=AREAS, share=st.floats(0, 1))
 def test_train_and_val_are_disjoint_and_complete(areas: set[str], share: float) -> None:
     train, val = (split_areas(areas, split, share) for split in ('train', 'val'))
@@ -53,7 +52,6 @@ def test_train_and_val_are_disjoint_and_complete(areas: set[str], share: float) 
     assert bool(val) == (share > 0 and len(areas) > 1)
 
 
-@settings(deadline=None)
 @given(areas=AREAS.filter(lambda areas: len(areas) > 1), share=st.floats(0.01, 0.5))
 def test_larger_share_keeps_the_areas_of_a_smaller_one(areas: set[str], share: float) -> None:
     assert split_areas(areas, 'val', share) <= split_areas(areas, 'val', 2 * share)

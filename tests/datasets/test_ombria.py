@@ -116,6 +116,7 @@ def test_clouds_lie_on_clear_images_and_on_bands_after_the_flood(root: Path) -> 
     assert shown is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason='needs the real places of OMBRIA beside the checkout')
 def test_real_places_are_read_exactly(tmp_path: Path) -> None:
     rows = json.loads((REAL / 'split.json').read_text())

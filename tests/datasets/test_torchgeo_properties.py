@@ -14,7 +14,9 @@ import pytest
 import shapely
 import torch
 from ground import WEST, Ground, Labels, corner, write_labels, write_scene
+from helpers import GridPatches, RandomPatches
 from torch.utils.data import ConcatDataset, DataLoader
+from torchgeo import samplers
 from torchgeo.datasets import (
     DatasetNotFoundError,
     GeoDataset,
@@ -29,7 +31,6 @@ from torchgeo.datasets import (
     stack_samples,
     time_series_split,
 )
-from torchgeo.samplers import GridGeoSampler, PreChippedGeoSampler, RandomGeoSampler
 
 from torchgeo_cloudseg.datasets import ZonedDataset
 
@@ -232,12 +233,20 @@ def test_samples_of_a_join_concatenate_images(root: Path) -> None:
     assert plain[middle(one)]['image'].shape[0] == 4
 
 
-@pytest.mark.parametrize('sampler', ['random', 'grid', 'whole'])
+WHOLE = pytest.param(
+    'whole',
+    marks=pytest.mark.skipif(
+        hasattr(samplers, 'RandomPatchSampler'), reason='deprecated since TorchGeo 0.10'
+    ),
+)
+
+
+@pytest.mark.parametrize('sampler', ['random', 'grid', WHOLE])
 def test_samplers(dataset: Any, sampler: str) -> None:
     made: Any = {
-        'random': lambda: RandomGeoSampler(dataset, 16, 5),
-        'grid': lambda: GridGeoSampler(dataset, 32, 32),
-        'whole': lambda: PreChippedGeoSampler(dataset),
+        'random': lambda: RandomPatches(dataset, size=16, length=5),
+        'grid': lambda: GridPatches(dataset, size=32, stride=32),
+        'whole': lambda: samplers.PreChippedGeoSampler(dataset),
     }[sampler]()
     assert len(made) >= 3
     loader = DataLoader(dataset, batch_size=1, sampler=made, collate_fn=stack_samples)

@@ -15,7 +15,7 @@ import pytest
 import rasterio
 import shapely
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 from rasterio.transform import Affine
@@ -96,7 +96,6 @@ def test_one_call_gives_all_zones(zoned: ZonedDataset) -> None:
     assert {name.rpartition('_p_')[0] for name, _ in scenes(zoned)} == set(AREAS.values())
 
 
-@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_every_patch_is_what_the_files_hold_there(
     zoned: ZonedDataset, root: Path, find: Find, data: st.DataObject
@@ -117,7 +116,6 @@ def test_every_patch_is_what_the_files_hold_there(
         np.testing.assert_array_equal(sample['image_sar'].numpy(), radar[:, rows][:, :, cols])
 
 
-@settings(deadline=None, max_examples=30)
 @given(data=st.data())
 def test_any_offset_and_size_of_optical_pixels(
     zoned: ZonedDataset, root: Path, find: Find, data: st.DataObject

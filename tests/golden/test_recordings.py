@@ -112,6 +112,7 @@ def test_arguments_stay(data: Path) -> None:
             assert now[command][name] in choices, f'{command} --{name}'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', record.TASKS)
 def test_checkpoints_hold_what_they_held(kind: str, trained: dict[str, Path]) -> None:
     then = recorded('checkpoints')[kind]
@@ -160,6 +161,7 @@ def test_old_checkpoints_resume(old_checkpoint: Path, data: Path) -> None:
     assert 0 < change.abs().max() < 1e-3
 
 
+@pytest.mark.slow
 def test_old_checkpoints_are_understood_by_the_command_line(
     old_checkpoint: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -300,6 +300,7 @@ def make_and_throw_away(tree: Path, start: Any) -> None:
     assert len(make(tree)) == 6
 
 
+@pytest.mark.slow
 def test_two_processes_at_once(
     tree: Path, headers: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -78,7 +78,6 @@ def test_hint_everywhere_is_the_mean_squared_error(inputs) -> None:
     torch.testing.assert_close(loss, torch.nn.functional.mse_loss(inputs['f_s'], inputs['f_t']))
 
 
-@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**31), cover=st.floats(0, 1))
 def test_hint_splits_into_clear_and_cloudy(seed: int, cover: float) -> None:
     g = torch.Generator().manual_seed(seed)

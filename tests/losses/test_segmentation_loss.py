@@ -4,7 +4,7 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -28,7 +28,6 @@ def gradient(loss: Tensor, logits: Tensor) -> Tensor:
     return torch.autograd.grad(loss, logits)[0]
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**31),
     ignored=st.floats(0, 0.99),
@@ -103,7 +102,6 @@ def test_only_classes_of_no_weight_is_nothing_to_learn(loss) -> None:
     assert (gradient(value, logits) == 0).all()
 
 
-@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**31), loss=st.sampled_from(LOSSES), weighted=st.booleans())
 def test_ignored_pixels_do_not_matter(seed: int, loss: str, weighted: bool) -> None:
     logits, target = sample(seed)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torchmetrics.functional import mean_absolute_error
@@ -33,7 +33,6 @@ def scores(metric: ReconstructionMetrics) -> dict[str, float]:
     return {name: float(value) for name, value in metric.compute().items()}
 
 
-@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**31))
 def test_scores_are_those_of_torchmetrics(seed: int) -> None:
     preds, target, clouds = sample(seed)
@@ -69,7 +68,6 @@ def test_similarity_of_all_pixels_is_the_usual_one() -> None:
     assert scores(metric)['all_SSIM'] == pytest.approx(float(usual), rel=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**31), cut=st.integers(1, 2))
 def test_batches_do_not_matter(seed: int, cut: int) -> None:
     preds, target, clouds = sample(seed)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
@@ -63,7 +63,6 @@ def test_golden(golden: Path, recorded, ignore_index: int, as_logits: bool) -> N
     assert not values
 
 
-@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**31))
 def test_scores_are_those_of_torchmetrics(seed: int) -> None:
     logits, target, clouds = sample(seed)
@@ -81,7 +80,6 @@ def test_scores_are_those_of_torchmetrics(seed: int) -> None:
     assert values['cloudy_fwIoU'] == pytest.approx(jaccard['weighted'], rel=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**31), cut=st.integers(1, 3))
 def test_batches_and_order_do_not_matter(seed: int, cut: int) -> None:
     logits, target, clouds = sample(seed)
@@ -98,7 +96,6 @@ def test_batches_and_order_do_not_matter(seed: int, cut: int) -> None:
     assert scores(whole) == scores(parts) == scores(shuffled) == scores(merged)
 
 
-@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**31))
 def test_all_is_clear_and_cloudy(seed: int) -> None:
     logits, target, clouds = sample(seed)
@@ -112,7 +109,6 @@ def test_all_is_clear_and_cloudy(seed: int) -> None:
     assert swapped.confusion_matrix('clear').equal(cloudy)
 
 
-@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**31))
 def test_renaming_classes_renames_their_iou_and_nothing_else(seed: int) -> None:
     logits, target, clouds = sample(seed)
@@ -125,7 +121,6 @@ def test_renaming_classes_renames_their_iou_and_nothing_else(seed: int) -> None:
     assert scores(before) == pytest.approx(scores(after))
 
 
-@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**31))
 def test_predictions_of_ignored_pixels_do_not_count(seed: int) -> None:
     logits, target, clouds = sample(seed)
@@ -164,7 +159,6 @@ def test_nothing_labeled_has_no_scores() -> None:
     assert metric.compute() == {}
 
 
-@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_every_score_is_finite_and_a_share(data) -> None:
     labels = st.lists(st.sampled_from([0, 1, 2, 3, 7, 255]), min_size=4, max_size=4)
@@ -199,7 +193,6 @@ def test_cloud_mask_on_the_label_grid(dtype: torch.dtype) -> None:
     assert clouds_on_grid(rows.mT.to(dtype), (90, 90)).equal(small.mT)
 
 
-@settings(max_examples=50, deadline=None)
 @given(stored=st.integers(1, 700), wanted=st.integers(1, 700))
 def test_cloud_mask_takes_the_pixel_that_holds_the_corner(stored: int, wanted: int) -> None:
     position = torch.arange(stored)

@@ -47,6 +47,7 @@ def mean_accuracy(features: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean([right[labels == label].mean() for label in classes]))
 
 
+@pytest.mark.slow
 def test_land_cover_takes_both_sensors(tmp_path: Path) -> None:
     write_miniature_m3mcr(tmp_path, train_areas=4, test_areas=0, progress=False)
     labels = CLASSES[read(tmp_path, 'mask')][:, 0, 1::3, 1::3].ravel()
@@ -69,6 +70,7 @@ def test_land_cover_takes_both_sensors(tmp_path: Path) -> None:
     assert cloudy_both > max(cloudy, sar) + 0.1
 
 
+@pytest.mark.slow
 def test_clouds(tmp_path: Path) -> None:
     write_miniature_m3mcr(tmp_path, train_areas=4, test_areas=0, progress=False)
     masks = np.stack([np.load(path) for path in sorted(tmp_path.rglob('cloudmask_*.npy'))])
@@ -85,7 +87,10 @@ def test_clouds(tmp_path: Path) -> None:
     assert (infrared[~masks] < -0.1 * clear[:, 3][~masks]).mean() > 0.05
 
 
-@pytest.mark.parametrize('write', [write_miniature_m3mcr, write_miniature_whuoptsar])
+@pytest.mark.parametrize(
+    'write',
+    [pytest.param(write_miniature_m3mcr, marks=pytest.mark.slow), write_miniature_whuoptsar],
+)
 def test_a_seed_says_it_all(write: Any, tmp_path: Path) -> None:
     whole: dict[str, Any] = {'train_areas': 2, 'test_areas': 1, 'patches_per_area': 2}
     part = {**whole, 'train_areas': 1}

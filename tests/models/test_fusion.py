@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from torchgeo_cloudseg.models import CloudSegNet, Fusion, find_fusion
@@ -59,7 +59,6 @@ def plain_block(
     return optical, sar, m
 
 
-@settings(deadline=None, max_examples=25)
 @given(st.integers(4, 13), st.integers(4, 13), st.integers(0, 1000))
 def test_scales_equal_concatenation(height: int, width: int, seed: int) -> None:
     torch.manual_seed(seed)
@@ -68,7 +67,6 @@ def test_scales_equal_concatenation(height: int, width: int, seed: int) -> None:
     torch.testing.assert_close(unit(x), plain_scales(unit, x), atol=1e-6, rtol=1e-5)
 
 
-@settings(deadline=None, max_examples=20)
 @given(st.integers(1, 3), st.integers(1, 5))
 def test_small_maps(height: int, width: int) -> None:
     block = FusionBlock(8).eval()

@@ -46,6 +46,7 @@ def test_saved_network_is_the_same(saved: tuple[CloudSegNet, Path]) -> None:
             assert torch.equal(loaded(*images).logits, network(*images).logits)
 
 
+@pytest.mark.slow
 def test_maps_take_the_folder(saved: tuple[CloudSegNet, Path]) -> None:
     network, folder = saved
     assert load_mapper(folder)[1] == network.scene_spec

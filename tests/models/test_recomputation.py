@@ -31,7 +31,10 @@ def step(net: CloudSegNet) -> tuple[dict[str, torch.Tensor], int]:
     return {name: x.grad for name, x in net.named_parameters()}, size
 
 
-@pytest.mark.parametrize('encoder', ['mit_b0', 'convnext_atto', 'resnet18'])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ('convnext_atto', 'resnet18')]
+
+
+@pytest.mark.parametrize('encoder', ['mit_b0', *SLOW])
 def test_same_gradients(encoder: str) -> None:
     plain = CloudSegNet(encoder, drop_path=0.5)
     thrifty = CloudSegNet(encoder, drop_path=0.5, activation_checkpointing=True)

@@ -59,6 +59,7 @@ def test_architecture_follows_from_the_file(arguments: dict[str, object], tmp_pa
     assert all(got[name].equal(x) for name, x in net.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('encoder', ['mit_b1'])
 def test_encoder_follows_from_the_file(encoder: str, tmp_path: Path) -> None:
     net = CloudSegNet(encoder, reconstruct=False)

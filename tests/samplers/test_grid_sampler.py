@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torchgeo.datasets import GeoDataset
 
@@ -17,7 +17,6 @@ from torchgeo_cloudseg.samplers import CenterSceneSampler, GridSceneSampler, Ran
 Make = Callable[..., GeoDataset]
 
 
-@settings(deadline=None)
 @given(
     height=st.integers(1, 50), width=st.integers(1, 50), data=st.data(), stride=st.integers(1, 30)
 )
@@ -70,7 +69,6 @@ def test_centre_lies_on_the_common_grid(miniature: Path) -> None:
         )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(height=st.integers(160, 400), step=st.integers(1, 20))
 def test_centre_is_the_last_step_before_the_middle(outlines: Make, height: int, step: int) -> None:
     sampler = CenterSceneSampler(outlines((0, 900, height, 300)), 160, step)

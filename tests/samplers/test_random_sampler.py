@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torchgeo.datasets import GeoDataset
 
@@ -33,7 +33,6 @@ def test_every_offset_on_the_common_grid_is_drawn_as_often_as_any_other(dataset:
     assert 130 < min(count.values()) <= max(count.values()) < 270
 
 
-@settings(deadline=None)
 @given(height=st.integers(1, 30), width=st.integers(1, 30), step=st.integers(1, 12), data=st.data())
 def test_all_legal_offsets_and_no_others(
     outlines: Make, height: int, width: int, step: int, data: st.DataObject
@@ -107,7 +106,6 @@ def test_areas_weigh_across_zones(outlines: Make) -> None:
     assert Counter(query.zone for query in sampler)[0] == pytest.approx(100, abs=1)
 
 
-@settings(deadline=None)
 @given(
     widths=st.lists(st.integers(20, 400), min_size=1, max_size=12),
     length=st.integers(1, 60),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch.distributed as dist
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torchgeo.datasets import GeoDataset
 
@@ -15,7 +15,6 @@ from torchgeo_cloudseg.samplers import CenterSceneSampler, GridSceneSampler, Ran
 Make = Callable[..., GeoDataset]
 
 
-@settings(deadline=None, max_examples=50)
 @given(
     ranks=st.integers(1, 9),
     length=st.integers(1, 40),
@@ -41,7 +40,6 @@ def test_ranks_draw_one_random_epoch(
 
 
 @pytest.mark.parametrize('sampler', [GridSceneSampler, CenterSceneSampler])
-@settings(deadline=None, max_examples=50)
 @given(ranks=st.integers(1, 12), widths=st.lists(st.integers(30, 100), min_size=1, max_size=7))
 def test_ranks_share_what_there_is(
     outlines: Make, sampler: type, ranks: int, widths: list[int]

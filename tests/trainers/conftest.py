@@ -10,8 +10,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from torchgeo_cloudseg.datamodules import M3MCRDataModule
 
-#: Batches of two patches of 80 px: 8 patches are an epoch of four steps.
-SMALL = {'batch_size': 2, 'patch_size': 80, 'length': 8, 'seed': 3}
+#: Batches of two patches of 40 px: 8 patches are an epoch of four steps.
+SMALL = {'batch_size': 2, 'patch_size': 40, 'length': 8, 'seed': 3}
 
 
 class Losses(Callback):

@@ -30,7 +30,7 @@ SMALL: dict[str, Any] = {'data': {'patch_size': 40, 'length': 2}, 'limit_val_bat
 
 
 def task() -> CloudSegTeacherTask:
-    return CloudSegTeacherTask(backbone='mit_b0', image_key='image')
+    return CloudSegTeacherTask(backbone='mit_b0', modalities='early', image_key='image')
 
 
 @pytest.mark.slow
@@ -101,6 +101,7 @@ def test_a_second_run_has_a_folder_of_its_own(fit: Any, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / 'second').iterdir()] == ['teacher.ckpt']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('order', [1, -1])
 def test_a_run_that_goes_on_writes_no_second_best(fit: Any, tmp_path: Path, order: int) -> None:
     # another mode than that of the fixture's, by which Lightning tells them apart

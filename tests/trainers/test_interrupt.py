@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from helpers import hear_ctrl_c
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from torchgeo_cloudseg.trainers import CloudSegTeacherTask, InterruptAfterStep
@@ -31,9 +33,17 @@ class CtrlC(Callback):
         trainer.optimizers[0].register_step_post_hook(press)
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c() -> Iterator[None]:
+    previous = signal.getsignal(signal.SIGINT)
+    hear_ctrl_c()
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
 def task() -> CloudSegTeacherTask:
     torch.manual_seed(7)
-    return CloudSegTeacherTask(backbone='mit_b0', lr=1e-3, image_key='image')
+    return CloudSegTeacherTask(backbone='mit_b0', modalities='early', lr=1e-3, image_key='image')
 
 
 class CtrlCInValidation(Callback):

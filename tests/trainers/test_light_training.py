@@ -17,6 +17,7 @@ from torchgeo_cloudseg.trainers import CloudSegStudentTask, CloudSegTeacherTask,
 LITE: dict[str, Any] = {'architecture': 'lite', 'lr': 1e-3}
 
 
+@pytest.mark.slow
 def test_teacher_student_checkpoint_and_file(fit: Any, tmp_path: Path) -> None:
     trainer, _ = fit(CloudSegTeacherTask(**LITE))
     teacher = tmp_path / 'teacher.ckpt'

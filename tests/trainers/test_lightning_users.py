@@ -32,7 +32,8 @@ class Places(Callback):
 
 def task(**options: Any) -> CloudSegTeacherTask:
     torch.manual_seed(7)
-    return CloudSegTeacherTask(backbone='mit_b0', lr=1e-3, image_key='image', **options)
+    small = {'backbone': 'mit_b0', 'modalities': 'early'}
+    return CloudSegTeacherTask(**small, lr=1e-3, image_key='image', **options)
 
 
 def trainer(tmp_path: Path, **options: Any) -> Trainer:
@@ -95,6 +96,7 @@ def test_resumed_at_a_validation_end(
     assert rest.seen == [seen for seen in whole.seen if seen[0] == 1]
 
 
+@pytest.mark.slow
 def test_finders(tmp_path: Path, data: M3MCRDataModule) -> None:
     found = trainer(tmp_path, enable_checkpointing=False, max_epochs=3)
     model = task(schedule='cosine')

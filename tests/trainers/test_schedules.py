@@ -71,7 +71,12 @@ def test_rates_of_a_training(
 ) -> None:
     rates = Rates()
     task = CloudSegTeacherTask(
-        backbone='mit_b0', lr=1.0, schedule=schedule, warmup_epochs=warmup, image_key='image'
+        backbone='mit_b0',
+        modalities='early',
+        lr=1.0,
+        schedule=schedule,
+        warmup_epochs=warmup,
+        image_key='image',
     )
     # a rate of 1 would end in NaN: what counts is the schedule
     task.on_before_optimizer_step = lambda optimizer: optimizer.zero_grad()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from torchgeo_cloudseg.transforms import PRESETS, CloudField, CloudRecipe, add_clouds
@@ -21,7 +21,6 @@ def draw(seeds=(0,), size=(256, 256), pixel_size=10.0, preset='broken', **change
     return CloudField.draw(CloudRecipe.preset(preset, **changes), seeds, size, pixel_size)
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     preset=st.sampled_from(sorted(PRESETS)),
     cover=st.floats(0.05, 0.95),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from torchgeo_cloudseg._random import combined_seed, seeded_generator
@@ -104,7 +104,6 @@ def test_opposite_edges_do_not_resemble_each_other(feature_size):
     assert edges > 0.93 * middle
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     row=st.integers(0, 150),
     column=st.integers(0, 150),

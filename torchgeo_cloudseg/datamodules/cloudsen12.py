@@ -15,6 +15,14 @@ class CloudSEN12DataModule(SceneDataModule):
     clouds; images that are cloudy by their label stay as they are, and ``mask_hidden`` tells a
     student that nobody knows what lies beneath. Validation, testing and prediction see the real
     clouds only. Images are scaled to 0..1 on the device.
+
+    Example:
+        >>> from torchgeo_cloudseg.miniature import write_miniature_cloudsen12
+        >>> root = write_miniature_cloudsen12(folder, counts={'train': 1, 'val': 1})
+        >>> datamodule = CloudSEN12DataModule(batch_size=1, patch_size=64, root=root)
+        >>> datamodule.setup('fit')
+        >>> tuple(next(iter(datamodule.train_dataloader()))['image'].shape)
+        (1, 12, 64, 64)
     """
 
     def __init__(

@@ -12,6 +12,14 @@ class LuojiaSETDataModule(SceneDataModule):
     """LightningDataModule implementation for the LuojiaSET-OSFCR dataset.
 
     Images are scaled to 0..1 on the device.
+
+    Example:
+        >>> from torchgeo_cloudseg.miniature import write_miniature_luojiaset
+        >>> root = write_miniature_luojiaset(folder, pairs=3)
+        >>> datamodule = LuojiaSETDataModule(batch_size=1, patch_size=64, root=root)
+        >>> datamodule.setup('fit')
+        >>> tuple(next(iter(datamodule.train_dataloader()))['image_clear'].shape)
+        (1, 13, 64, 64)
     """
 
     def __init__(

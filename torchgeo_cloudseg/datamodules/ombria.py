@@ -17,6 +17,14 @@ class OMBRIADataModule(SceneDataModule):
     ``mask_hidden`` tells a student that nobody knows what lies beneath. Validation, testing and
     prediction see the real clouds only. Values that wrapped around in bright clouds are mended.
     Images are scaled to 0..1 on the device.
+
+    Example:
+        >>> from torchgeo_cloudseg.miniature import write_miniature_ombria
+        >>> root = write_miniature_ombria(folder, places_per_event=1, size_px=64)
+        >>> datamodule = OMBRIADataModule(batch_size=1, patch_size=64, root=root)
+        >>> datamodule.setup('fit')
+        >>> tuple(next(iter(datamodule.train_dataloader()))['image'].shape)
+        (1, 6, 64, 64)
     """
 
     def __init__(

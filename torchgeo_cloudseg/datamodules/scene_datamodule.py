@@ -38,6 +38,13 @@ class SceneDataModule(GeoDataModule):
 
     Metadata travels as tensors, images are scaled to 0..1 on the device, and every split has its
     own sampler, which shards itself over the processes.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import M3MCR
+        >>> datamodule = SceneDataModule(M3MCR, batch_size=2, patch_size=80, length=4, root=root)
+        >>> datamodule.setup('fit')
+        >>> len(datamodule.train_dataloader())
+        2
     """
 
     #: Whether training leaves out images under clouds, where there are no cloud-free twins.

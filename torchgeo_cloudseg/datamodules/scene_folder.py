@@ -30,6 +30,18 @@ class SceneFolderDataModule(SceneDataModule):
     Training draws random patches. Where scenes are small, validation takes the center patch of
     every scene, testing and prediction the whole scene; where they are large (*test_size*), they
     are divided into tiles. Images are scaled to 0..1 on the device.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import Modality
+        >>> datamodule = SceneFolderDataModule(
+        ...     batch_size=2,
+        ...     patch_size=80,
+        ...     root=root / 'train',
+        ...     image=Modality('planet_cloudy_*/**/*.tif', bands=list('BGRN'), range=(0, 10_000)),
+        ... )
+        >>> datamodule.setup('fit')
+        >>> tuple(next(iter(datamodule.train_dataloader()))['image'].shape)
+        (2, 4, 80, 80)
     """
 
     def __init__(

@@ -17,6 +17,14 @@ class WHUOPTSARDataModule(SceneDataModule):
     Training draws random patches; validation takes patches side by side. Testing and prediction
     divide every sheet into tiles without overlap, in batches of one, so that each pixel counts
     once. Images are scaled to 0..1 on the device.
+
+    Example:
+        >>> from torchgeo_cloudseg.miniature import write_miniature_whuoptsar
+        >>> root = write_miniature_whuoptsar(folder, height_px=96, width_px=96)
+        >>> datamodule = WHUOPTSARDataModule(batch_size=2, patch_size=64, root=root)
+        >>> datamodule.setup('fit')
+        >>> tuple(next(iter(datamodule.train_dataloader()))['image_sar'].shape)
+        (2, 1, 64, 64)
     """
 
     def __init__(

@@ -63,6 +63,13 @@ class CloudSEN12(SceneDataset):
     If you use this dataset in your research, please cite the following paper:
 
     * https://doi.org/10.1038/s41597-022-01878-2
+
+    Example:
+        >>> from torchgeo_cloudseg.miniature import write_miniature_cloudsen12
+        >>> root = write_miniature_cloudsen12(folder, counts={'test': 1})
+        >>> dataset = CloudSEN12(root, split='test')
+        >>> len(dataset), len(dataset.legend)
+        (1, 11)
     """
 
     name = 'cloudsen12'

@@ -190,7 +190,16 @@ def _masks(dataset: Any) -> set[str]:
 
 
 class SceneIntersection(Joinable, IntersectionDataset):
-    """TorchGeo's intersection, which refuses queries that one of its data sets would misread."""
+    """TorchGeo's intersection, which refuses queries that one of its data sets would misread.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import M3MCR
+        >>> labels = M3MCR(root, split='test', modalities=['mask'])
+        >>> images = M3MCR(root, split='test', modalities=['image'])
+        >>> both = images & labels
+        >>> type(both).__name__, len(both) == len(images)
+        ('SceneIntersection', True)
+    """
 
     def __init__(
         self,
@@ -257,7 +266,15 @@ class SceneIntersection(Joinable, IntersectionDataset):
 
 
 class SceneUnion(Joinable, UnionDataset):
-    """TorchGeo's union, which merges pixels by what fill is, and scenes by their names."""
+    """TorchGeo's union, which merges pixels by what fill is, and scenes by their names.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import M3MCR
+        >>> train, test = M3MCR(root, split='train'), M3MCR(root, split='test')
+        >>> both = train | test
+        >>> type(both).__name__, len(both) == len(train) + len(test)
+        ('SceneUnion', True)
+    """
 
     def __init__(
         self,

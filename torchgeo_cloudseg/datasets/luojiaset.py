@@ -55,6 +55,13 @@ class LuojiaSET(SceneDataset):
        the public sample, cloudy images are copies of the clear ones: ``cloudseg index`` reports
        them, and a data module refuses to train a student on them without synthetic clouds. The
        legend is not published: give *class_names*.
+
+    Example:
+        >>> from torchgeo_cloudseg.miniature import write_miniature_luojiaset
+        >>> root = write_miniature_luojiaset(folder, pairs=3)
+        >>> dataset = LuojiaSET.on_own_grids(root, split='test')
+        >>> len(dataset)
+        2
     """
 
     name = 'luojiaset'

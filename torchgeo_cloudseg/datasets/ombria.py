@@ -53,6 +53,13 @@ class OMBRIA(SceneDataset):
     If you use this dataset in your research, please cite the following paper:
 
     * https://ieeexplore.ieee.org/document/9723593
+
+    Example:
+        >>> from torchgeo_cloudseg.miniature import write_miniature_ombria
+        >>> root = write_miniature_ombria(folder, places_per_event=1, size_px=64)
+        >>> dataset = OMBRIA(root, split='train')
+        >>> [land.name for land in dataset.legend]
+        ['dry', 'flood']
     """
 
     name = 'ombria'

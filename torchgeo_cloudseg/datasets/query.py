@@ -14,6 +14,14 @@ class SceneSlice(tuple[slice, slice, slice]):
     It indexes any :class:`~torchgeo.datasets.GeoDataset` like the plain tuple it is. Data sets of
     this package read it from the named scene alone: where scenes overlap, a patch never mixes
     two of them, and nothing has to be searched.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import M3MCR
+        >>> from torchgeo_cloudseg.samplers import CenterSceneSampler
+        >>> dataset = M3MCR.zoned(root, split='test')
+        >>> query = next(iter(CenterSceneSampler(dataset, size=160)))
+        >>> query.scene == dataset.index['scene'].iloc[0]
+        True
     """
 
     scene: str | None

@@ -21,6 +21,12 @@ def register_dataset(kind: type[SceneDataset]) -> None:
 
     Raises:
         ValueError: if it has no name, or another class has the same.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import DATASETS, M3MCR
+        >>> register_dataset(M3MCR)  # as every subclass with a name does by itself
+        >>> DATASETS['m3mcr'] is M3MCR
+        True
     """
     name = kind.name
     other = DATASETS.get(name, kind)

@@ -118,6 +118,16 @@ def pair_by_name(
 
     Returns:
         the scenes in the order of their names, and errors that name missing and misnamed files.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import Layer
+        >>> for name in ('s2/p_1.tif', 's1/p_1.tif'):
+        ...     (folder / name).parent.mkdir()
+        ...     (folder / name).touch()
+        >>> layers = [Layer('image', 's2', ('B04',)), Layer('image_sar', 's1', ('VV',))]
+        >>> folders = {layer.key: folder / layer.folder for layer in layers}
+        >>> [scene.name for scene in pair_by_name(folders, layers)]
+        ['p_1']
     """
 
     def name_of(layer: Layer, path: str) -> str:

@@ -39,7 +39,14 @@ SEASONS = {12: 'winter', 3: 'spring', 6: 'summer', 9: 'fall'}
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """What there is of a data set, and what is wrong with it."""
+    """What there is of a data set, and what is wrong with it.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import validate_scenes
+        >>> report = validate_scenes(root, quick=True, progress=False)
+        >>> report.counts['split']
+        {'test': 1, 'train': 1, 'val': 1}
+    """
 
     #: Root of the data set.
     root: str

@@ -69,6 +69,11 @@ class IndexStore:
     the user's cache folder.
     They are written to the first of these that can be written to. Several processes may do so at
     once: a table appears as a whole or not at all, and the last one wins.
+
+    Example:
+        >>> store = IndexStore(str(folder), index_dir=False)
+        >>> store.index_dir
+        False
     """
 
     #: Root of the data set.

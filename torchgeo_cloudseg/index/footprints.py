@@ -30,6 +30,13 @@ def project(outlines: gpd.GeoSeries, crs: pyproj.CRS | str) -> gpd.GeoSeries:
     Returns:
         the outlines, unchanged where *crs* is their own; those across the antimeridian in two
         parts.
+
+    Example:
+        >>> from geopandas import GeoSeries
+        >>> from shapely import box
+        >>> outlines = GeoSeries([box(500_000, 0, 501_000, 1_000)], crs='EPSG:32631')
+        >>> round(float(project(outlines, 'EPSG:4326').total_bounds[0]), 3)
+        3.0
     """
     target = pyproj.CRS.from_user_input(crs)
     if outlines.crs == target or outlines.empty:
@@ -58,6 +65,14 @@ def project_each(
 
     Returns:
         the outlines in that CRS.
+
+    Example:
+        >>> import numpy as np
+        >>> import shapely
+        >>> outlines = np.array([shapely.box(500_000, 0, 501_000, 1_000)], dtype=object)
+        >>> crs = np.array(['EPSG:32631'], dtype=object)
+        >>> round(project_each(outlines, crs, 'EPSG:4326')[0].bounds[0], 3)
+        3.0
     """
     projected = np.empty(len(outlines), dtype=object)
     for one in pd.unique(crs):

@@ -13,6 +13,11 @@ class Layer:
 
     The layer ``mask`` holds land cover: its stored codes become classes. Layers of several
     resolutions cover the same ground: *ratio* says how many of their pixels.
+
+    Example:
+        >>> layer = Layer('image_sar', 's1', ('VV', 'VH'), ('float32',), may_be_nan=True)
+        >>> layer.key, layer.georeferenced
+        ('image_sar', True)
     """
 
     #: Key of the sample, and name of the modality: ``image``, ``image_clear``, ``image_sar``,

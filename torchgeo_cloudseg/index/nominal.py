@@ -29,6 +29,11 @@ class NominalPlaces:
 
     They are laid out side by side, in the order of the data set, in a CRS of equal area around
     the point 0, 0: no two of them touch, so that samplers, splits and joins work as with others.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> NominalPlaces(pixel_m=10.0).grid((512, 512), Fraction(1)).crs
+        'EPSG:6933'
     """
 
     #: Side of a pixel of the scene's grid in meters.

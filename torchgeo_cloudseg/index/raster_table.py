@@ -62,6 +62,13 @@ def datasets_by_crs(
         DatasetNotFoundError: if there is no file.
         ScenesError: if files cannot be opened; all of them are named.
         ValueError: if *crs* is given.
+
+    Example:
+        >>> from torchgeo.datasets import RasterDataset
+        >>> class Optical(RasterDataset):
+        ...     filename_glob = 'planet_cloudy*.tif'
+        >>> [dataset.crs.to_epsg() for dataset in datasets_by_crs(Optical, root, progress=False)]
+        [32646]
     """
     if kwargs.get('crs') is not None:
         raise ValueError(

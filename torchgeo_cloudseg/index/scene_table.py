@@ -46,7 +46,13 @@ SAME_PX = 0.05
 
 @dataclass(frozen=True)
 class SceneFiles:
-    """The files of one scene, before any of them is opened."""
+    """The files of one scene, before any of them is opened.
+
+    Example:
+        >>> scene = SceneFiles('p_1', {'image': 's2/p_1.tif', 'image_sar': 's1/p_1.tif'})
+        >>> scene.area
+        'p_1'
+    """
 
     #: Name of the scene, which no other scene of the data set has.
     name: str
@@ -105,6 +111,21 @@ def read_scene_table(
         ``<key>_height`` and ``<key>_width``, and ``<key>_crs``, ``<key>_left``, ``<key>_top``,
         ``<key>_xres`` and ``<key>_yres`` where files may lie anywhere (no CRS: on the scene);
         and everything that is wrong with other scenes.
+
+    Example:
+        >>> from torchgeo_cloudseg.index import IndexStore, Layer, by_key
+        >>> path = next(root.glob('test/planet_cloudy_*/**/*.tif'))
+        >>> layers = by_key(Layer('image', '', ('Blue', 'Green', 'Red', 'NIR'), ('uint16',)))
+        >>> table, problems = read_scene_table(
+        ...     [SceneFiles(path.stem, {'image': str(path)})],
+        ...     layers,
+        ...     reference='image',
+        ...     store=IndexStore(str(root), index_dir=False),
+        ...     name='example',
+        ...     progress=False,
+        ... )
+        >>> table[['crs', 'height', 'width']].to_numpy().tolist(), problems
+        ([['EPSG:32646', 300, 300]], [])
     """
     columns: dict[str, Any] = {'scene': [scene.name for scene in scenes]}
     columns |= {key: [getattr(scene, key) for scene in scenes] for key in ('area', 'mint', 'maxt')}

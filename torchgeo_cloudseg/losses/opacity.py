@@ -31,6 +31,12 @@ def opacity_loss(predicted: Tensor, opacity: Tensor) -> Tensor:
 
     Raises:
         ValueError: if the shapes do not agree.
+
+    Example:
+        >>> import torch
+        >>> predicted = torch.full((1, 1, 8, 8), 0.5)
+        >>> round(float(opacity_loss(predicted, torch.ones(1, 1, 8, 8))), 4)
+        0.6931
     """
     if predicted.shape != opacity.shape:
         raise ValueError(
@@ -50,6 +56,12 @@ class OpacityLoss(nn.Module):
     Shape:
         - predicted, opacity: (B, 1, H, W), 0..1.
         - Output: a scalar.
+
+    Example:
+        >>> import torch
+        >>> predicted = torch.full((1, 1, 8, 8), 0.5)
+        >>> round(float(OpacityLoss()(predicted, torch.ones(1, 1, 8, 8))), 4)
+        0.6931
     """
 
     def forward(self, predicted: Tensor, opacity: Tensor) -> Tensor:

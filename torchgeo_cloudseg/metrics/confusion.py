@@ -69,6 +69,12 @@ def confusion_scores(confusion: Tensor, labels: Sequence[str]) -> dict[str, floa
 
     Returns:
         scores by name, all finite, 0..1.
+
+    Example:
+        >>> import torch
+        >>> scores = confusion_scores(torch.tensor([[3, 1], [0, 4]]), ['dry', 'flood'])
+        >>> scores['OA'], scores['IoU_flood']
+        (0.875, 0.8)
     """
     counts = confusion.double()
     total = counts.sum()

@@ -15,7 +15,13 @@ from .regions import clouds_on_grid
 
 
 class SceneScores(NamedTuple):
-    """Scores of a scene."""
+    """Scores of a scene.
+
+    Example:
+        >>> scores = SceneScores(0, 32646, pixels=8100, cloud_cover=0.4, scores={'all_OA': 0.9})
+        >>> scores.scores['all_OA']
+        0.9
+    """
 
     #: Position of the scene in its data set.
     scene: int
@@ -33,6 +39,16 @@ class SceneMetrics(Metric):
     """The scores of :class:`RegionMetrics` and :class:`ReconstructionMetrics`, scene by scene.
 
     Patches of one scene count together, whatever their batch or process.
+
+    Example:
+        >>> import torch
+        >>> metrics = SceneMetrics(num_classes=2, labels=['dry', 'flood'])
+        >>> target = torch.tensor([[[0, 1], [1, 1]]])
+        >>> logits = torch.nn.functional.one_hot(target, 2).permute(0, 3, 1, 2).float()
+        >>> scene, epsg, clouds = torch.tensor([0]), torch.tensor([32646]), torch.zeros(1, 2, 2)
+        >>> metrics.update(scene, epsg, logits, target, clouds)
+        >>> [(scores.scene, scores.scores['all_OA']) for scores in metrics.compute()]
+        [(0, 1.0)]
     """
 
     is_differentiable = False

@@ -43,6 +43,11 @@ def write_miniature_cloudsen12(
 
     Returns:
         *root*.
+
+    Example:
+        >>> root = write_miniature_cloudsen12(folder, counts={'train': 1})
+        >>> [path.name for path in root.iterdir()], len(list(root.glob('train/*.dat')))
+        (['train'], 16)
     """
     root = Path(root)
     for part, count in (counts or {'train': 4, 'val': 1, 'test': 2}).items():

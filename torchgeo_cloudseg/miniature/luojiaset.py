@@ -63,6 +63,11 @@ def write_miniature_luojiaset(
 
     Returns:
         *root*.
+
+    Example:
+        >>> root = write_miniature_luojiaset(folder, pairs=1)
+        >>> len(list(root.glob('*/s2_cloudy/*.tif')))
+        2
     """
     root = Path(root)
     shares = {name: share for name, (share, _) in LAND.items()}

@@ -90,6 +90,13 @@ def write_miniature_m3mcr(
 
     Raises:
         ValueError: if a number is too small, or there is no such zone, season or sky.
+
+    Example:
+        >>> root = write_miniature_m3mcr(
+        ...     folder, train_areas=1, test_areas=0, patches_per_area=1, progress=False
+        ... )
+        >>> [path.name for path in root.glob('train/S1_*/*/*')]
+        ['S1_fall_1_p_1.tif']
     """
     if min(seed, train_areas, test_areas) < 0 or patches_per_area < 1:
         raise ValueError(
@@ -126,6 +133,11 @@ def write_file_list(path: str | Path, folder: str | Path) -> Path:
 
     Returns:
         *path*.
+
+    Example:
+        >>> path = write_file_list(folder / 'list_test.csv', root / 'test')
+        >>> len(path.read_text().splitlines()[0].split(','))
+        5
     """
     path, folder = Path(path), Path(folder)
     clear = LAYERS['image_clear']

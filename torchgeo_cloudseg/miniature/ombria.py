@@ -49,6 +49,11 @@ def write_miniature_ombria(
 
     Returns:
         *root*.
+
+    Example:
+        >>> root = write_miniature_ombria(folder, places_per_event=1, size_px=64)
+        >>> len(list(root.glob('OmbriaS1/train/MASK/*.png')))
+        3
     """
     root = Path(root)
     rows: list[dict[str, str]] = []

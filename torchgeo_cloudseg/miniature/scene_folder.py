@@ -98,6 +98,11 @@ def write_miniature_folder(
 
     Raises:
         ValueError: if a number is too small, or the side is odd.
+
+    Example:
+        >>> root = write_miniature_folder(folder, columns=2, rows=1, side_px=32, progress=False)
+        >>> sorted(path.name for path in root.iterdir())
+        ['corine.tif', 'sentinel1', 'sentinel2']
     """
     if seed < 0 or min(columns, rows) < 1 or side_px < 16 or side_px % 2:
         raise ValueError(

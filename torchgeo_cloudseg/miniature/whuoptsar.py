@@ -90,6 +90,11 @@ def write_miniature_whuoptsar(
     Raises:
         ValueError: if a sheet is not in the part of the official division that it is given for,
             or a number is too small.
+
+    Example:
+        >>> root = write_miniature_whuoptsar(folder, height_px=96, width_px=96, progress=False)
+        >>> sorted(path.name for path in root.iterdir() if path.is_dir())
+        ['lbl', 'optical', 'sar']
     """
     root = Path(root)
     if seed < 0 or min(height_px, width_px) < 2:

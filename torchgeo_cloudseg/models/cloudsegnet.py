@@ -36,6 +36,11 @@ class CloudSegConfig(NetworkConfig):
         spatial_gate: whether the fusion blocks of CloudSeg weigh optical pixels; False for others.
         fusion: name of the fusion block, see :func:`~torchgeo_cloudseg.models.find_fusion`; a
             class is replaced by its name.
+
+    Example:
+        >>> config = CloudSegConfig('mit_b0', in_channels=(13, 2), num_classes=7)
+        >>> config.fusion
+        'cloudseg'
     """
 
     fusion: str | type[Fusion] = FusionBlock.name

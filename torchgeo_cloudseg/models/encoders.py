@@ -19,6 +19,14 @@ class Encoder(nn.Module):
     Attributes:
         stages: four modules, each from maps (B, C, H, W) to maps (B, C', H', W').
         out_channels: channels after each stage.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> stages = [nn.Conv2d(4, 8, 4, 4), *(nn.Conv2d(8, 8, 2, 2) for _ in range(3))]
+        >>> encoder = Encoder(stages, out_channels=[8] * 4)
+        >>> [tuple(maps.shape[2:]) for maps in encoder(torch.rand(1, 4, 64, 64))]
+        [(16, 16), (8, 8), (4, 4), (2, 2)]
     """
 
     def __init__(self, stages: Sequence[nn.Module], out_channels: Sequence[int]) -> None:

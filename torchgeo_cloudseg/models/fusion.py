@@ -182,6 +182,16 @@ class Fusion(Registered, ABC, name='fusion'):
     A network makes one after each stage, with the arguments *channels*, *cross*, *update_optical*
     and *update_sar*, see :class:`FusionBlock`. What *update_optical* or *update_sar* say nobody
     uses must have no parameters of its own: they would never learn.
+
+    Example:
+        >>> from torchgeo_cloudseg.models import find_fusion
+        >>> class Mean(Fusion, name='example_mean'):
+        ...     def __init__(self, channels, cross, update_optical, update_sar):
+        ...         super().__init__()
+        ...     def forward(self, optical, sar, cross):
+        ...         return optical, sar, (optical + sar) / 2
+        >>> find_fusion('example_mean').__name__
+        'Mean'
     """
 
     @abstractmethod

@@ -62,6 +62,14 @@ class CloudSegLite(Network, name='lite'):
 
     Attributes:
         config: the arguments that define the architecture.
+
+    Example:
+        >>> import torch
+        >>> network = CloudSegLite(in_channels=(4, 2), num_classes=6).eval()
+        >>> with torch.no_grad():
+        ...     output = network(torch.rand(1, 4, 64, 64), torch.rand(1, 2, 64, 64))
+        >>> tuple(output.logits.shape), tuple(output.opacity.shape)
+        ((1, 6, 64, 64), (1, 1, 64, 64))
     """
 
     config_class = LiteConfig

@@ -38,6 +38,12 @@ class CloudSegOutput(NamedTuple):
             input; None without that branch.
         opacity: opacity of the clouds in 0..1, shape (B, 1, H, W); None of a network that does not
             tell.
+
+    Example:
+        >>> import torch
+        >>> output = CloudSegOutput(torch.zeros(1, 6, 8, 8), features=torch.zeros(1, 16, 8, 8))
+        >>> output.reconstruction is None
+        True
     """
 
     logits: Tensor
@@ -112,6 +118,13 @@ class Network(Registered, HubNetwork, ABC, name='architecture'):
 
     Attributes:
         config: the arguments that define the architecture.
+
+    Example:
+        >>> import torch
+        >>> from torchgeo_cloudseg.models import CloudSegNet
+        >>> network = CloudSegNet('mit_b0')
+        >>> isinstance(network, Network), network.config.encoder
+        (True, 'mit_b0')
     """
 
     #: Class of its configuration, which has a default for the encoder.

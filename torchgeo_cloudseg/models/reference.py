@@ -98,6 +98,11 @@ def load_reference_checkpoint(path: str | os.PathLike[str]) -> CloudSegNet:
         FileNotFoundError: if there is no such file.
         WeightsFileError: if it is damaged, is no such checkpoint, or if anything in it is
             missing, unexpected or of another shape; the message lists what.
+
+    Example:
+        >>> network = load_reference_checkpoint('StudentNet.pth')  # doctest: +SKIP
+        >>> network.config.encoder  # doctest: +SKIP
+        'mit_b4'
     """
     content = read_weights(path)
     if not isinstance(content, Mapping):

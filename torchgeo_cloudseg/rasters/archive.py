@@ -27,6 +27,11 @@ class ArchivePath(PurePosixPath):
     """A file or folder in an archive on this machine, with what products take of pathlib.
 
     Its text is what GDAL opens: ``/vsizip/{/data/S2A_MSIL2A.zip}/S2A_MSIL2A.SAFE``.
+
+    Example:
+        >>> path = ArchivePath('/vsizip/{/data/S2A_MSIL2A.zip}/S2A_MSIL2A.SAFE')
+        >>> path.archive, path.member
+        ('/data/S2A_MSIL2A.zip', 'S2A_MSIL2A.SAFE')
     """
 
     @property
@@ -104,6 +109,10 @@ def folder_at(path: str) -> Path | ArchivePath | None:
 
     Raises:
         SceneError: if it is an archive that cannot be read.
+
+    Example:
+        >>> folder_at(str(folder)) == folder, folder_at('p_1.tif')
+        (True, None)
     """
     if os.path.isdir(path):  # noqa: PTH112 - not every name is one for pathlib
         return Path(path)

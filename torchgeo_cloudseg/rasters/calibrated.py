@@ -30,6 +30,15 @@ def divided_band(path: str, field: NDArray[np.floating], number: int = 1) -> str
 
     Raises:
         SceneError: if the file cannot be opened.
+
+    Example:
+        >>> path = str(next(root.glob('test/S1_*/*/*.tif')))
+        >>> import numpy as np
+        >>> from torchgeo_cloudseg.rasters import read_window
+        >>> half = divided_band(path, np.full((2, 2), 2.0))
+        >>> stored, divided = (read_window(one, (0, 1), (0, 1))[0] for one in (path, half))
+        >>> bool(np.allclose(divided, stored / 2))
+        True
     """
     with reading(path) as raster:
         grid, shape = header_of(raster).grid, raster.shape

@@ -26,7 +26,13 @@ _COLUMNS = (('Value', 0, 5), ('Class', 2, 2), ('Red', 0, 6), ('Green', 0, 7), ('
 
 @dataclass(frozen=True)
 class RasterLayer:
-    """A raster to be written: declared facts, no pixels."""
+    """A raster to be written: declared facts, no pixels.
+
+    Example:
+        >>> layer = RasterLayer(('confidence',), 'uint8', nodata=255, overviews='average')
+        >>> layer.class_names
+        ()
+    """
 
     #: Names of the bands.
     bands: tuple[str, ...]
@@ -64,6 +70,15 @@ def write_cog(
     Raises:
         OSError: if the file does not hold what was written, as on a full disk.
         RasterioError: if GDAL reports an error.
+
+    Example:
+        >>> import numpy as np
+        >>> from torchgeo_cloudseg.rasters import Grid
+        >>> grid = Grid.north_up('EPSG:32631', (500_000, 100_000), pixel=(10, 10), size_px=(64, 64))
+        >>> layer = RasterLayer(('confidence',), 'uint8', nodata=255, overviews='average')
+        >>> rows = iter([np.zeros((1, 32, 64), np.uint8), np.ones((1, 32, 64), np.uint8)])
+        >>> [path.name for path in write_cog(folder, 'map.tif', grid, layer, rows)]
+        ['map.tif']
     """
     path, raw = folder / name, folder / f'raw-{name}'
     count = len(layer.bands)

@@ -15,7 +15,12 @@ GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 
 
 class SceneError(ValueError):
-    """A file of a scene that cannot be used as it is."""
+    """A file of a scene that cannot be used as it is.
+
+    Example:
+        >>> print(SceneError('p_1.tif', '3 bands', '4 bands', remedy='Name 3.'))
+        p_1.tif: found 3 bands, expected 4 bands. Name 3.
+    """
 
     def __init__(
         self, path: str | os.PathLike[str], found: str, expected: str, remedy: str = ''
@@ -40,7 +45,13 @@ class SceneError(ValueError):
 
 
 class ScenesError(ValueError):
-    """Several scenes that cannot be used, reported together."""
+    """Several scenes that cannot be used, reported together.
+
+    Example:
+        >>> error = ScenesError([SceneError('s2/p_1.tif', found='3 bands', expected='4 bands')])
+        >>> [problem.path for problem in error.problems]
+        ['s2/p_1.tif']
+    """
 
     #: Number of problems spelled out in the message.
     shown = 20
@@ -120,6 +131,10 @@ def unreadable_folder(path: str | os.PathLike[str], error: OSError) -> SceneErro
 
     Returns:
         the error.
+
+    Example:
+        >>> unreadable_folder('/data/s2', PermissionError(13, 'Permission denied')).found
+        'an unreadable folder (Permission denied)'
     """
     found = f'an unreadable folder ({error.strerror})'
     return SceneError(path, found, 'a readable folder', 'Make it readable, or remove it.')

@@ -37,6 +37,11 @@ def footprint(path: str) -> dict[str, Any]:
 
     Raises:
         SceneError: if it cannot be opened, has no place, or no data.
+
+    Example:
+        >>> path = str(next(root.glob('test/planet_cloudy_*/*/*.tif')))
+        >>> footprint(path)['type']
+        'Polygon'
     """
     with reading(path) as raster:
         grid = header_of(raster).grid

@@ -25,7 +25,13 @@ Bounds = tuple[float, float, float, float]
 
 
 class Grid(NamedTuple):
-    """Where the pixels of a raster lie."""
+    """Where the pixels of a raster lie.
+
+    Example:
+        >>> grid = Grid.north_up('EPSG:32631', (500_000, 100_000), (10, 10), size_px=(256, 512))
+        >>> grid.bounds
+        (500000.0, 97440.0, 505120.0, 100000.0)
+    """
 
     #: rasterio's object, or text that it understands; None where the file does not say.
     crs: CRS | str | None
@@ -145,7 +151,15 @@ class Grid(NamedTuple):
 
 
 class Take(NamedTuple):
-    """What to read of a layer along one axis, and where it goes."""
+    """What to read of a layer along one axis, and where it goes.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> from torchgeo_cloudseg.rasters import nearest
+        >>> take = nearest(0, 10, layer_px=90, ratio=Fraction(3, 10), out_ratio=Fraction(1))
+        >>> take.source.tolist()
+        [0, 0, 0, 1, 1, 1, 1, 2, 2, 2]
+    """
 
     #: First output pixel that the layer covers.
     start: int
@@ -225,6 +239,10 @@ def nearest(
 
     Returns:
         The selection, or None where the layer covers no output pixel.
+
+    Example:
+        >>> nearest(0, 10, 90, ratio=Fraction(3, 10), out_ratio=Fraction(1)).source.tolist()
+        [0, 0, 0, 1, 1, 1, 1, 2, 2, 2]
     """
     out_px = size_at(size_px, out_ratio)
     # floor((offset + (i + 1/2) / out_ratio) * ratio), over a common denominator

@@ -21,7 +21,14 @@ from .open import reading
 
 @dataclass(frozen=True)
 class Header:
-    """Size, type and place of a raster, and what its bands are."""
+    """Size, type and place of a raster, and what its bands are.
+
+    Example:
+        >>> from torchgeo_cloudseg.rasters import Grid
+        >>> grid = Grid.north_up('EPSG:32631', (500_000, 100_000), (10, 10), size_px=(256, 512))
+        >>> Header(grid, count=4, dtype='uint16', nodata=0).nodata
+        0
+    """
 
     grid: Grid
     #: Number of bands.
@@ -97,6 +104,12 @@ def read_header(path: str) -> Header:
 
     Raises:
         SceneError: if the file cannot be opened, or is cut off.
+
+    Example:
+        >>> path = str(next(root.glob('test/planet_cloudy_*/*/*.tif')))
+        >>> header = read_header(path)
+        >>> header.count, header.dtype, header.grid.height
+        (4, 'uint16', 300)
     """
     with reading(path) as raster:
         header = header_of(raster)
@@ -131,6 +144,12 @@ def read_array_header(path: str) -> Header:
 
     Raises:
         SceneError: if the file is missing, broken or a pickle.
+
+    Example:
+        >>> import numpy as np
+        >>> np.save(folder / 'mask.npy', np.zeros((300, 300), bool))
+        >>> read_array_header(str(folder / 'mask.npy')).dtype
+        'bool'
     """
     array = map_array(path)
     height, width = array.shape if array.ndim == 2 else (0, 0)
@@ -147,6 +166,11 @@ def crs_string(crs: CRS | str | None) -> str:
 
     Returns:
         ``EPSG:<code>``, else WKT, else an empty string.
+
+    Example:
+        >>> from rasterio.crs import CRS
+        >>> crs_string(CRS.from_epsg(32631))
+        'EPSG:32631'
     """
     if not crs:
         return ''

@@ -28,6 +28,15 @@ class Image:
 
     :meth:`read` gives what is stored. :meth:`measure` gives what it means, of the bands that were
     :meth:`selected <select>`.
+
+    Example:
+        >>> path = str(next(root.glob('test/planet_cloudy_*/*/*.tif')))
+        >>> from contextlib import closing
+        >>> with closing(Image(path)) as image:
+        ...     image.select([1, 2, 3, 4])
+        ...     values, valid = image.measure(rows=(0, 100))
+        >>> values.shape, bool(valid.all())
+        ((4, 100, 300), True)
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -8,7 +8,15 @@ import rasterio
 
 
 def gdal_version() -> str:
-    """Version of the GDAL that reads and writes, such as ``3.10.3``."""
+    """Version of the GDAL that reads and writes, such as ``3.10.3``.
+
+    Returns:
+        the version.
+
+    Example:
+        >>> int(gdal_version().partition('.')[0]) >= 3
+        True
+    """
     return str(rasterio.__gdal_version__)
 
 
@@ -20,6 +28,10 @@ def missing_drivers(names: Iterable[str]) -> list[str]:
 
     Returns:
         those of them that it does not know.
+
+    Example:
+        >>> missing_drivers(['GTiff', 'no such format'])
+        ['no such format']
     """
     with rasterio.Env() as env:
         known = env.drivers()

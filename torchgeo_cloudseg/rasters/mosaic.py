@@ -30,6 +30,17 @@ def mosaic(paths: Sequence[str]) -> str:
         SceneError: if a file cannot be opened, or is in another CRS or of other bands than the
             first one.
         ValueError: if there are no rasters.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from torchgeo_cloudseg.rasters import Grid, read_header, write_geotiff
+        >>> paths = [str(folder / name) for name in ('west.tif', 'east.tif')]
+        >>> for left, path in zip((500_000, 500_640), paths):
+        ...     grid = Grid.north_up('EPSG:32631', (left, 100_000), (10, 10), size_px=(64, 64))
+        ...     write_geotiff(Path(path), np.zeros((1, 64, 64), np.uint8), grid)
+        >>> read_header(mosaic(paths)).grid.width
+        128
     """
     if not paths:
         raise ValueError('A mosaic needs at least one raster.')

@@ -54,6 +54,10 @@ def name_of(path: str | os.PathLike[str]) -> str:
     Returns:
         the path; without the query and the password of an address, which may be signed; for the
         text of a VRT, the name of its first file.
+
+    Example:
+        >>> name_of('https://user:secret@example.com/p_1.tif?signature=1')
+        'https://example.com/p_1.tif'
     """
     text = os.fspath(path)
     if text.startswith('<'):
@@ -75,6 +79,10 @@ def is_local(path: str) -> bool:
 
     Returns:
         False for addresses, GDAL's file systems and data set names, and the text of a VRT.
+
+    Example:
+        >>> is_local('s2/p_1.tif'), is_local('https://example.com/p_1.tif')
+        (True, False)
     """
     return not re.match(r'[A-Za-z][A-Za-z0-9_+.-]+:|/vsi|<', path)
 
@@ -87,6 +95,10 @@ def without_scheme(path: str) -> str:
 
     Returns:
         the path; anything else as it is.
+
+    Example:
+        >>> without_scheme('file:///data/a%20b.tif')
+        '/data/a b.tif'
     """
     if not path.startswith('file://'):
         return path
@@ -103,6 +115,10 @@ def gdal_name(path: str | os.PathLike[str]) -> str:
 
     Returns:
         an absolute path, one of GDAL's file systems, or the name as it is.
+
+    Example:
+        >>> gdal_name('https://example.com/p_1.tif')
+        '/vsicurl/https://example.com/p_1.tif'
     """
     text = os.fspath(path)
     if is_local(text):
@@ -125,6 +141,10 @@ def on_disk(path: str) -> str:
     Returns:
         the path, or the file that the raster is in, such as an archive; empty where there is none,
         as of an address.
+
+    Example:
+        >>> on_disk('p_1.tif'), on_disk('https://example.com/p_1.tif')
+        ('p_1.tif', '')
     """
     if is_local(path):
         return path
@@ -145,6 +165,10 @@ def sources_of(path: str) -> tuple[str, ...]:
 
     Returns:
         the files, each once; none where the path is no VRT, or cannot be read as one.
+
+    Example:
+        >>> sources_of('s2/p_1.tif')
+        ()
     """
     found: dict[str, None] = {}
     following = [path]

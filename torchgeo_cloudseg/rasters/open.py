@@ -53,6 +53,13 @@ def file_state(path: str) -> FileState:
 
     Raises:
         SceneError: if there is no such file, or a link to itself.
+
+    Example:
+        >>> path = folder / 'p_1.tif'
+        >>> path.write_bytes(b'II*')
+        3
+        >>> file_state(str(path))[0]
+        3
     """
     files = [path]
     if is_vrt(path):
@@ -88,6 +95,12 @@ def open_raster(
 
     Raises:
         SceneError: if it cannot be opened.
+
+    Example:
+        >>> path = str(next(root.glob('test/planet_cloudy_*/*/*.tif')))
+        >>> with open_raster(path) as raster:
+        ...     raster.count
+        4
     """
     for file in (os.fspath(path), *sources_of(os.fspath(path))):
         check_plain(file)
@@ -110,6 +123,10 @@ def block_cache(size: int) -> Iterator[None]:
 
     Yields:
         with the limit in force.
+
+    Example:
+        >>> with block_cache(64 * 2**20):
+        ...     pass  # read and write
     """
     # a mask of an image goes into its file, not beside it
     with rasterio.Env(GDAL_CACHEMAX=size, GDAL_TIFF_INTERNAL_MASK=True):
@@ -129,6 +146,12 @@ def reading(path: str, options: Mapping[str, str] = WITH_SIDECARS) -> Iterator[D
 
     Raises:
         SceneError: if it cannot be opened, or a read inside the block fails.
+
+    Example:
+        >>> path = str(next(root.glob('test/planet_cloudy_*/*/*.tif')))
+        >>> with reading(path) as raster:
+        ...     raster.read().shape
+        (4, 300, 300)
     """
     with naming(path), rasterio.Env(**options), open_raster(path, options) as raster:
         yield raster

@@ -31,6 +31,11 @@ def has_place(grid: Grid) -> bool:
 
     Returns:
         True where a CRS, ground control points in a CRS or polynomials state the place.
+
+    Example:
+        >>> from torchgeo_cloudseg.rasters import Grid
+        >>> has_place(Grid.north_up(None, (0, 0), pixel=(1, 1), size_px=(64, 64)))
+        False
     """
     return bool(grid.crs) or bool(grid.control and grid.control.is_usable)
 
@@ -43,6 +48,11 @@ def place_text(grid: Grid) -> str:
 
     Returns:
         its bounds and their CRS.
+
+    Example:
+        >>> from torchgeo_cloudseg.rasters import Grid
+        >>> place_text(Grid.north_up('EPSG:32631', (500_000, 100_000), (10, 10), size_px=(64, 64)))
+        '(500000, 99360, 500640, 100000) in EPSG:32631'
     """
     if grid.crs:
         bounds = grid.bounds
@@ -127,6 +137,13 @@ def overlap(first: Grid, second: Grid) -> bool:
 
     Raises:
         ValueError: if there is no way from the one CRS to the other.
+
+    Example:
+        >>> from torchgeo_cloudseg.rasters import Grid
+        >>> west = Grid.north_up('EPSG:32631', (500_000, 100_000), pixel=(10, 10), size_px=(64, 64))
+        >>> east = Grid.north_up('EPSG:32631', (600_000, 100_000), pixel=(10, 10), size_px=(64, 64))
+        >>> overlap(west, east), overlap(west, west)
+        (False, True)
     """
     first, second = unwrapped(first), unwrapped(second)
     reached = [_reaches(first, second), _reaches(second, first)]

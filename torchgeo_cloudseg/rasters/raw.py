@@ -26,6 +26,15 @@ def raw_image(files: Sequence[str], number: int, dtype: str, size_px: tuple[int,
 
     Returns:
         the text of the VRT, without a place.
+
+    Example:
+        >>> import numpy as np
+        >>> from torchgeo_cloudseg.rasters import read_window
+        >>> path = folder / 'B1.dat'
+        >>> np.arange(2 * 4 * 4, dtype=np.int16).tofile(path)
+        >>> second = raw_image([str(path)], number=1, dtype='int16', size_px=(4, 4))
+        >>> int(read_window(second, (0, 1), (0, 1))[0, 0, 0])
+        16
     """
     height, width = size_px
     item = np.dtype(dtype).itemsize

@@ -39,6 +39,10 @@ class Band:
         scale: physical units per stored unit (defaults to what the file says).
         offset: physical value of a stored 0 (defaults to what the file says).
         unit: what physical values are, such as 'dB' or 'power' (defaults to what the file says).
+
+    Example:
+        >>> Band('B11_20m.tif', name='B11', scale=0.0001).number
+        1
     """
 
     path: str
@@ -62,10 +66,11 @@ def band_stack(bands: Sequence[Band | str | os.PathLike[str]]) -> str:
     of coarser bands are repeated.
 
     Example:
-        >>> files = ['B02.tif', 'B03.tif', Band('B11_20m.tif', name='B11')]
-        >>> path = band_stack(files)  # doctest: +SKIP
-        >>> read_window(path, (0, 256), (0, 256)).shape  # doctest: +SKIP
-        (3, 256, 256)
+        >>> from torchgeo_cloudseg.rasters import read_window
+        >>> optical = str(next(root.glob('test/planet_cloudy_*/*/*.tif')))
+        >>> path = band_stack([Band(optical, 3), Band(optical, 4, name='NIR')])
+        >>> read_window(path, (0, 256), (0, 256)).shape
+        (2, 256, 256)
 
     Args:
         bands: the bands in order; a path alone stands for all bands of the file that are

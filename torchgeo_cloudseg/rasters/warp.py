@@ -46,6 +46,11 @@ def transform_bounds(source: CRS | str, target: CRS | str, bounds: Bounds) -> Bo
 
     Returns:
         left, bottom, right and top in units of *target*.
+
+    Example:
+        >>> bounds = transform_bounds('EPSG:32631', 'EPSG:4326', (500_000, 0, 501_000, 1_000))
+        >>> round(bounds[0], 3)
+        3.0
     """
     moved: Bounds = rasterio.warp.transform_bounds(source, target, *bounds)
     return moved
@@ -60,6 +65,12 @@ def window_under(source: Grid, target: Grid) -> tuple[Span, Span]:
 
     Returns:
         rows and columns, with a margin, within the file; empty where the two lie apart.
+
+    Example:
+        >>> from torchgeo_cloudseg.rasters import Grid
+        >>> source = Grid.north_up('EPSG:32631', (500_000, 100_000), (10, 10), size_px=(99, 99))
+        >>> window_under(source, source.part((40, 50), (0, 10)))
+        ((38, 52), (0, 12))
     """
     if source.crs is None or target.crs is None:
         raise ValueError('Pixels without a coordinate reference system cannot be warped.')
@@ -93,8 +104,18 @@ def warp(
         nodata: value that stands for no data where all bands have it; it is not mixed with others.
 
     Returns:
-        pixels (C, h, w) of the same type, *nodata* or 0 outside of the source, and where that is
-        (h, w).
+        pixels (C, h, w) of the same type, *nodata* or 0 outside of the source, and True where
+        that is (h, w).
+
+    Example:
+        >>> import numpy as np
+        >>> from torchgeo_cloudseg.rasters import Grid
+        >>> source = Grid.north_up('EPSG:32631', (500_000, 100_000), pixel=(20, 20), size_px=(2, 2))
+        >>> target = Grid.north_up('EPSG:32631', (500_000, 100_000), pixel=(10, 10), size_px=(4, 4))
+        >>> stored = np.array([[[1, 2], [3, 4]]], np.uint8)
+        >>> values, outside = warp(stored, source, target, 'nearest')
+        >>> values[0, 0].tolist(), bool(outside.any())
+        ([1, 1, 2, 2], False)
     """
     shape = target.height, target.width
     warped = np.zeros((len(values), *shape), values.dtype)

@@ -53,6 +53,11 @@ def read_window(
 
     Raises:
         SceneError: if the file is missing, broken, a pickle, or smaller than it was.
+
+    Example:
+        >>> path = str(next(root.glob('test/planet_cloudy_*/*/*.tif')))
+        >>> read_window(path, rows=(0, 160), cols=(140, 300)).shape
+        (4, 160, 160)
     """
     if path.endswith('.npy'):
         data = map_array(path)[None, rows[0] : rows[1], cols[0] : cols[1]].copy()

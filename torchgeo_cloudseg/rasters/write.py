@@ -39,6 +39,15 @@ class RasterWriter:
     """A GeoTIFF that is written block by block and compared with what was written.
 
     It does not care about names: see :func:`torchgeo_cloudseg._files.replacing`.
+
+    Example:
+        >>> import numpy as np
+        >>> from torchgeo_cloudseg.rasters import Grid
+        >>> grid = Grid.north_up('EPSG:32631', (500_000, 100_000), pixel=(10, 10), size_px=(64, 32))
+        >>> with RasterWriter(folder / 'map.tif', grid, 1, 'uint8', nodata=255) as writer:
+        ...     for top in (0, 32):
+        ...         writer.write(np.zeros((1, 32, 32), np.uint8), top)
+        >>> writer.verify()
     """
 
     def __init__(
@@ -186,6 +195,14 @@ def write_geotiff(
         bands: pixels (C, H, W), in the data type to store.
         grid: where they lie, if the file is to state it.
         nodata: the value that stands for no data, if there is one.
+
+    Example:
+        >>> import numpy as np
+        >>> from torchgeo_cloudseg.rasters import Grid, read_header
+        >>> grid = Grid.north_up('EPSG:32631', (500_000, 100_000), pixel=(10, 10), size_px=(64, 64))
+        >>> write_geotiff(folder / 'p_1.tif', np.zeros((4, 64, 64), np.uint16), grid, nodata=0)
+        >>> read_header(str(folder / 'p_1.tif')).nodata
+        0.0
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     count, height, width = bands.shape
@@ -203,6 +220,12 @@ def write_array(path: Path, array: NDArray[np.generic]) -> None:
     Args:
         path: the file; its folder is made if need be.
         array: what to write.
+
+    Example:
+        >>> import numpy as np
+        >>> write_array(folder / 'mask.npy', np.zeros((300, 300), bool))
+        >>> np.load(folder / 'mask.npy', allow_pickle=False).shape
+        (300, 300)
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as draft:

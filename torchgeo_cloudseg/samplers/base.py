@@ -32,6 +32,16 @@ class SceneSampler(DistributedSampler[SceneSlice]):
     A sampler of this kind shards itself: rank *r* of *n* takes every *n*-th patch of an epoch that
     is the same on all ranks. Because it is a :class:`torch.utils.data.DistributedSampler`,
     Lightning leaves it as it is and calls :meth:`set_epoch`.
+
+    Example:
+        >>> import shapely
+        >>> from torchgeo_cloudseg.datasets import M3MCR
+        >>> from torchgeo_cloudseg.samplers import GridSceneSampler
+        >>> dataset = M3MCR.zoned(root, split='test')
+        >>> asia = shapely.box(60, 0, 150, 60)
+        >>> sampler = GridSceneSampler(dataset, size=160, roi=asia, roi_crs='EPSG:4326')
+        >>> isinstance(sampler, SceneSampler), len(sampler) // len(dataset)
+        (True, 4)
     """
 
     def __init__(

@@ -35,6 +35,12 @@ class CloudSegTask(ResumableTask):
 
     Training and validation see patches of one size. In testing and prediction the network slides
     over whole scenes, with *window* and *stride*.
+
+    Example:
+        >>> from torchgeo_cloudseg.trainers import CloudSegStudentTask
+        >>> task = CloudSegStudentTask(backbone='mit_b0', in_channels=(13, 2), num_classes=7)
+        >>> isinstance(task, CloudSegTask), task.model.config.in_channels
+        (True, (13, 2))
     """
 
     #: Performance metric to monitor in callbacks, and its direction.

@@ -68,6 +68,15 @@ def load_network(path: str | Path) -> Network:
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no checkpoint of a task of this package.
+
+    Example:
+        >>> from lightning.pytorch import Trainer
+        >>> from torchgeo_cloudseg.trainers import CloudSegTeacherTask
+        >>> trainer = Trainer(accelerator='cpu', logger=False)
+        >>> trainer.strategy.connect(CloudSegTeacherTask(backbone='mit_b0'))
+        >>> trainer.save_checkpoint(folder / 'teacher.ckpt', weights_only=True)
+        >>> load_network(folder / 'teacher.ckpt').config.encoder
+        'mit_b0'
     """
     return _network(path, read_checkpoint(path))
 
@@ -107,6 +116,16 @@ def load_mapper(path: str | Path) -> tuple[Network, SceneSpec]:
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no checkpoint of a task of this package, or does not state the facts.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import M3MCR
+        >>> from torchgeo_cloudseg.models import CloudSegNet
+        >>> network = CloudSegNet('mit_b0')
+        >>> network.scene_spec = M3MCR.published_spec(num_classes=6)
+        >>> network.save_pretrained(folder)
+        >>> network, spec = load_mapper(folder)
+        >>> len(spec.class_names)
+        6
     """
     if Path(path).is_dir():
         saved = Network.from_pretrained(path)

@@ -27,6 +27,12 @@ class InterruptAfterStep(Callback):
     In the middle of a step the weights may be those after it and the counters those before it. A
     checkpoint saved then would repeat the step when training is resumed, and every loss from then
     on would be another one. A signal that comes twice does not wait.
+
+    Example:
+        >>> from lightning.pytorch import Trainer
+        >>> trainer = Trainer(callbacks=InterruptAfterStep(), accelerator='cpu', logger=False)
+        >>> any(isinstance(callback, InterruptAfterStep) for callback in trainer.callbacks)
+        True
     """
 
     def __init__(self) -> None:

@@ -65,6 +65,10 @@ def watched() -> dict[str, Any]:
     Returns:
         ``enable_progress_bar`` and ``callbacks``: Lightning's bar on a terminal or in a notebook,
         :class:`LogProgress` elsewhere, neither where progress is not wanted.
+
+    Example:
+        >>> from lightning.pytorch import Trainer
+        >>> trainer = Trainer(accelerator='cpu', logger=False, **watched())
     """
     bar = is_watched(sys.stdout) and not is_quiet()
     lines = [] if bar or is_quiet() else [LogProgress()]

@@ -43,6 +43,13 @@ class RegionReport(Callback):
 
     ``test.json`` and ``test.csv`` hold the metrics by region, ``test_scenes.csv`` those of every
     scene, and ``test.png`` the confusion matrix and the IoU of each class, by region.
+
+    Example:
+        >>> from lightning.pytorch import Trainer
+        >>> report = RegionReport(folder)
+        >>> trainer = Trainer(callbacks=report, accelerator='cpu', logger=False)
+        >>> report.dirpath == folder
+        True
     """
 
     def __init__(self, dirpath: str | Path | None = None) -> None:

@@ -14,6 +14,13 @@ class MendWrapped(nn.Module):
     which is at least :attr:`rim` bright, in a band where a dark pixel lies beside a bright one. It
     gets the brightness of that way, the least that it can have had. Islands that reach the edge
     of the image, or have a gap in their rim, are left as they are.
+
+    Example:
+        >>> import torch
+        >>> image = torch.full((1, 6, 9, 9), 250.0)
+        >>> image[:, 0, 4, 4] = 3  # 259, less 256
+        >>> float(MendWrapped()({'image': image})['image'].min())
+        250.0
     """
 
     #: Stored values of what surrounds an island, and how much darker the island is.

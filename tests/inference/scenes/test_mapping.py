@@ -389,6 +389,7 @@ def test_dark_reconstruction_is_not_missing(write_raster, make_scene, spec, tmp_
     assert not mask[:, 150:].any()
 
 
+@pytest.mark.slow
 def test_cloudsegnet_on_the_real_sample(real_root: Path, spec, tmp_path: Path) -> None:
     files = {
         kind: next((real_root / 'train').glob(f'{kind}_*/*/*.tif'))

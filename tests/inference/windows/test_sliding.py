@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -80,7 +80,6 @@ def test_images_of_a_batch_share_forward_passes(positional: Positional) -> None:
         torch.testing.assert_close(together[one], alone)
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     height=st.integers(1, 420),
     width=st.integers(1, 420),

@@ -34,14 +34,17 @@ class SceneFolder(FolderDeclaration, SceneDataset):
     without one are laid out side by side.
 
     Example:
-        >>> dataset = SceneFolder.zoned(  # doctest: +SKIP
-        ...     '/data/mine',
-        ...     image=Modality('s2/*.tif', bands=['B02', 'B03', 'B04', 'B08'], range=(0, 10000)),
-        ...     image_sar=Modality({'VV': 's1/*_VV.tif', 'VH': 's1/*_VH.tif'}, range=(-30, 0)),
-        ...     mask=Modality('corine.tif'),
-        ...     classes={'forest': [311, 312, 313], 'water': [511, 512]},
-        ...     unknown_codes=[999],
+        >>> bands = ['B', 'G', 'R', 'N']
+        >>> dataset = SceneFolder.zoned(
+        ...     root / 'train',
+        ...     image=Modality('planet_cloudy_*/**/*.tif', bands=bands, range=(0, 10_000)),
+        ...     image_sar=Modality('S1_*/**/*.tif', bands=['VV', 'VH'], range=(-30, 0)),
+        ...     mask=Modality('landcover_*/**/*.tif'),
+        ...     classes={'vegetation': [10, 20, 30, 40], 'built-up': [50], 'water': [80]},
+        ...     unknown_codes=[0, 60, 70, 90, 95, 100],
         ... )
+        >>> tuple(dataset[dataset.bounds]['image_sar'].shape[:1])
+        (2,)
 
     ================= ============ ======= ====================================================
     key               shape        dtype   what

@@ -49,6 +49,11 @@ class Division:
         column: its column that says ``train``, ``val`` or ``test``; scenes with something else
             are left out.
         dates: first and last day of each split, such as ``[2021-01-01, 2021-12-31]``.
+
+    Example:
+        >>> years = {'train': ('2020-01-01', '2021-12-31'), 'test': ('2022-01-01', '2022-12-31')}
+        >>> Division('date', dates=years).by
+        'date'
     """
 
     by: Literal['blocks', 'lists', 'column', 'date'] = 'blocks'

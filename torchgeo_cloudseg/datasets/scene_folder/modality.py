@@ -57,6 +57,13 @@ class Modality:
             files of a scene have in common (defaults to all words but those that all files of
             the modality have, and not all files of the others).
         max_days: with ``place``, largest distance in time.
+
+    Example:
+        >>> sentinel_2 = Modality('s2/*.tif', bands=['B02', 'B03', 'B04', 'B08'], range=(0, 10000))
+        >>> sentinel_1 = Modality({'VV': 's1/*_VV.tif', 'VH': 's1/*_VH.tif'}, range=(-30, 0))
+        >>> corine = Modality('corine.tif')  # of all images
+        >>> corine.pair
+        'name'
     """
 
     files: Files

@@ -59,6 +59,13 @@ class WHUOPTSAR(SceneDataset):
     If you use this dataset in your research, please cite the following paper:
 
     * https://doi.org/10.1016/j.jag.2021.102638
+
+    Example:
+        >>> from torchgeo_cloudseg.miniature import write_miniature_whuoptsar
+        >>> root = write_miniature_whuoptsar(folder, height_px=96, width_px=96, progress=False)
+        >>> dataset = WHUOPTSAR(root, split='test')
+        >>> [land.name for land in dataset.legend][:3]
+        ['farmland', 'city', 'village']
     """
 
     name = 'whuoptsar'

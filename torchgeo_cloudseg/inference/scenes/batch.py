@@ -156,6 +156,17 @@ def predict_scenes(
         ExceptionGroup: if scenes could not be mapped, after all others.
         ValueError: if an output would replace an input, or another one.
         FileExistsError: if an output exists, and neither *resume* nor *overwrite* is given.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import M3MCR
+        >>> from torchgeo_cloudseg.inference import find_scenes
+        >>> from torchgeo_cloudseg.models import CloudSegNet
+        >>> scenes = find_scenes(root / 'test/planet_cloudy_*/*/*.tif', root / 'test/S1_*/*/*.tif')
+        >>> spec = M3MCR.published_spec(num_classes=6)
+        >>> network = CloudSegNet('mit_b0').eval()
+        >>> written = predict_scenes(network, scenes, folder, spec=spec, progress=False)
+        >>> [files['classes'].name for files in written.values()]
+        ['planet_cloudy_fall_1_p_1_map.tif']
     """
     report = map_batch(model, scenes, output_dir, **kwargs)
     if report.problems:

@@ -79,6 +79,22 @@ def predict_scene(
             run is writing it.
         ResumeError: if there is unfinished work of a different run.
         ValueError: if arguments do not fit together.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import M3MCR
+        >>> from torchgeo_cloudseg.inference import find_scenes
+        >>> from torchgeo_cloudseg.models import CloudSegNet
+        >>> found = find_scenes(root / 'test/planet_cloudy_*/*/*.tif', root / 'test/S1_*/*/*.tif')
+        >>> written = predict_scene(
+        ...     CloudSegNet('mit_b0').eval(),
+        ...     found[0].optical_path,
+        ...     found[0].sar_path,
+        ...     folder / 'map.tif',
+        ...     spec=M3MCR.published_spec(num_classes=6),
+        ...     progress=False,
+        ... )
+        >>> written['classes'].name
+        'map.tif'
     """
     options, output = options or MapOptions(), Path(output_path)
     inputs = local_files(optical_path, sar_path)

@@ -69,6 +69,10 @@ def find_scenes(
         FileNotFoundError: if a source has no images.
         SceneError: if files that make an image cannot be opened, and *faults* is None.
         ValueError: if images cannot be paired.
+
+    Example:
+        >>> find_scenes(root / 'test/planet_cloudy_*/*/*.tif', root / 'test/S1_*/*/*.tif')[0].name
+        'planet_cloudy_fall_1_p_1'
     """
     if len(looks_at) == 1:
         pairs = _alone({'optical': optical, 'sar': sar}, looks_at[0], assets, faults)
@@ -92,10 +96,7 @@ def find_scenes(
 
 
 def _alone(
-    sources: Mapping[str, Source | None],
-    kind: str,
-    assets: tuple[str, str],
-    faults: Faults | None,
+    sources: Mapping[str, Source | None], kind: str, assets: tuple[str, str], faults: Faults | None
 ) -> list[ScenePair]:
     """Images of one kind, for a network that looks at no other."""
     source = sources[kind]

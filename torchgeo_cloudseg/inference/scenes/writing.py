@@ -137,6 +137,19 @@ class MapDataModule(BaseDataModule):
 
     Facts that are not given come from the task: ``task.scene_spec``, and the window and stride
     among its hyperparameters.
+
+    Example:
+        >>> from lightning.pytorch import Trainer
+        >>> from torchgeo_cloudseg.datasets import M3MCR
+        >>> from torchgeo_cloudseg.trainers import CloudSegTeacherTask
+        >>> optical, sar = (str(root / f'test/{x}_*/*/*.tif') for x in ('planet_cloudy', 'S1'))
+        >>> facts = M3MCR.published_spec(num_classes=6)
+        >>> datamodule = MapDataModule(optical, sar, str(folder), facts)
+        >>> trainer = Trainer(callbacks=PredictionWriter(), enable_progress_bar=False, logger=False)
+        >>> task = CloudSegTeacherTask(backbone='mit_b0', image_key='image')
+        >>> _ = trainer.predict(task, datamodule, return_predictions=False)
+        >>> [path.name for path in folder.glob('*.tif')]
+        ['planet_cloudy_fall_1_p_1_map.tif']
     """
 
     def __init__(

@@ -23,6 +23,10 @@ class Axis:
         window_px: size of the windows; at most the padded size of the image.
         stride_px: distance between nominal places.
         step_px: smallest distance that is a whole number of output pixels.
+
+    Example:
+        >>> Axis(size_px=300, window_px=160, stride_px=80, step_px=10).starts_px
+        (0, 80, 140)
     """
 
     size_px: int
@@ -66,6 +70,13 @@ class WindowPlan:
         scale: output rows per image row, and output columns per image column unless there is a
             *column_scale* for these.
         column_scale: output columns per image column, where pixels of the two are not alike.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> axis = Axis(size_px=300, window_px=160, stride_px=80, step_px=10)
+        >>> plan = WindowPlan(axis, axis, Fraction(3, 10))
+        >>> plan.output_size_px, plan.block_px(0)
+        ((90, 90), (0, 24))
     """
 
     rows: Axis

@@ -20,7 +20,20 @@ from .plan import Axis
 
 
 class Blend(ABC):
-    """Abstract base of the ways to blend windows."""
+    """Abstract base of the ways to blend windows.
+
+    Example:
+        >>> import torch
+        >>> from fractions import Fraction
+        >>> from torchgeo_cloudseg.inference import Axis
+        >>> class First(Blend):
+        ...     def profile(self, axis, scale):
+        ...         rank = torch.arange(len(axis), dtype=torch.float64)
+        ...         return (1e-9**rank)[:, None].expand(-1, int(axis.window_px * scale))
+        >>> axis = Axis(6, window_px=4, stride_px=2, step_px=1)
+        >>> First().weights(axis, Fraction(1)).round().tolist()
+        [[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]]
+    """
 
     @abstractmethod
     def profile(self, axis: Axis, scale: Fraction) -> Tensor:
@@ -57,6 +70,12 @@ class Average(Blend):
     """Plain mean of the windows whose nominal place covers a pixel (Xu et al. 2024).
 
     Of a window that was shifted inside the image, only the part from its nominal start on counts.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> from torchgeo_cloudseg.inference import Axis
+        >>> Average().weights(Axis(8, window_px=4, stride_px=4, step_px=1), Fraction(1)).tolist()
+        [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]]
     """
 
     def profile(self, axis: Axis, scale: Fraction) -> Tensor:
@@ -68,7 +87,15 @@ class Average(Blend):
 
 
 class Hann(Blend):
-    """Weights fall off from the center of a window as a squared sine."""
+    """Weights fall off from the center of a window as a squared sine.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> from torchgeo_cloudseg.inference import Axis
+        >>> axis = Axis(6, window_px=4, stride_px=2, step_px=1)
+        >>> [round(weight, 2) for weight in Hann().weights(axis, Fraction(1))[0].tolist()]
+        [1.0, 1.0, 0.85, 0.15]
+    """
 
     def profile(self, axis: Axis, scale: Fraction) -> Tensor:
         """Weights before scaling."""
@@ -82,6 +109,13 @@ class Gaussian(Blend):
 
     Attributes:
         sigma: standard deviation, as a share of the window.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> from torchgeo_cloudseg.inference import Axis
+        >>> axis = Axis(6, window_px=4, stride_px=2, step_px=1)
+        >>> [round(weight, 2) for weight in Gaussian().weights(axis, Fraction(1))[0].tolist()]
+        [1.0, 1.0, 0.98, 0.02]
     """
 
     sigma: float = 0.125
@@ -93,7 +127,14 @@ class Gaussian(Blend):
 
 
 class Crop(Blend):
-    """Every pixel is taken from one window; neighbors meet in the middle of their overlap."""
+    """Every pixel is taken from one window; neighbors meet in the middle of their overlap.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> from torchgeo_cloudseg.inference import Axis
+        >>> Crop().weights(Axis(6, window_px=4, stride_px=2, step_px=1), Fraction(1)).tolist()
+        [[1.0, 1.0, 1.0, 0.0], [0.0, 1.0, 1.0, 1.0]]
+    """
 
     def profile(self, axis: Axis, scale: Fraction) -> Tensor:
         """Weights before scaling: 1 between the seams, 0 elsewhere."""

@@ -30,6 +30,13 @@ class CloudyImage(NamedTuple):
         mask: long tensor (B, H, W): 1 cloud, 0 clear.
         alpha: float32 tensor (B, 1, H, W): opacity, 0 clear to 1.
         shadow: float32 tensor (B, 1, H, W): share of the light that is missing on the ground.
+
+    Example:
+        >>> import torch
+        >>> from torchgeo_cloudseg.transforms import add_clouds
+        >>> cloudy = add_clouds(torch.full((4, 64, 64), 0.1), 'overcast', seeds=1)
+        >>> tuple(cloudy.image.shape), tuple(cloudy.mask.shape)
+        ((4, 64, 64), (64, 64))
     """
 
     image: Tensor
@@ -55,6 +62,15 @@ class CloudField:
         parameters: what each sample drew from the ranges of the recipe: float64 tensors (B,), by
             name.
         curve: where on that field clouds begin in each sample, and how fast they thicken.
+
+    Example:
+        >>> import torch
+        >>> from torchgeo_cloudseg.transforms import CloudRecipe
+        >>> recipe = CloudRecipe.preset('broken', cover=0.5)
+        >>> field = CloudField.draw(recipe, seeds=[1], size=(64, 64), pixel_size=10)
+        >>> cloudy = field.apply(torch.full((1, 4, 64, 64), 0.1))
+        >>> tuple(cloudy.alpha.shape)
+        (1, 1, 64, 64)
     """
 
     recipe: CloudRecipe
