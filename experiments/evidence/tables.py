@@ -27,6 +27,7 @@ HEADER = (
     'variant',
     'seeds',
     'steps',
+    'processor s',
     'M parameters',
     'under clouds',
     'clear sky',
@@ -161,7 +162,8 @@ def table(data: str, reference: str = REFERENCE) -> str:
         cells = [
             GRID['variants'][variant]['title'],
             str(len(by_seed)),
-            _steps(found, variant, some),
+            _cost(found, variant, 'steps'),
+            _cost(found, variant, 'cpu_seconds'),
             f'{some["parameters"] / 1e6:.1f}',
             *(_spread(values[:, column]) for column in range(3)),
         ]
@@ -234,10 +236,11 @@ def _verdict(mean: float, low: float, high: float) -> str:
     return f'not told apart ({100 * mean:+.1f} points, the interval holds 0)'
 
 
-def _steps(found: Mapping[str, Any], variant: str, record: Mapping[str, Any]) -> str:
-    teacher = GRID['variants'][variant].get('teacher')
-    taught = next(iter(found.get(teacher, {}).values()), None)
-    return f'{record["steps"]} + {taught["steps"]}' if taught else str(record['steps'])
+def _cost(found: Mapping[str, Any], variant: str, what: str) -> str:
+    names = (variant, GRID['variants'][variant].get('teacher'))
+    recorded = [found[name].values() for name in names if name in found]
+    means = [np.mean([record[what] for record in by_seed]) for by_seed in recorded]
+    return ' + '.join(f'{mean:.0f}' for mean in means)
 
 
 def _apart(mean: float, low: float, high: float) -> str:
