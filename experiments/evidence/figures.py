@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,8 @@ def bars(data: str, found: dict[str, Any]) -> Figure:
             value, where = 100 * float(means[region]), row + 0.38 * region - 0.19
             reach = [[max(value - 100 * low, 0)], [max(100 * high - value, 0)]]
             axes.barh(where, value, 0.36, color=COLORS[REGIONS[region]], xerr=reach, capsize=2)
-    axes.set_yticks(range(len(variants)), [GRID['variants'][name]['title'] for name in variants])
+    names = [fill(GRID['variants'][name]['title'], 40) for name in variants]
+    axes.set_yticks(range(len(variants)), names)
     axes.invert_yaxis()
     axes.set_xlabel(_named(score))
     axes.set_title(GRID['data'][data]['title'])
@@ -67,11 +69,11 @@ def bars(data: str, found: dict[str, Any]) -> Figure:
 
 
 def by_cover(data: str, found: dict[str, Any]) -> Figure:
-    """Mean scores over all pixels of scenes, by their share of clouds."""
+    """Mean scores of core variants over all pixels of scenes, by their share of clouds."""
     score, labels = GRID['data'][data]['score'], labels_of(data)
     figure = Figure(figsize=(9, 4), layout='constrained')
     axes = figure.subplots()
-    for variant in ordered(found):
+    for variant in (name for name in ordered(found) if name in GRID['data'][data]['core']):
         stacked = stack(found[variant], sorted(found[variant]))
         groups = cover_groups(stacked)
         shown = [group for group in range(len(COVER_TITLES)) if (groups == group).any()]
