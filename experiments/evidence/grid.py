@@ -88,9 +88,12 @@ def merge(below: Any, above: Any) -> Any:
 
 def overlays(cell: Cell) -> list[Path]:
     """The files of which the configuration of a cell is made, from bottom to top."""
-    names = ['base', f'{cell.data}/data']
+    folders = [cell.data]
+    while below := GRID['data'][folders[0]].get('like'):
+        folders.insert(0, below)
+    names = ['base', *(f'{folder}/data' for folder in folders)]
     for overlay in GRID['variants'][cell.variant]['overlays']:
-        names += [overlay, f'{cell.data}/{overlay}']
+        names += [overlay, *(f'{folder}/{overlay}' for folder in folders)]
     files = [HERE / 'configs' / f'{name}.yaml' for name in names]
     return [file for file in files if file.is_file()]
 

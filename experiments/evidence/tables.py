@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from .grid import GRID, HERE, RESULTS
+from .grid import GRID, HERE, RESULTS, Cell, compose
 
 REGIONS = ('cloudy', 'clear', 'all')
 
@@ -67,8 +67,7 @@ def iou(counts: NDArray[Any], score: str, labels: Sequence[str]) -> NDArray[np.f
 
 def labels_of(data: str) -> list[str]:
     """Names of the classes of a data set."""
-    facts = yaml.safe_load((HERE / 'configs' / data / 'data.yaml').read_text())
-    return list(facts['model']['init_args']['labels'])
+    return list(compose(Cell(data, 'early', 0), Path())['model']['init_args']['labels'])
 
 
 def summary(record: Mapping[str, Any]) -> dict[str, float]:
