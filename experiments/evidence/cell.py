@@ -26,10 +26,18 @@ from torchgeo_cloudseg.metrics.confusion import count_confusion
 from torchgeo_cloudseg.metrics.regions import clouds_on_grid
 from torchgeo_cloudseg.trainers.checkpoint_io import read_plain
 
-from .grid import CHOSEN, Cell, compose, merge
-from .tables import summary
+from .grid import CHOSEN, GRID, Cell, compose, merge
+from .tables import REGIONS, summary
 
 IGNORED = 255
+
+#: Tests by name: keys of the optical and of the SAR image; None for one that is missing.
+TESTS: dict[str, tuple[str | None, str | None]] = {
+    'test': ('image', 'image_sar'),
+    'test_clear': ('image_clear', 'image_sar'),
+    'test_optical': ('image', None),
+    'test_sar': (None, 'image_sar'),
+}
 
 #: Lightning without what is of no use here.
 QUIET: dict[str, Any] = {
@@ -54,35 +62,54 @@ class Stacked(nn.Module):
 class Scorer(LightningModule):
     """The one function that scores all variants: same windows, same label grid, scene by scene."""
 
-    def __init__(self, model: nn.Module, facts: Mapping[str, Any], image_key: str) -> None:
+    def __init__(self, model: nn.Module, facts: Mapping[str, Any], test: str = 'test') -> None:
         super().__init__()
         self.model = model
-        self.facts, self.image_key = facts, image_key
+        self.facts, self.shown = facts, TESTS[test]
+        self.tells_opacity = getattr(model, 'opacity', None) is not None
         #: Pixels by scene, [clear or cloudy][label][prediction], flat.
         self.scenes: dict[int, Tensor] = {}
+        #: Of clear and of cloudy pixels: how far opacities are from the mask in all, and how many.
+        self.veils = torch.zeros(2, 2, dtype=torch.float64)
 
-    def classes(self, batch: dict[str, Tensor]) -> Tensor:
-        """Predicted classes (B, h, w) of whole scenes."""
-        (logits,) = slide_scenes(
+    def outputs(self, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """Predicted classes (B, h, w) of whole scenes, and the opacity (B, 1, h, w) if told."""
+        images = [
+            torch.zeros_like(batch[usual]) if key is None else batch[key]
+            for key, usual in zip(self.shown, TESTS['test'], strict=True)
+        ]
+        logits, *opacity = slide_scenes(
             self.model,
-            batch[self.image_key],
-            batch['image_sar'],
+            *images,
             (batch['mask'].shape[-2], batch['mask'].shape[-1]),
             window=self.facts['window'],
             stride=self.facts['stride'],
             label_scale=Fraction(str(self.facts['label_scale'])),
             num_classes=self.facts['num_classes'],
-            reconstruct=False,
+            opacity=self.tells_opacity,
         )
-        return logits.argmax(dim=1)
+        return logits.argmax(dim=1), *opacity
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        found, mask = self.classes(batch), batch['mask']
+        mask = batch['mask']
+        found, *opacity = self.outputs(batch)
         cloudy = clouds_on_grid(batch['mask_cloud'], (mask.shape[-2], mask.shape[-1]))
         counts = count_confusion(found, mask, cloudy, self.facts['num_classes'], IGNORED)
         for scene, matrix in zip(batch['scene'].flatten().tolist(), counts, strict=True):
             counted = self.scenes.get(scene, 0) + matrix.flatten().cpu()  # several tiles
             self.scenes[scene] = counted
+        for veil in opacity:
+            apart = (veil[:, 0] - cloudy.float()).abs()
+            for region, sky in zip(self.veils, (~cloudy, cloudy), strict=True):
+                region += torch.stack([apart[sky].sum(), sky.sum()]).cpu()
+
+    def opacity_error(self) -> dict[str, float]:
+        """Mean distance of the opacity from the cloud mask by region; empty if it is not told."""
+        if not self.tells_opacity:
+            return {}
+        clear, cloudy = self.veils
+        regions = zip(REGIONS, (cloudy, clear, clear + cloudy), strict=True)
+        return {region: round(float(far / pixels), 4) for region, (far, pixels) in regions}
 
 
 def run_cell(
@@ -113,10 +140,10 @@ def run_cell(
     seconds, cpu_seconds = time.time() - started, time.process_time() - busy
     checkpoint = folder / f'{CHOSEN}.ckpt'
     task = load(config, checkpoint)
-    scores = {'test': score(cell, task, config, root)}
-    own = config['model']['init_args']
-    if cell.variant == 'teacher' and own.get('image_key', 'image_clear') == 'image_clear':
-        scores['test_clear'] = score(cell, task, config, root, 'image_clear')
+    scores, veils = {}, {}
+    for test in ('test', *GRID['variants'][cell.variant].get('tests', ())):
+        if {*TESTS[test]} - {None} <= {*scored_data(cell, root).dataset_class.layers}:
+            scores[test], veils[test] = score(cell, task, config, root, test)
     steps = read_plain(checkpoint)['global_step']
     return {
         'cell': cell.name,
@@ -126,6 +153,7 @@ def run_cell(
         'parameters': sum(weights.numel() for weights in task.model.parameters()),
         'machine': machine(),
         'config': portable(config),
+        'opacity_error': veils['test'],
         'scores': scores,
     }
 
@@ -174,14 +202,15 @@ def score(
     task: Any,
     config: Mapping[str, Any],
     root: Path | None = None,
-    image_key: str = 'image',
-) -> dict[str, list[int]]:
-    """Confusion matrices of the test scenes by name."""
+    test: str = 'test',
+) -> tuple[dict[str, list[int]], dict[str, float]]:
+    """Confusion matrices of the test scenes by name, and errors of the opacity by region."""
     data = scored_data(cell, root)
-    scorer = Scorer(*judged(cell, task, config), image_key)
+    scorer = Scorer(*judged(cell, task, config), test)
     Trainer(devices=1, **QUIET).test(scorer, data, verbose=False)
     names = data.test_dataset.scene_names
-    return {names[scene]: counts.tolist() for scene, counts in sorted(scorer.scenes.items())}
+    scenes = {names[scene]: counts.tolist() for scene, counts in sorted(scorer.scenes.items())}
+    return scenes, scorer.opacity_error()
 
 
 def score_checkpoint(cell: Cell, checkpoint: Path, root: Path | None = None) -> dict[str, float]:
@@ -193,7 +222,7 @@ def score_checkpoint(cell: Cell, checkpoint: Path, root: Path | None = None) -> 
         root: root directory of the data.
     """
     config = compose(cell, Path(), root)
-    found = score(cell, load(config, checkpoint), config, root)
+    found, _ = score(cell, load(config, checkpoint), config, root)
     return summary({'cell': cell.name, 'scores': {'test': found}})
 
 

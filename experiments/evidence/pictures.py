@@ -25,7 +25,7 @@ class Painter(Scorer):
         names = [data.test_dataset.scene_names[scene] for scene in batch['scene'].flatten()]
         if set(names).isdisjoint(self.files):
             return
-        found = self.classes(batch)
+        found, *_ = self.outputs(batch)
         for i, name in enumerate(names):
             if name in self.files:
                 sample = {key: value[i].cpu() for key, value in batch.items()}
@@ -47,7 +47,7 @@ def draw_scenes(cell: Cell, checkpoint: Path, output: Path, root: Path | None = 
         the files.
     """
     config = compose(cell, Path(), root)
-    painter = Painter(*judged(cell, load(config, checkpoint), config), 'image')
+    painter = Painter(*judged(cell, load(config, checkpoint), config))
     painter.files = {
         scene: output / f'{cell.name.replace("/", "-")}-{rank}.png'
         for rank, scene in ranked(cell).items()

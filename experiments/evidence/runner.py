@@ -75,8 +75,7 @@ def run(
         cells = [cell for cell in cells if not cell.result.is_file()]
     units: dict[tuple[str, int, str], list[Cell]] = {}
     for cell in cells:
-        taught = cell.teacher is not None or cell.variant == 'teacher'
-        key = (cell.data, cell.seed, 'teacher' if taught else cell.variant)
+        key = (cell.data, cell.seed, (cell.teacher or cell).variant)
         units.setdefault(key, []).append(cell)
     prepare({cell.data for cell in cells}, root)
     with ThreadPoolExecutor(jobs) as pool:

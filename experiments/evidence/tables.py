@@ -20,6 +20,9 @@ DRAWS, SEED = 2000, 0
 #: What the others are held against.
 REFERENCE = 'student'
 
+#: Tests with one image, and the variant that is made for it.
+SPECIALISTS = {'test_optical': ('optical', 'lite-optical'), 'test_sar': ('SAR', 'lite-sar')}
+
 HEADER = (
     'variant',
     'seeds',
@@ -70,17 +73,19 @@ def labels_of(data: str) -> list[str]:
     return list(compose(Cell(data, 'early', 0), Path())['model']['init_args']['labels'])
 
 
-def summary(record: Mapping[str, Any]) -> dict[str, float]:
+def summary(record: Mapping[str, Any], test: str = 'test') -> dict[str, float]:
     """The score of a record by region."""
     data = record['cell'].partition('/')[0]
-    totals = counts_of(record).sum(axis=0)
+    totals = counts_of(record, test).sum(axis=0)
     values = iou(totals, GRID['data'][data]['score'], labels_of(data))
     return {region: round(float(value), 4) for region, value in zip(REGIONS, values, strict=True)}
 
 
-def stack(by_seed: Mapping[int, Mapping[str, Any]], seeds: Sequence[int]) -> Counts:
+def stack(
+    by_seed: Mapping[int, Mapping[str, Any]], seeds: Sequence[int], test: str = 'test'
+) -> Counts:
     """Pixels (seed, scene, region, label, prediction)."""
-    return np.stack([counts_of(by_seed[seed]) for seed in seeds])
+    return np.stack([counts_of(by_seed[seed], test) for seed in seeds])
 
 
 def bootstrap(
@@ -117,11 +122,25 @@ def ordered(found: Mapping[str, Any]) -> list[str]:
 
 
 def difference(
-    found: Mapping[str, Any], reference: str, variant: str, score: str, labels: Sequence[str]
+    found: Mapping[str, Any],
+    reference: str,
+    variant: str,
+    score: str,
+    labels: Sequence[str],
+    test: str = 'test',
 ) -> list[tuple[float, float, float]]:
-    """By how much a variant is below another: mean, and the 95 % interval, by region."""
+    """By how much a variant is below another: mean, and the 95 % interval, by region.
+
+    Args:
+        found: records by variant and seed.
+        reference: the other variant.
+        variant: the variant.
+        score: name of the score.
+        labels: names of the classes.
+        test: test of the other variant; of the variant it is the usual one.
+    """
     both = sorted(set(found[variant]) & set(found[reference]))
-    ours, theirs = (stack(found[name], both) for name in (reference, variant))
+    ours, theirs = stack(found[reference], both, test), stack(found[variant], both)
     drawn = np.subtract(*bootstrap([ours, theirs], score, labels))
     means = [iou(stacked.sum(axis=1), score, labels).mean(axis=0) for stacked in (ours, theirs)]
     return [
@@ -148,9 +167,46 @@ def table(data: str, reference: str = REFERENCE) -> str:
         ]
         if variant != reference and set(by_seed) & set(found.get(reference, {})):
             apart = difference(found, reference, variant, score, labels_of(data))
-            cells += [f'{100 * m:+.1f} ({100 * a:+.1f} to {100 * b:+.1f})' for m, a, b in apart[:2]]
+            cells += [_apart(*values) for values in apart[:2]]
         lines.append(f'| {" | ".join([*cells, "", ""][: len(HEADER)])} |')
     return '\n'.join(lines)
+
+
+def missing_table(data: str) -> str:
+    """Networks for two images that see one of them, beside those that are made for that one."""
+    found, lines = records(data), []
+    score, labels = GRID['data'][data]['score'], labels_of(data)
+    for variant in ordered(found):
+        for test, (title, specialist) in SPECIALISTS.items():
+            by_seed = {
+                seed: record
+                for seed, record in found[variant].items()
+                if test in record['scores'] and seed in found.get(specialist, {})
+            }
+            if by_seed:
+                seen = {**found, variant: by_seed}
+                scores = [list(summary(record, test).values()) for record in by_seed.values()]
+                apart = difference(seen, variant, specialist, score, labels, test)
+                lines.append(
+                    f'| {GRID["variants"][variant]["title"]} | {title} | {len(by_seed)} | '
+                    f'{_spread(np.array(scores)[:, 2])} | {_apart(*apart[2])} |'
+                )
+    head = ['| variant | sees only | seeds | all pixels | less its specialist |', '|---' * 5 + '|']
+    return '\n'.join([*head, *lines]) if lines else ''
+
+
+def opacity_table(data: str) -> str:
+    """How far the opacity that networks tell is from the cloud masks."""
+    found, lines = records(data), []
+    for variant in ordered(found):
+        told = [record.get('opacity_error') for record in found[variant].values()]
+        errors = np.array([[error[region] for region in REGIONS] for error in told if error])
+        if len(errors):
+            cells = [_spread(errors[:, column]) for column in range(len(REGIONS))]
+            title = GRID['variants'][variant]['title']
+            lines.append(f'| {title} | {len(errors)} | {" | ".join(cells)} |')
+    head = ['| variant | seeds | under clouds | clear sky | all pixels |', '|---' * 5 + '|']
+    return '\n'.join([*head, *lines]) if lines else ''
 
 
 def verdicts(data: str, reference: str = REFERENCE) -> list[str]:
@@ -182,6 +238,10 @@ def _steps(found: Mapping[str, Any], variant: str, record: Mapping[str, Any]) ->
     teacher = GRID['variants'][variant].get('teacher')
     taught = next(iter(found.get(teacher, {}).values()), None)
     return f'{record["steps"]} + {taught["steps"]}' if taught else str(record['steps'])
+
+
+def _apart(mean: float, low: float, high: float) -> str:
+    return f'{100 * mean:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})'
 
 
 def _spread(values: NDArray[np.float64]) -> str:
@@ -222,6 +282,13 @@ def report() -> str:
             'What the intervals say (95 %, scenes and seeds drawn anew, the same for both):',
             '\n'.join(verdicts(data)),
         ]
+        if missing := missing_table(data):
+            parts += ['One of the two images is missing:', missing]
+        if opacity := opacity_table(data):
+            parts += [
+                'Mean distance of the opacity that is told from the cloud mask, in per cent:',
+                opacity,
+            ]
     after = HERE / 'report' / 'tail.md'
     parts += [after.read_text()] if after.is_file() else []
     return '\n\n'.join(part.strip() for part in parts if part.strip()) + '\n'

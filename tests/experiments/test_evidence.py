@@ -74,6 +74,9 @@ def test_configurations_are_composed(tmp_path: Path) -> None:
     assert arguments['in_channels'] == [6, 2]
     assert made['seed_everything'] == made['data']['init_args']['seed'] == 2
     assert made['data']['init_args']['clouds']['bands'] == [0, 1, 2]
+    longer = compose(parse('ombria-long/teacher/0'), tmp_path)
+    assert longer['trainer']['max_epochs'] == 4
+    assert longer['data']['init_args']['clear_only']
     single = compose(parse('ombria/sar/0'), tmp_path)
     assert 'clouds' not in single['data']['init_args']
     assert 'spatial_gate' not in compose(parse('ombria/teacher/0'), tmp_path)['model']['init_args']
@@ -98,6 +101,23 @@ def test_tables_and_figures_come_of_records_alone(
     assert len(figures.draw(tmp_path)) == 2
 
 
+def test_missing_inputs_are_held_against_specialists(results: Path) -> None:
+    scenes = {f's{i}': [100, 0, 0, 0, 100, 0, 50, 50] for i in range(4)}
+    worse = {name: [*counts[:6], 60, 40] for name, counts in scenes.items()}
+    for variant, scores in {
+        'lite': {'test_sar': worse, 'test_optical': worse},
+        'lite-sar': {},
+    }.items():
+        cell = Cell('ombria', variant, 0)
+        made = record(cell, scenes) | {'opacity_error': {'cloudy': 0.1, 'clear': 0.02, 'all': 0.04}}
+        made['scores'] |= scores
+        cell_module.write_record(results / f'{cell.name}.json', made)
+    text = tables.report()
+    assert '| light network, without teacher | SAR | 1 | 40.0 | -10.0 (-10.0 to -10.0) |' in text
+    assert '| optical |' not in text  # nobody to hold it against
+    assert '| light network, without teacher | 1 | 10.0 | 2.0 | 4.0 |' in text
+
+
 def test_recorded_cells_are_skipped(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_scores(results, 1)
     assert runner.run([Cell('ombria', 'sar', 0), Cell('ombria', 'student', 1)]) == 0
@@ -109,7 +129,7 @@ def test_recorded_cells_are_skipped(results: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ('data', 'variants', 'write', 'scenes'),
     [
-        ('ombria', ('teacher', 'student', 'torchgeo'), write_floods, '7 8 9 10'),
+        ('ombria', ('teacher', 'student', 'torchgeo', 'lite'), write_floods, '7 8 9 10'),
         (
             'paper-m3mcr',
             ('teacher', 'student-published'),
@@ -139,6 +159,7 @@ def test_every_data_set_runs_dry(
         assert 'seed_everything' in yaml.safe_load((folder / 'cell.yaml').read_text())
         assert set(made['scores']['test']) == set(scenes.split())
         assert ('test_clear' in made['scores']) == (variant == 'teacher' and data != 'ombria')
+        assert ('test_sar' in made['scores']) == (variant == 'lite')
         sums = {sum(counts) for counts in made['scores']['test'].values()}
         assert min(sums) > 0.9 * max(sums) > 0
     cell_module.write_record(cell.result, made)

@@ -101,8 +101,9 @@ def slide_scenes(
     label_scale: Fraction,
     num_classes: int,
     reconstruct: bool = False,
+    opacity: bool = False,
 ) -> tuple[Tensor, ...]:
-    """Logits and reconstruction of whole scenes, from the same passes over their windows.
+    """Logits, opacity and reconstruction of whole scenes, from the same passes over their windows.
 
     Windows are averaged, as in the test protocol of Xu et al. 2024.
 
@@ -117,17 +118,19 @@ def slide_scenes(
             another, such as that of the images, its own scale counts.
         num_classes: number K of classes.
         reconstruct: reconstruct the cloud-free image, too.
+        opacity: tell the opacity of the clouds, too.
 
     Returns:
-        logits (B, K, h, w) and, where asked for, cloud-free images (B, C, H, W).
+        logits (B, K, h, w) and, where asked for, opacities (B, 1, h, w) and cloud-free images
+        (B, C, H, W).
     """
     size = optical.shape[-2], optical.shape[-1]
     # sides that do not scale to whole pixels are rounded: their ratio is not the scale
     usual = output_size == tuple(size_at(side, label_scale) for side in size)
     scale = label_scale if usual else Fraction(output_size[0], size[0])
     plan = plan_windows(size, window, stride, scale)
-    network = WindowNetwork(model, plan.scale, num_classes, reconstruct)
-    plans = [plan, plan.at(1)] if reconstruct else [plan]
+    network = WindowNetwork(model, plan.scale, num_classes, reconstruct, opacity=opacity)
+    plans = [plan, *[plan] * opacity, *[plan.at(1)] * reconstruct]
     return slide_images(network, optical, sar, plans, Average())
 
 
