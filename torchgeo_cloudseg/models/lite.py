@@ -29,6 +29,10 @@ FEATURES = 32
 #: Opacity that an untrained network sees everywhere, as a logit: mostly clear.
 FIRST_OPACITY = -2.0
 
+#: Opacity from which on an image is taken to show nothing of the ground. Networks that learn from
+#: synthetic clouds tell half of a real one's: weighed by (1 - opacity), optical maps did harm there.
+OPAQUE = 0.5
+
 #: Least sum of the weights by which maps are scaled up.
 LEAST_WEIGHT = 0.05
 
@@ -52,8 +56,9 @@ class CloudSegLite(Network, name='lite'):
 
     An encoder for each image, their maps brought to one width, and per stage one convolution over
     both, then a top-down decoder to stride 2. From the maps at stride 4 two convolutions tell the
-    opacity of the clouds; the optical maps of every stage are weighed by (1 - opacity), and the
-    weights themselves are channels of the mix. So the gate is learnt where its truth is known, see
+    opacity of the clouds; the optical maps of every stage are weighed by it, from 1 in clear sky
+    to 0 from an opacity of :data:`OPAQUE` on, and the weights themselves are channels of the mix.
+    So the gate is learnt where its truth is known, see
     :class:`~torchgeo_cloudseg.losses.OpacityLoss`, and it is an output.
 
     A pixel that is 0 in all bands of an image has no data there, and the image's maps weigh
@@ -239,7 +244,7 @@ class CloudSegLite(Network, name='lite'):
         if self.opacity is None:
             return weights, None
         opacity = torch.sigmoid(self.opacity(torch.cat([stream[0] for stream in maps], dim=1)))
-        return [weights[0] * (1 - opacity), weights[1]], opacity
+        return [weights[0] * (1 - opacity / OPAQUE).clamp(min=0), weights[1]], opacity
 
     def decode(self, maps: Sequence[Sequence[Tensor]], weights: Sequence[Tensor]) -> Tensor:
         """Mix the streams at every stage, from coarse to fine.
