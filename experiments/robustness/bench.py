@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import multiprocessing
 import os
@@ -22,6 +23,9 @@ from torchgeo_cloudseg.miniature import write_miniature_m3mcr
 from torchgeo_cloudseg.trainers import CloudSegTeacherTask
 
 LEFT, TOP = 760_299.0, 1_898_412.0
+
+#: Longest run, in seconds; one that takes longer hangs.
+LIMIT_S = 300.0
 
 #: Imported once for all processes that are started.
 PRELOADED = ['torchgeo_cloudseg.cli.map', 'torchgeo_cloudseg.cli.lightning', 'torch._dynamo']
@@ -114,5 +118,7 @@ def _typed(args: list[str], log: str, folder: str, environ: dict[str, str]) -> N
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(file, stream)
+    # where it hangs, if it does
+    faulthandler.dump_traceback_later(LIMIT_S, exit=True)
     sys.argv = ['cloudseg', *args]
     main(args)
