@@ -92,7 +92,7 @@ def test_report_of_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert Path(second['files']['classes']).is_file()
     # neither the list nor a file of the other kind is replaced by a report
     before = listing.read_bytes()
-    for path in (listing, files['ckpt']):
+    for path in (listing, files['ckpt'], files['sar']):
         status, printed = typed([
             'map', f'--optical={listing}', f'--checkpoint={files["ckpt"]}', f'--json={path}',
             f'--output={tmp_path / "maps"}', '--overwrite',

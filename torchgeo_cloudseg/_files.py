@@ -254,6 +254,20 @@ def check_outputs(
         )
 
 
+def check_ending(output: Path, *endings: str) -> None:
+    """Refuse an output whose name is that of another kind of file, which it might replace.
+
+    Args:
+        output: the file to be written.
+        *endings: those that its name may have.
+
+    Raises:
+        ValueError: if it has another one.
+    """
+    if output.suffix.lower() not in endings:
+        raise ValueError(f'{output}: give it a name that ends in {" or ".join(endings)}.')
+
+
 def file_name(text: str) -> str:
     """Make a name for a file of any text, such as one that somebody else has written.
 

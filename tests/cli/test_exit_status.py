@@ -38,7 +38,9 @@ ENDS = (
     ('convert {text} {folder}/c.ckpt --dataset m3mcr', 1, 'notes.txt'),
     ('export {text} {folder}/c.pt2', 1, 'notes.txt'),
     ('index {folder}/none --dataset m3mcr', 1, 'none'),
+    ('index {folder} --json {raster} --overwrite', 1, 'raster.tif: give it a name that ends in .j'),
     ('inspect {folder}/none', 1, 'none'),
+    ('inspect {folder} --output {raster} --overwrite', 1, 'give it a name that ends in .yaml or'),
     ('plot {folder}/none.tif {folder}/p.png', 1, 'none.tif'),
     ('configs nonsense', 1, 'nonsense'),
 )

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from .._files import check_outputs, writing
+from .._files import check_ending, check_outputs, writing
 from .arguments import DatasetName
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def index(
     from ..datasets import validate_scenes
 
     if json is not None:
+        # no file of the data set
+        check_ending(json, '.json')
         check_outputs([json], overwrite=overwrite)
     report = validate_scenes(root, dataset, quick, index_dir)
     console = Console()

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from .._files import check_outputs, writing
+from .._files import check_ending, check_outputs, writing
 
 if TYPE_CHECKING:
     from ..datasets.inspection import Inspection
@@ -77,6 +77,8 @@ def inspect(
     if optical is not None and optical.endswith(('.yaml', '.yml')):
         _check(console, Path(optical), seed)
         return
+    # no image
+    check_ending(output, '.yaml', '.yml')
     student = output.with_name(f'{output.stem}_student{output.suffix}')
     check_outputs([output, student], overwrite=overwrite)
     found = inspect_images(sources, seed)

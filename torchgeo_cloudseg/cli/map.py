@@ -102,6 +102,7 @@ def map_scenes(
     """
     from ..inference import MapOptions, find_scenes, predict_scene
     from ..inference.scenes.batch import BatchReport, map_batch
+    from ..inference.scenes.mapping import local_files
     from ..inference.scenes.options import product_paths
     from ..inference.scenes.pairing import map_path, pair_text
     from ..trainers import load_mapper
@@ -141,7 +142,8 @@ def map_scenes(
     maps = [output] if single else [map_path(output, scene) for scene in scenes]
     outputs = [path for file in maps for path in product_paths(file, options.products).values()]
     reports = [] if json is None else [json]
-    check_outputs([*outputs, *reports], [*named, checkpoint], overwrite=True)
+    images = local_files(*(path for scene in scenes for path in scene[1:3]))
+    check_outputs([*outputs, *reports], [*named, *images, checkpoint], overwrite=True)
     check_outputs(reports, overwrite=overwrite)
     if single:
         (scene,) = scenes
