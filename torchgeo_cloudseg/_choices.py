@@ -22,6 +22,9 @@ SarUnit = Literal['dB', 'power', 'amplitude']
 #: Pixels of an exported network's logits: those of the optical image, or of the training labels.
 Resolution = Literal['optical', 'label']
 
+#: Weights and activations of an exported network, where they are not float32.
+Quantize = Literal['int8']
+
 #: Stored values of 0 and of 1: one for all bands, or one per band.
 Range = tuple[Sequence[float], Sequence[float]]
 

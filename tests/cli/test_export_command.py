@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +44,7 @@ def test_torch_file_runs_elsewhere(
     student_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / 'student.pt2'
-    main(['export', str(student_file), str(path), '--reconstruct'])
+    main(['export', str(student_file), str(path), '--reconstruct', '--quiet'])
     printed = capsys.readouterr()
     assert 'logits and reconstruction from optical and sar' in ' '.join(printed.out.split())
     assert printed.err == ''
@@ -65,12 +66,13 @@ def test_torch_file_runs_elsewhere(
 @pytest.mark.slow
 def test_onnx_file(student_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / 'student.onnx'
-    main(['export', str(student_file), str(path), '--resolution', 'label'])
+    main(['export', str(student_file), str(path), '--resolution', 'label', '--quiet'])
     printed = capsys.readouterr()
     assert 'logits from optical and sar, resnet18, 6 classes' in ' '.join(printed.out.split())
     assert printed.err == ''
-    # weights and all in one file
-    assert [x.name for x in tmp_path.iterdir()] == ['student.onnx']
+    # weights and all in one file, and what it is beside it
+    names = ['student.onnx', 'student.onnx.json', 'student.onnx.md']
+    assert sorted(x.name for x in tmp_path.iterdir()) == names
     onnx.checker.check_model(path, full_check=True)
     optical, sar = torch.rand(1, 4, 160, 200), torch.rand(1, 2, 160, 200)
     session = onnxruntime.InferenceSession(path)
@@ -86,15 +88,34 @@ def test_onnx_file(student_file: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert facts['resolution'] == 'label'
 
 
+@pytest.mark.slow
+def test_eight_bits(
+    student_file: Path, miniature: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, scenes = tmp_path / 'small.onnx', miniature / 'test'
+    command = ['export', str(student_file), str(path), '--quantize', 'int8']
+    command += ['--calibration-optical', str(scenes / 'planet_cloudy_*' / '*')]
+    command += ['--calibration-sar', str(scenes / 'S1_*' / '*'), '--calibration-windows', '5']
+    main(command)
+    printed = ' '.join(capsys.readouterr().out.split())
+    assert re.search(r'int8: [0-9.]+% of the pixels of 1 windows have the class', printed)
+    operators = {node.op_type for node in onnx.load(path).graph.node}
+    assert {'QuantizeLinear', 'DequantizeLinear'} <= operators
+    assert 'calibrated on 4 windows' in (tmp_path / 'small.onnx.md').read_text()
+    item = json.loads((tmp_path / 'small.onnx.json').read_text())
+    assert item['properties']['mlm:hyperparameters']['quantization'] == 'int8'
+
+
 def test_what_cannot_be_is_said(
     student_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for output, message in (
-        ('student.h5', 'found .h5, expected one of .pt2, .onnx'),
-        ('nowhere/student.pt2', 'no such folder'),
+    for arguments, message in (
+        (['student.h5'], 'found .h5, expected one of .pt2, .onnx'),
+        (['nowhere/student.pt2'], 'no such folder'),
+        (['student.onnx', '--quantize', 'int8'], 'expected int8 and scenes to calibrate on'),
     ):
         with pytest.raises(SystemExit) as stopped:
-            main(['export', str(student_file), str(tmp_path / output)])
+            main(['export', str(student_file), str(tmp_path / arguments[0]), *arguments[1:]])
         assert stopped.value.code == 1
         assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -89,11 +89,14 @@ def test_outputs_are_those_of_the_network(
     net, path = make_network(encoder, student), tmp_path / file
     before = {name: x.clone() for name, x in net.state_dict().items()}
     facts = export_network(net, spec, path, reconstruct, 'label' if label else 'optical')
-    assert [x.name for x in tmp_path.iterdir()] == [file]
+    assert sorted(x.name for x in tmp_path.iterdir()) == [file, f'{file}.json', f'{file}.md']
     assert all(torch.equal(x, before[name]) for name, x in net.state_dict().items())
 
     run, facts_inside, weights = open_file(path)
     assert facts_inside == json.loads(json.dumps(facts))
+    item = json.loads((tmp_path / f'{file}.json').read_text())
+    assert item['properties']['mlm:total_parameters'] == facts['parameters']
+    assert item['assets']['model']['file:size'] == path.stat().st_size
     assert spec_from_dict({name: facts_inside[name] for name in vars(spec)}) == spec
     # nothing of the branch that is not run, nor the convolution that only it looks at
     branch = ('network.reconstruction.', 'network.fusions.3.to_optical.')

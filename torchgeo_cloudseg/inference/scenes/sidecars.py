@@ -149,18 +149,30 @@ def _asset(product: str, file: Path, spec: SceneSpec) -> dict[str, Any]:
         'roles': [ROLES.get(product, 'data')], 'title': product,
     }  # fmt: skip
     if product == 'classes':
-        pairs = zip(spec.class_names, spec.class_colors, strict=True)
         asset['bands'] = [{'name': 'land cover', 'data_type': 'uint8', 'nodata': MAP_NODATA}]
-        asset['classification:classes'] = [
-            {
-                'value': value,
-                'name': re.sub(r'[^0-9A-Za-z_-]+', '-', name),
-                'description': name,
-                'color_hint': bytes(color).hex().upper(),
-            }
-            for value, (name, color) in enumerate(pairs)
-        ]
+        asset['classification:classes'] = class_objects(spec)
     return asset
+
+
+def class_objects(spec: SceneSpec) -> list[dict[str, Any]]:
+    """Classes as STAC's classification extension has them.
+
+    Args:
+        spec: classes and their colors.
+
+    Returns:
+        an object for each class, by value.
+    """
+    pairs = zip(spec.class_names, spec.class_colors, strict=True)
+    return [
+        {
+            'value': value,
+            'name': re.sub(r'[^0-9A-Za-z_-]+', '-', name),
+            'description': name,
+            'color_hint': bytes(color).hex().upper(),
+        }
+        for value, (name, color) in enumerate(pairs)
+    ]
 
 
 def _time_of(names: Mapping[str, str], classes_path: Path) -> str:
