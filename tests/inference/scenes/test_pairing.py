@@ -82,6 +82,8 @@ def test_addresses_are_named_without_their_query() -> None:
     with pytest.raises(ValueError, match='Give the SAR images too') as caught:
         find_scenes(signed)
     assert 'sig' not in str(caught.value)
+    (packed,) = find_scenes('zip+https://host/a.zip!b%20c.tif', 'zip:///x.zip!s.tif')
+    assert packed.name == 'b c'
 
 
 def test_lists(folders: Path) -> None:

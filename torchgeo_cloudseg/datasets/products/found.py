@@ -58,8 +58,9 @@ class FoundImage:
             the image, called and dated by the name of the file.
         """
         name = Path(name_of(path)).stem
-        # an address has %20 where a file has a space
-        name = name if is_local(path) else unquote(name)
+        if not is_local(path):
+            # an address has %20 where a file has a space, and '!' before a member of an archive
+            name = unquote(name.rpartition('!')[2])
         return cls(path, name, kind, day_in(name))
 
 
