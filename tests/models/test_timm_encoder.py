@@ -35,6 +35,7 @@ def test_stages_are_those_of_timm(name: str) -> None:
     assert encoder.training is False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', SMALL)
 @pytest.mark.parametrize('student', [False, True])
 def test_every_parameter_learns(name: str, student: bool) -> None:

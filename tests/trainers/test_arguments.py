@@ -91,6 +91,7 @@ def test_checkpoints_have_no_private_keys_and_load_subclasses(tmp_path: Path) ->
     assert [loaded.hparams[name] for name in ('share', 'window', 'stride')] == [0.25, 64, 32]
 
 
+@pytest.mark.slow
 def test_network_comes_from_the_checkpoint(miniature: Path, tmp_path: Path) -> None:
     options = {'num_classes': 6, 'modalities': 'early', 'reconstruction_weight': 0.0}
     path = save_untrained(CloudSegStudentTask(**B0, **options, window=64), tmp_path / 'a.ckpt')
@@ -112,10 +113,8 @@ def test_network_is_not_contradicted(other: Any, miniature: Path, tmp_path: Path
         evaluate(task, miniature, path)
 
 
-@pytest.mark.parametrize(
-    'schedule',
-    ['cosine', *(pytest.param(name, marks=pytest.mark.slow) for name in ('step', 'constant'))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('schedule', ['step', 'cosine', 'constant'])
 def test_learning_rate_of_the_resumed_run_is_its_own(
     fit: Any, tmp_path: Path, schedule: Any
 ) -> None:

@@ -81,6 +81,7 @@ def test_folder_that_cannot_be_written_to_is_an_error_at_the_start(
     assert not trained
 
 
+@pytest.mark.slow
 def test_a_second_run_has_a_folder_of_its_own(fit: Any, tmp_path: Path) -> None:
     def best(folder: str) -> ModelCheckpoint:
         return ModelCheckpoint(

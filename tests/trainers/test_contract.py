@@ -61,6 +61,7 @@ def fit(task: LightningModule, data: list[Any], **options: Any) -> Trainer:
     return trainer
 
 
+@pytest.mark.slow
 def test_a_network_without_sar_asks_for_none(teacher_file: Path) -> None:
     task = CloudSegStudentTask(**SMALL, modalities='optical')
     trainer = fit(task, without('image_sar'))
@@ -151,6 +152,7 @@ def test_labels_that_do_not_cover_the_patch_are_said() -> None:
         fit(CloudSegTeacherTask(**LIGHT | {'label_scale': 0.3}), samples())
 
 
+@pytest.mark.slow
 def test_the_label_grid_is_that_of_the_data(miniature: Path, tmp_path: Path) -> None:
     small: dict[str, Any] = {k: v for k, v in LIGHT.items() if k != 'label_scale'}
 
@@ -175,6 +177,7 @@ def test_the_label_grid_is_that_of_the_data(miniature: Path, tmp_path: Path) -> 
         assert probabilities.shape[-1] == 64 * scale
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('num_classes', [1, 2])
 def test_two_classes(num_classes: int, tmp_path: Path) -> None:
     data = samples(classes=2)
@@ -210,6 +213,7 @@ def test_tables_name_the_classes_of_the_data(miniature: Path, tmp_path: Path) ->
     assert not [name for name in trainer.callback_metrics if 'forest' in name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('options', 'trained'),
     [

@@ -74,6 +74,7 @@ def test_step_is_finished_first_and_losses_go_on(
     assert rest == pytest.approx(whole[step:], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_second_one_does_not_wait(fit: Any, tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         fit(task(), callbacks=(InterruptAfterStep(), CtrlC(2, times=2)))
@@ -81,6 +82,7 @@ def test_second_one_does_not_wait(fit: Any, tmp_path: Path) -> None:
     assert last['global_step'] == 1
 
 
+@pytest.mark.slow
 def test_handlers_of_others_are_left_alone(fit: Any) -> None:
     pressed = []
     previous = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
@@ -92,6 +94,7 @@ def test_handlers_of_others_are_left_alone(fit: Any) -> None:
     assert len(losses) == 4
 
 
+@pytest.mark.slow
 def test_added_up_gradients_are_used_first(fit: Any, tmp_path: Path) -> None:
     class Early(Callback):
         def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
@@ -104,6 +107,7 @@ def test_added_up_gradients_are_used_first(fit: Any, tmp_path: Path) -> None:
     assert last['global_step'] == 1
 
 
+@pytest.mark.slow
 def test_nothing_is_left_behind(fit: Any, tmp_path: Path) -> None:
     fit(task(), callbacks=(InterruptAfterStep(),))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -56,6 +56,7 @@ def data(miniature: Path) -> M3MCRDataModule:
     return M3MCRDataModule(root=miniature, batch_size=2, patch_size=40, length=4, seed=3)
 
 
+@pytest.mark.slow
 def test_sanity_checks_leave_no_trace(tmp_path: Path, data: M3MCRDataModule) -> None:
     def run(checks: int) -> dict[str, float]:
         fitted = trainer(tmp_path, num_sanity_val_steps=checks, enable_checkpointing=False)
@@ -73,6 +74,7 @@ def test_overfit_batches_sees_the_same_patches(tmp_path: Path, data: M3MCRDataMo
     assert len({tuple(place) for _, place in places.seen}) == 1
 
 
+@pytest.mark.slow
 def test_reloaded_loaders_and_frequent_validation(tmp_path: Path, data: M3MCRDataModule) -> None:
     usual, reloaded = Places(), Places()
     common = {'max_epochs': 3, 'enable_checkpointing': False}
@@ -83,6 +85,7 @@ def test_reloaded_loaders_and_frequent_validation(tmp_path: Path, data: M3MCRDat
     assert usual.of_epoch(0) != usual.of_epoch(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('limits', [{'limit_train_batches': 1}, {'limit_train_batches': 1.0}])
 def test_resumed_at_a_validation_end(
     tmp_path: Path, data: M3MCRDataModule, limits: dict[str, Any]
@@ -109,6 +112,7 @@ def test_finders(tmp_path: Path, data: M3MCRDataModule) -> None:
     assert size == data.batch_size >= 2
 
 
+@pytest.mark.slow
 def test_fit_twice_in_one_process(
     tmp_path: Path, data: M3MCRDataModule, teacher_file: Path
 ) -> None:
@@ -122,6 +126,7 @@ def test_fit_twice_in_one_process(
     assert (first.current_epoch, second.current_epoch) == (2, 1)
 
 
+@pytest.mark.slow
 def test_an_interrupted_test_does_not_count(tmp_path: Path, data: M3MCRDataModule) -> None:
     class Stop(Callback):
         def on_test_batch_end(self, *_: Any) -> None:

@@ -55,6 +55,7 @@ class Rates(Callback):
 TINY: dict[str, Any] = {'data': {'patch_size': 40, 'length': 8}, 'limit_val_batches': 0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('limits', 'schedule', 'warmup', 'expected'),
     [

@@ -13,6 +13,7 @@ from torchgeo_cloudseg._compat import SemanticSegmentationTask
 from torchgeo_cloudseg.datamodules import M3MCRDataModule
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('in_channels', 'data'),
     [

@@ -77,6 +77,7 @@ def test_losses_fall(task_class: type[CloudSegTask], miniature: Path, teacher_fi
         assert float(value) < 0.8 * float(history[0][name]), name
 
 
+@pytest.mark.slow
 def test_teacher_logs_what_it_learns(fit: Any) -> None:
     trainer, _ = fit(CloudSegTeacherTask(**SMALL))
     assert {'train_loss', 'train_segmentation_loss', 'val_loss', 'val_mIoU', 'val_cloudy_mIoU'} <= {
@@ -97,6 +98,7 @@ def test_student_learns_from_three_losses(fit: Any, teacher_file: Path) -> None:
     assert gradients.names == {name for name, _ in task.named_parameters()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'options',
     [
@@ -199,6 +201,7 @@ def test_unsuitable_teachers_are_refused(teacher_file: Path, tmp_path: Path) -> 
         CloudSegStudentTask(teacher=str(released), **SMALL).setup('fit')
 
 
+@pytest.mark.slow
 def test_student_may_start_from_the_teacher(teacher_file: Path) -> None:
     task = CloudSegStudentTask(teacher=str(teacher_file), init_from_teacher=True, **SMALL)
     expected = torch.load(teacher_file, weights_only=True)['state_dict']
@@ -269,6 +272,7 @@ def test_same_seed_same_numbers(fit: Any) -> None:
     assert runs[0] != runs[2]
 
 
+@pytest.mark.slow
 def test_gradients_add_up_over_batches(fit: Any) -> None:
     trainer, losses = fit(CloudSegTeacherTask(**SMALL), accumulate_grad_batches=2)
     assert (trainer.global_step, len(losses)) == (2, 4)
@@ -354,6 +358,7 @@ def test_all_arguments_are_hyperparameters(task_class: type[CloudSegTask]) -> No
         task_class(misspelt=1)
 
 
+@pytest.mark.slow
 def test_data_of_other_bands_state_no_facts(fit: Any, tmp_path: Path) -> None:
     task = CloudSegTeacherTask(num_classes=11, **SMALL)
     with pytest.warns(UserWarning, match=r'classes .*6.*the network has .*11'):
