@@ -45,19 +45,24 @@ def test_outputs_and_size(images: tuple[Tensor, Tensor]) -> None:
 
 @torch.no_grad()
 def test_opaque_clouds_close_the_optical_stream(images: tuple[Tensor, Tensor]) -> None:
-    net = network()
+    net = network(reconstruct=True, residual=True)
     optical, sar = images
     assert net.opacity is not None
     last = net.opacity[1]
     last.weight.zero_()
     last.bias.fill_(0.0)  # type: ignore[union-attr]  # it has one: an opacity of 0.5 everywhere
     closed = net(optical, sar)
-    torch.testing.assert_close(net(1 - optical, sar).logits, closed.logits)
+    other = net(1 - optical, sar)
+    torch.testing.assert_close(other.logits, closed.logits)
+    # nothing of the clouds is left in what is reconstructed
+    torch.testing.assert_close(other.reconstruction, closed.reconstruction)
     assert not torch.allclose(net(optical, 1 - sar).logits, closed.logits)
     # an image that is not there is as one that clouds hide
     torch.testing.assert_close(net(0 * optical, sar).logits, closed.logits)
     last.bias.fill_(-100.0)  # type: ignore[union-attr]  # it has one: clear everywhere
-    assert not torch.allclose(net(1 - optical, sar).logits, net(optical, sar).logits)
+    clear = net(optical, sar)
+    assert not torch.allclose(net(1 - optical, sar).logits, clear.logits)
+    assert torch.equal(clear.reconstruction, optical)
 
 
 @torch.no_grad()

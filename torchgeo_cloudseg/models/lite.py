@@ -114,7 +114,8 @@ class CloudSegLite(Network, name='lite'):
             width: channels of all maps behind the encoders.
             modality_dropout: probabilities with which the optical, or else the SAR maps of a
                 training sample weigh nothing.
-            residual: add the reconstruction to the image as observed, see
+            residual: reconstruct where clouds hide the ground, by their opacity, and keep the image
+                as observed elsewhere; without a gate, add the reconstruction to the image, see
                 :class:`~torchgeo_cloudseg.models.CloudSegNet`.
 
         Raises:
@@ -159,7 +160,7 @@ class CloudSegLite(Network, name='lite'):
         self.reconstruction = (
             nn.Conv2d(FEATURES, self.config.in_channels[0], 3, padding=1) if reconstruct else None
         )
-        if self.reconstruction is not None and residual:
+        if self.reconstruction is not None and residual and self.opacity is None:
             for values in self.reconstruction.parameters():
                 nn.init.zeros_(values)
         self.to(memory_format=torch.channels_last)
@@ -211,12 +212,15 @@ class CloudSegLite(Network, name='lite'):
         logits = self.class_logits(whole(self.head(features)))
         if output_size is not None:
             logits = F.interpolate(logits, size=output_size, mode='bilinear', align_corners=False)
-        image = None
+        image, seen = None, None if opacity is None else whole(opacity)
         if reconstruct and self.reconstruction is not None:
             image = whole(self.reconstruction(features))
-            if self.config.residual:
+            if self.config.residual and seen is None:
                 image = image + optical
-        return CloudSegOutput(logits, features, image, None if opacity is None else whole(opacity))
+            elif self.config.residual and seen is not None:
+                # the opacity is learnt of clouds, not of what makes a better picture
+                image = optical + (seen.detach() / OPAQUE).clamp(max=1) * (image - optical)
+        return CloudSegOutput(logits, features, image, seen)
 
     @property
     def stages(self) -> list[nn.ModuleList]:
