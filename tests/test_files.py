@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from torchgeo_cloudseg._files import Owner, owning, replacing
+from torchgeo_cloudseg._files import owning, replacing
+from torchgeo_cloudseg._owner import Owner
 
 
 def test_file_appears_once_it_is_complete(tmp_path: Path) -> None:
