@@ -11,7 +11,7 @@ DEFAULT_BLEND: BlendName = 'hann'
 
 #: What can be written of a scene. Classes are always written.
 Product = Literal[
-    'classes', 'confidence', 'probabilities', 'cloud', 'reconstruction',
+    'classes', 'confidence', 'probabilities', 'sets', 'cloud', 'reconstruction',
     'quicklook', 'qgis', 'footprint', 'stac',
 ]  # fmt: skip
 PRODUCTS: tuple[Product, ...] = get_args(Product)

@@ -43,6 +43,7 @@ COMMANDS = {
     'index': Command('build the index of a data set, check every file, and report', 'index:index'),
     'fit': Command('train a teacher or a student', LIGHTNING),
     'validate': Command('evaluate a checkpoint on the validation patches', LIGHTNING),
+    'calibrate': Command('make confidence true, and find class sets, on validation', LIGHTNING),
     'test': Command('evaluate a checkpoint on the test scenes, by region', LIGHTNING),
     'predict': Command('predict the scenes of a data module', LIGHTNING),
     'map': Command(

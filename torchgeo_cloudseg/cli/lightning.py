@@ -1,4 +1,4 @@
-"""``cloudseg fit|validate|test|predict``: TorchGeo's command line with our classes by name."""
+"""Commands of a trainer: TorchGeo's command line with our classes by name."""
 
 import json
 import warnings
@@ -130,17 +130,22 @@ def run(name: str, args: list[str]) -> None:
     """Run a subcommand of Lightning.
 
     Args:
-        name: 'fit', 'validate', 'test' or 'predict'.
+        name: 'fit', 'validate', 'calibrate', 'test' or 'predict'.
         args: its arguments.
     """
     callbacks: list[Any] = trainers.watched()['callbacks']
+    cli, subcommand = TrainingCLI if name == 'fit' else EvaluationCLI, name
     if name == 'test':
         callbacks.append(trainers.RegionReport())
+    elif name == 'calibrate':
+        from .calibrate import CalibrationCLI  # which builds on this module
+
+        cli, subcommand = CalibrationCLI, 'test'
+    if subcommand == 'test':
         # its table instead of Lightning's, which lists the same numbers without order
         args = [*args, '--verbose=false']
     # it suspects a mistake where a process has arguments of its own, as ours has
     warnings.filterwarnings('ignore', message="LightningCLI's args parameter")
-    cli = TrainingCLI if name == 'fit' else EvaluationCLI
     cli(
         model_class=BaseTask,
         datamodule_class=BaseDataModule,
@@ -152,5 +157,5 @@ def run(name: str, args: list[str]) -> None:
         save_config_callback=SaveConfigCallback if name == 'fit' else None,
         save_config_kwargs={'overwrite': True},
         trainer_defaults={'callbacks': callbacks} if callbacks else None,
-        args=[name, *args],
+        args=[subcommand, *args],
     )

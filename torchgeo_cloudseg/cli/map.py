@@ -60,9 +60,9 @@ def map_scenes(
         sar: SAR image (Sentinel-1 SAFE too), or several, paired with the optical ones by name, else
             by place and date. It may lie on another grid or in another CRS. Not needed where
             *optical* is a list, a folder or STAC items with both.
-        products: what to write beside the class map: confidence, probabilities, cloud (opacity, of
-            networks that tell it), reconstruction, quicklook, footprint (GeoJSON) or stac (an item
-            of all files).
+        products: what to write beside the class map: confidence, probabilities, sets (classes that
+            a pixel may have, of a calibrated network), cloud (opacity, of networks that tell it),
+            reconstruction, quicklook, footprint (GeoJSON) or stac (an item of all files).
         style: write the classes and their colors for other software, too: qgis (.qml).
         resolution: pixels of the map: those of the labels in training (label), those of the
             optical image (optical), or a size in units of its CRS, such as 20.

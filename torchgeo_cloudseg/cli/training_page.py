@@ -1,13 +1,28 @@
-"""The short help of ``fit``, ``validate``, ``test`` and ``predict``, and configurations by name."""
+"""The short help of Lightning's commands, and configurations by name."""
 
 from __future__ import annotations
 
 from .configs import find_config
 
+#: Further options.
+MORE = {
+    'calibrate': """\
+  --output FILE     checkpoint to write (required)
+  --coverage SHARE  share of pixels whose class set holds the true class (0.9)
+  --opacity-edges LIST
+                    opacities between which each bin has its own temperature and
+                    sets ([0.1, 0.5, 0.9]); [] for one
+  --overwrite       replace a file that exists
+  --wait            wait for another run that writes the same file
+""",
+}
+
 #: What each of them does.
 PURPOSE = {
     'fit': 'Train a teacher or a student.',
     'validate': 'Evaluate a checkpoint on the validation patches.',
+    'calibrate': 'Fit temperatures and class sets to the validation scenes, and write them into a\n'
+    'copy of a checkpoint: confidence in its maps and tests is then true.',
     'test': 'Evaluate a checkpoint on the test scenes: all pixels, clear sky, under clouds.',
     'predict': 'Predict the scenes of a data module.',
 }
@@ -21,6 +36,9 @@ EXAMPLES = {
     'validate': """\
   cloudseg validate --config m3mcr/student.yaml --data.root /data/M3M-CR \\
       --ckpt-path student.ckpt""",
+    'calibrate': """\
+  cloudseg calibrate --config m3mcr/student.yaml --data.root /data/M3M-CR \\
+      --ckpt-path student.ckpt --output calibrated.ckpt""",
     'test': """\
   cloudseg test --config m3mcr/student.yaml --data.root /data/M3M-CR \\
       --ckpt-path student.ckpt""",
@@ -47,7 +65,7 @@ options:
                     --trainer.max-epochs 30 --trainer.devices 2
                     --trainer.precision bf16-mixed --trainer.accelerator gpu
   --ckpt-path FILE  checkpoint{checkpoint}
-  --print-config    print all arguments as YAML, and stop
+{more}  --print-config    print all arguments as YAML, and stop
   -q, --quiet       results and errors only
   -v, --verbose     say more
   -h, --help        this page
@@ -64,14 +82,18 @@ def page(name: str) -> str:
     """The short help.
 
     Args:
-        name: 'fit', 'validate', 'test' or 'predict'.
+        name: 'fit', 'validate', 'calibrate', 'test' or 'predict'.
 
     Returns:
         a page of 80 columns.
     """
     checkpoint = ' from which to go on' if name == 'fit' else ' of the network (required)'
     return PAGE.format(
-        name=name, purpose=PURPOSE[name], checkpoint=checkpoint, examples=EXAMPLES[name]
+        name=name,
+        purpose=PURPOSE[name],
+        checkpoint=checkpoint,
+        more=MORE.get(name, ''),
+        examples=EXAMPLES[name],
     )
 
 

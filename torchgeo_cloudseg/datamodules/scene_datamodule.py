@@ -50,6 +50,9 @@ class SceneDataModule(GeoDataModule):
     #: Whether training leaves out images under clouds, where there are no cloud-free twins.
     clear_only = False
 
+    #: Split of which testing and prediction see the whole scenes.
+    whole_split = 'test'
+
     # TorchGeo knows only samplers of its own kind
     train_sampler: SceneSampler | None  # type: ignore[assignment]
     val_sampler: SceneSampler | None  # type: ignore[assignment]
@@ -186,7 +189,7 @@ class SceneDataModule(GeoDataModule):
                     )
         for split in ('test', 'predict'):
             if stage == split:
-                dataset, size = self.make_dataset('test'), self.test_size
+                dataset, size = self.make_dataset(self.whole_split), self.test_size
                 sampler = TileSceneSampler(dataset, size) if size else CenterSceneSampler(dataset)
                 setattr(self, f'{split}_dataset', dataset)
                 setattr(self, f'{split}_sampler', sampler)

@@ -1,5 +1,6 @@
 """Metrics of CloudSeg."""
 
+from .calibration import CalibrationMetrics
 from .confusion import confusion_scores
 from .reconstruction import ReconstructionMetrics
 from .regions import REGIONS, Region, region_table
@@ -8,6 +9,7 @@ from .segmentation import RegionMetrics
 
 __all__ = (
     'REGIONS',
+    'CalibrationMetrics',
     'ReconstructionMetrics',
     'Region',
     'RegionMetrics',

@@ -1,5 +1,6 @@
 """Models."""
 
+from .calibration import Calibration
 from .cloudsegnet import CloudSegConfig, CloudSegNet
 from .encoders import Encoder, create_encoder
 from .fusion import Fusion, find_fusion
@@ -10,6 +11,7 @@ from .released import CloudSegNet_Weights
 from .weights import PretrainedWeightsError, WeightsFileError
 
 __all__ = (
+    'Calibration',
     'CloudSegConfig',
     'CloudSegLite',
     'CloudSegNet',

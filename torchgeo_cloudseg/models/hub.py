@@ -12,6 +12,7 @@ from huggingface_hub import ModelHubMixin, hf_hub_download
 from safetensors.torch import load_file, save_file
 
 from ..datasets.scene_spec import SceneSpec, spec_from_dict, spec_to_dict
+from .calibration import Calibration
 from .weights import WeightsFileError, misfits
 
 CONFIG = 'config.json'
@@ -19,6 +20,7 @@ WEIGHTS = 'model.safetensors'
 
 #: Keys of the configuration.
 ARCHITECTURE, ARGUMENTS, FACTS = 'architecture', 'arguments', 'scene_spec'
+CALIBRATION = 'calibration'
 
 
 class HubNetwork(ModelHubMixin, library_name='torchgeo-cloudseg', tags=['remote-sensing']):
@@ -30,9 +32,11 @@ class HubNetwork(ModelHubMixin, library_name='torchgeo-cloudseg', tags=['remote-
     Attributes:
         scene_spec: facts of the data that the network was trained on, or None. What
             :func:`~torchgeo_cloudseg.trainers.load_mapper` returns may be set here before saving.
+        calibration: by what the network's confidence is true, as ``cloudseg calibrate`` found it.
     """
 
     scene_spec: SceneSpec | None = None
+    calibration: Calibration = Calibration()
 
     __signature__: ClassVar[inspect.Signature]
 
@@ -54,6 +58,7 @@ class HubNetwork(ModelHubMixin, library_name='torchgeo-cloudseg', tags=['remote-
             ARCHITECTURE: network.name,
             ARGUMENTS: asdict(network.config),
             FACTS: facts,
+            CALIBRATION: asdict(self.calibration),
         }
         (save_directory / CONFIG).write_text(json.dumps(config, indent=2) + '\n')
         tensors = {name: x.contiguous() for name, x in network.state_dict().items()}
@@ -97,6 +102,7 @@ class HubNetwork(ModelHubMixin, library_name='torchgeo-cloudseg', tags=['remote-
         if problems := misfits(network.state_dict(), state_dict):
             raise WeightsFileError(find(WEIGHTS), f'parameters {problems}', f'those of {path}')
         network.load_state_dict(state_dict)
+        network.calibration = Calibration(**config.get(CALIBRATION, {}))
         network.scene_spec = None if facts is None else spec_from_dict(facts)
         loaded: Self = network.eval()
         return loaded

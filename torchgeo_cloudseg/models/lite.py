@@ -223,6 +223,11 @@ class CloudSegLite(Network, name='lite'):
         return CloudSegOutput(logits, features, image, seen)
 
     @property
+    def tells_opacity(self) -> bool:
+        """Whether the network tells the opacity of clouds."""
+        return self.opacity is not None
+
+    @property
     def stages(self) -> list[nn.ModuleList]:
         """The encoders, by stage."""
         streams: list[Any] = [*self.streams]

@@ -172,6 +172,11 @@ class Network(Registered, HubNetwork, ABC, name='architecture'):
         """The decoders, without heads."""
 
     @property
+    def tells_opacity(self) -> bool:
+        """Whether the network tells the opacity of clouds."""
+        return False
+
+    @property
     def looks_at(self) -> tuple[str, ...]:
         """Which images matter to the network: 'optical', 'sar' or both."""
         return tuple(('optical', 'sar')[i] for i in SEEN.get(self.config.modalities, (0, 1)))

@@ -1,6 +1,7 @@
 """Tasks: teacher pretraining, student distillation, and their evaluation."""
 
 from .base import CloudSegTask
+from .calibration import CalibrationFit
 from .checkpoint import load_mapper, load_network
 from .interrupt import InterruptAfterStep
 from .progress import LogProgress, watched
@@ -9,6 +10,7 @@ from .student import CloudSegStudentTask
 from .teacher import CloudSegTeacherTask
 
 __all__ = (
+    'CalibrationFit',
     'CloudSegStudentTask',
     'CloudSegTask',
     'CloudSegTeacherTask',

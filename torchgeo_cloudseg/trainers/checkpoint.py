@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets.scene_spec import SceneSpec, spec_from_dict, spec_to_dict
-from ..models import Network
+from ..models import Calibration, Network
 from ..models.weights import summary
 from .arguments import ARGUMENTS, HYPERPARAMETERS, network_arguments, network_class, task_arguments
 from .checkpoint_io import read_plain
 
 #: Key of a checkpoint under which lies what the network expects of a scene.
 SCENE_SPEC = 'scene_spec'
+
+#: Key of a checkpoint under which lies by what the network's confidence is true.
+CALIBRATION = 'calibration'
 
 #: Facts of a scene: those that differ from data set to data set, and then those that have a usual
 #: value.
@@ -99,6 +102,7 @@ def _network(path: str | Path, checkpoint: dict[str, Any]) -> Network:
         parts = ((name.partition('.'), x) for name, x in checkpoint['state_dict'].items())
         network = build_network(task_arguments(checkpoint))
         network.load_state_dict({name: x for (part, _, name), x in parts if part == 'model'})
+        network.calibration = Calibration(**checkpoint.get(CALIBRATION, {}))
     except MALFORMED as error:
         raise ValueError(f'{path}: no network of this package ({error}).') from error
     return network.eval()

@@ -12,8 +12,16 @@ from torchmetrics import Metric
 from .._compat import SemanticSegmentationTask
 from ..datasets.scene_spec import SceneSpec
 from ..inference.windows.network import slide_scenes
-from ..metrics import REGIONS, ReconstructionMetrics, RegionMetrics, SceneMetrics, SceneScores
+from ..metrics import (
+    REGIONS,
+    CalibrationMetrics,
+    ReconstructionMetrics,
+    RegionMetrics,
+    SceneMetrics,
+    SceneScores,
+)
 from ..models import CloudSegOutput
+from ..models.calibration import OPACITY_EDGES
 from ..rasters import size_at
 from .batch_check import check_batch
 
@@ -64,6 +72,11 @@ class SceneEvaluationTask(SemanticSegmentationTask):
 
     val_metrics: RegionMetrics  # type: ignore[assignment]  # TorchGeo has no regions
     test_metrics: RegionMetrics  # type: ignore[assignment]  # likewise
+
+    test_calibration: CalibrationMetrics
+
+    #: Sums over the pixels of the last test, see :meth:`~.metrics.CalibrationMetrics.totals`.
+    test_reliability: Tensor
 
     #: Confusion matrices (K, K) of the last test by region, [label][prediction].
     test_confusion: dict[str, Tensor]
@@ -204,6 +217,12 @@ class SceneEvaluationTask(SemanticSegmentationTask):
     def on_test_epoch_start(self) -> None:
         """Begin to count: what an interrupted test has counted is gone."""
         self._begin(self.test_metrics, self.test_reconstruction, self.scene_metrics)
+        usual = OPACITY_EDGES if self.model.tells_opacity else ()
+        self.test_calibration = CalibrationMetrics(
+            self.test_metrics.num_classes,
+            self.hparams['ignore_index'],
+            self.model.calibration.edges or usual,
+        ).to(self.device)
 
     def _begin(self, *metrics: Metric) -> None:
         """Start metrics anew, with the names of the classes."""
@@ -233,18 +252,31 @@ class SceneEvaluationTask(SemanticSegmentationTask):
         """Log the validation metrics."""
         self._log_metrics('val', self.val_metrics)
 
-    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def test_step(  # type: ignore[override]  # tells callbacks what the network says
+        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, Tensor | None]:
         """Slide over whole scenes and update the test metrics.
 
         Args:
             batch: The output of your DataLoader.
             batch_idx: Integer displaying index of this batch.
             dataloader_idx: Index of the current dataloader.
+
+        Returns:
+            Dictionary with 'logits' (B, K, h, w), and 'opacity' (B, 1, h, w) as the network tells
+            it, or None.
         """
         mask, clouds = batch['mask'].long(), cloud_mask(batch, self.inputs(batch)[0])
         reconstruct = self.model.config.reconstruct and 'image_clear' in batch
-        logits, *restored = self.slide_all(batch, label_size(mask), reconstruct)
+        logits, *restored = self.slide_all(
+            batch, label_size(mask), reconstruct, self.model.tells_opacity
+        )
+        opacity = restored.pop(0) if self.model.tells_opacity else None
         self.test_metrics.update(logits, mask, clouds)
+        known = self.model.calibration
+        probabilities = known.probabilities(logits, opacity)
+        sets = known.sets(probabilities, opacity) if known.thresholds else None
+        self.test_calibration.update(probabilities, mask, clouds, opacity, sets, batch.get('scene'))
         self.log('test_loss', self.criterion(logits, mask), batch_size=len(mask), sync_dist=True)
         images = (restored[0].clamp(0, 1), batch['image_clear']) if restored else ()
         if images:
@@ -252,6 +284,7 @@ class SceneEvaluationTask(SemanticSegmentationTask):
         if 'scene' in batch and 'epsg' in batch:
             places = batch['scene'], batch['epsg']
             self.scene_metrics.update(*places, logits, mask, clouds, *images)
+        return {'logits': logits, 'opacity': opacity}
 
     def on_test_epoch_end(self) -> None:
         """Log the test metrics, and keep for a report what a logger cannot hold."""
@@ -259,6 +292,8 @@ class SceneEvaluationTask(SemanticSegmentationTask):
             region: self.test_metrics.confusion_matrix(region).cpu() for region in REGIONS
         }
         self._log_metrics('test', self.test_metrics)
+        self.test_reliability = self.test_calibration.totals()
+        self._log_metrics('test', self.test_calibration)
         if self.test_reconstruction.update_count:
             self._log_metrics('test', self.test_reconstruction)
         self.test_scenes = self.scene_metrics.compute() if self.scene_metrics.update_count else []
@@ -267,7 +302,7 @@ class SceneEvaluationTask(SemanticSegmentationTask):
     def predict_step(  # type: ignore[override]  # says where the scene lies, too
         self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
     ) -> dict[str, Tensor | None]:
-        """Compute the class probabilities of whole scenes.
+        """Compute the class probabilities of whole scenes, as the network is calibrated.
 
         Args:
             batch: The output of your DataLoader.
@@ -280,7 +315,9 @@ class SceneEvaluationTask(SemanticSegmentationTask):
         """
         optical, _ = self.inputs(batch)
         height, width = (size_at(side, self.label_scale) for side in optical.shape[-2:])
-        probabilities = self.slide(batch, (height, width)).softmax(dim=1)
+        seen = bool(self.model.calibration.edges)
+        outputs = self.slide_all(batch, (height, width), opacity=seen)
+        probabilities = self.model.calibration.probabilities(*outputs)
         kept = {key: batch.get(key) for key in ('bounds', 'transform')}
         return {'probabilities': probabilities, **kept}
 
@@ -297,17 +334,23 @@ class SceneEvaluationTask(SemanticSegmentationTask):
         return self.slide_all(batch, output_size)[0]
 
     def slide_all(
-        self, batch: Batch, output_size: tuple[int, int], reconstruct: bool = False
+        self,
+        batch: Batch,
+        output_size: tuple[int, int],
+        reconstruct: bool = False,
+        opacity: bool = False,
     ) -> tuple[Tensor, ...]:
-        """Logits and reconstruction of whole scenes, from the same passes over their windows.
+        """All that is asked of whole scenes, from the same passes over their windows.
 
         Args:
             batch: a batch of scenes.
             output_size: height and width of the label grid.
             reconstruct: reconstruct the cloud-free image, too.
+            opacity: tell the opacity of the clouds, too.
 
         Returns:
-            logits (B, K, h, w) and, if asked for, cloud-free images (B, C, H, W).
+            logits (B, K, h, w) and, if asked for, opacity (B, 1, h, w) and cloud-free images
+            (B, C, H, W).
         """
         return slide_scenes(
             self.model,
@@ -318,9 +361,12 @@ class SceneEvaluationTask(SemanticSegmentationTask):
             label_scale=self.label_scale,
             num_classes=max(2, self.hparams['num_classes']),
             reconstruct=reconstruct,
+            opacity=opacity,
         )
 
-    def _log_metrics(self, stage: str, metrics: RegionMetrics | ReconstructionMetrics) -> None:
+    def _log_metrics(
+        self, stage: str, metrics: RegionMetrics | ReconstructionMetrics | CalibrationMetrics
+    ) -> None:
         """Log metrics under ``<stage>_<region>_<name>``, and mIoU of all pixels by its own name."""
         values = {f'{stage}_{name}': value for name, value in metrics.compute().items()}
         if f'{stage}_all_mIoU' in values:

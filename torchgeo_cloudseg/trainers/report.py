@@ -15,7 +15,9 @@ from torchmetrics.utilities.plot import plot_confusion_matrix
 
 from .._files import replacing
 from ..metrics import REGIONS, SceneScores, region_table
+from ..metrics.calibration import calibration_table
 from ..metrics.confusion import confusion_scores
+from .reliability import reliability_figure
 
 #: Titles of the regions and of the scores that need one.
 REGION_TITLES = {'all': 'all pixels', 'clear': 'clear sky', 'cloudy': 'under clouds'}
@@ -26,10 +28,13 @@ SCORE_TITLES = {
     'mIoU': 'mean IoU, %',
     'PSNR': 'PSNR, dB',
     'SAM': 'spectral angle, rad',
+    'ECE': 'calibration error, %',
+    'coverage': 'coverage of sets, %',
+    'set_size': 'classes in a set',
 }
 
 #: Scores that are no shares, and are printed as they are.
-PLAIN_SCORES = ('PSNR', 'SSIM', 'MAE', 'SAM')
+PLAIN_SCORES = ('PSNR', 'SSIM', 'MAE', 'SAM', 'set_size')
 
 #: Inches per class and region in the figure.
 CELL = 0.55
@@ -43,6 +48,8 @@ class RegionReport(Callback):
 
     ``test.json`` and ``test.csv`` hold the metrics by region, ``test_scenes.csv`` those of every
     scene, and ``test.png`` the confusion matrix and the IoU of each class, by region.
+    ``test_calibration.csv`` and ``test_reliability.png`` tell whether confidence was true, by
+    region and by the opacity that the network predicts.
 
     Example:
         >>> from lightning.pytorch import Trainer
@@ -87,6 +94,13 @@ class RegionReport(Callback):
             written.append(folder / 'test.png')
             with replacing(written[-1]) as draft:
                 figure = confusion_figure(titled, task.test_metrics.labels)
+                figure.savefig(draft, format='png', dpi=90)
+        if (totals := getattr(task, 'test_reliability', None)) is not None:
+            edges = task.test_calibration.edges
+            written += [folder / 'test_calibration.csv', folder / 'test_reliability.png']
+            _write_frame(written[-2], DataFrame(calibration_table(totals, edges, REGION_TITLES)))
+            with replacing(written[-1]) as draft:
+                figure = reliability_figure(totals, edges, REGION_TITLES)
                 figure.savefig(draft, format='png', dpi=90)
         console = Console()
         console.print(score_table(scores, title=type(pl_module).__name__))

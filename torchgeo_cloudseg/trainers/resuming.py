@@ -1,12 +1,14 @@
 """Tasks that are saved, and that go on from what was saved."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_info
 
 from ..datasets.scene_spec import spec_from_dict, spec_to_dict
+from ..models import Calibration
 from .arguments import (
     changes,
     contradictions,
@@ -15,7 +17,7 @@ from .arguments import (
     refuse_contradictions,
     task_arguments,
 )
-from .checkpoint import SCENE_SPEC
+from .checkpoint import CALIBRATION, SCENE_SPEC
 from .checkpoint_io import SafeCheckpointIO, best_first, refuse_second_run, require_writable
 from .evaluation import SceneEvaluationTask
 from .schedules import ScheduledLR, by_steps, schedule_of
@@ -56,6 +58,8 @@ class ResumableTask(SceneEvaluationTask):
         keep_arguments(checkpoint, self.hparams)
         if self.scene_spec is not None:
             checkpoint[SCENE_SPEC] = spec_to_dict(self.scene_spec)
+        if self.model.calibration != Calibration():
+            checkpoint[CALIBRATION] = asdict(self.model.calibration)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the network's architecture, and what it expects of a scene.
@@ -74,6 +78,7 @@ class ResumableTask(SceneEvaluationTask):
         if not stored:
             return
         self._take_architecture(stored)
+        self.model.calibration = Calibration(**checkpoint.get(CALIBRATION, {}))
         if changed := changes(self.hparams, stored):
             rank_zero_info(f'Other arguments than in the checkpoint: {changed}.')
         # the rates of this run, at the step of the other
@@ -110,6 +115,8 @@ class ResumableTask(SceneEvaluationTask):
         if self.trainer.is_global_zero:
             for callback in self.trainer.checkpoint_callbacks:
                 refuse_second_run(callback)
+        # of other weights, another confidence is true
+        self.model.calibration = Calibration()
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, ScheduledLR):
                 arguments = self.hparams['schedule'], self.hparams['warmup_epochs']

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..._choices import DEFAULT_BLEND, Product
 from ..._files import OutputError, check_outputs, publish
 from ...datasets.scene_spec import SceneSpec, spec_to_dict
+from ...models import Calibration
 from ...rasters import (
     Grid,
     Image,
@@ -54,6 +55,7 @@ class MapJob:
         optical_grid: the grid of the optical image.
         layers: the rasters to write, by product.
         manifest: what decides the pixels of the map, for JSON.
+        calibration: by what the network's confidence is true.
     """
 
     optical_path: str
@@ -66,10 +68,16 @@ class MapJob:
     optical_grid: Grid
     layers: dict[Product, RasterLayer]
     manifest: dict[str, Any]
+    calibration: Calibration
 
     @classmethod
     def of_scene(
-        cls, scene: ScenePairReader, output_path: str | Path, options: MapOptions, network: str
+        cls,
+        scene: ScenePairReader,
+        output_path: str | Path,
+        options: MapOptions,
+        network: str,
+        calibration: Calibration,
     ) -> MapJob:
         """Plan the map of a scene.
 
@@ -78,13 +86,14 @@ class MapJob:
             output_path: file name of the class map, ``.tif``.
             options: how to map, and what to write.
             network: fingerprint of the network.
+            calibration: by what its confidence is true.
 
         Returns:
             the plan.
 
         Raises:
-            ValueError: if the output is no GeoTIFF, windows and resolution do not fit, or the
-                scene is smaller than a pixel of the map.
+            ValueError: if the output is no GeoTIFF, windows and resolution do not fit, the scene
+                is smaller than a pixel of the map, or the network does not know what is wanted.
         """
         output = Path(output_path)
         if output.suffix.lower() not in ('.tif', '.tiff'):
@@ -106,7 +115,8 @@ class MapJob:
         scene.check_values(options.max_clipped)
         blend = options.blend or DEFAULT_BLEND
         options = replace(options, window=window, stride=stride, blend=blend)
-        layers = raster_layers(spec, options.products, scene.reconstruction_layer)
+        stored = scene.reconstruction_layer
+        layers = raster_layers(spec, options.products, stored, calibration)
         manifest = {
             'optical': _facts(scene.optical),
             'sar': _facts(scene.sar),
@@ -116,7 +126,9 @@ class MapJob:
             'options': {**asdict(options), 'blend': repr(options.blend), 'model_name': ''},
         }
         map_grid = _map_grid(scene, plan)
-        return cls(*paths, output, spec, options, plan, map_grid, grid, layers, manifest)
+        return cls(
+            *paths, output, spec, options, plan, map_grid, grid, layers, manifest, calibration
+        )
 
     @cached_property
     def store(self) -> RowBlockStore:
@@ -127,6 +139,11 @@ class MapJob:
     def reconstructs(self) -> bool:
         """Whether the reconstructed image is wanted."""
         return 'reconstruction' in self.layers
+
+    @property
+    def sees_clouds(self) -> bool:
+        """Whether the opacity of clouds is wanted, or confidence depends on it."""
+        return 'cloud' in self.layers or bool(self.calibration.edges)
 
     def outputs(self) -> dict[Product, Path]:
         """The files to be written, by product."""
@@ -199,7 +216,8 @@ class MapJob:
         full = self.plan.to_output(valid.shape[0]), self.plan.columns_to_output(valid.shape[1])
         on_map = valid_on_map(valid, full)[:height, :width]
         on_map = on_map.to(probabilities.device)
-        arrays = class_arrays(probabilities, on_map, self.options.products, opacity)
+        known = opacity, self.calibration
+        arrays = class_arrays(probabilities, on_map, self.options.products, *known)
         if reconstruction is not None:
             height, width = reconstruction.shape[-2:]
             arrays['reconstruction'] = reconstruction_array(

@@ -17,6 +17,7 @@ from ..._files import check_outputs, owning
 from ..._progress import progress_bar
 from ..._threads import Threads
 from ...datasets.scene_spec import SceneSpec
+from ...models import Calibration
 from ...rasters import block_cache, on_disk, sources_of
 from ..windows.network import WindowNetwork, fingerprint
 from ..windows.sliding import Images, stream_row_blocks
@@ -101,7 +102,8 @@ def predict_scene(
     check_outputs(product_paths(output, options.products).values(), inputs, overwrite or resume)
     scene = ScenePairReader(optical_path, sar_path, spec, options.sar_resampling, options.sar_unit)
     with closing(scene), block_cache(scene.cache_bytes), _evaluating(model, device) as place:
-        job = MapJob.of_scene(scene, output, options, fingerprint(model))
+        known = fingerprint(model), getattr(model, 'calibration', Calibration())
+        job = MapJob.of_scene(scene, output, options, *known)
         output.parent.mkdir(parents=True, exist_ok=True)
         with owning(output, wait):
             if resume and job.is_published():
@@ -148,7 +150,7 @@ def _map_row_blocks(
     """Row blocks and the values of their products."""
     plan, spec = job.plan, job.spec
     plans, bands = {'logits': plan}, {'logits': spec.num_classes}
-    if 'cloud' in job.layers:
+    if job.sees_clouds:
         plans['opacity'], bands['opacity'] = plan, 1
     if job.reconstructs:
         plans['reconstruction'], bands['reconstruction'] = plan.at(1), len(spec.optical_bands)
@@ -158,7 +160,7 @@ def _map_row_blocks(
         spec.num_classes,
         job.reconstructs,
         plan.column_scale,
-        'cloud' in job.layers,
+        job.sees_clouds,
     )
 
     def read(rows: Sequence[int]) -> Iterator[Images]:
@@ -182,9 +184,10 @@ def _map_row_blocks(
                 for count, ((start, stop), width) in zip(bands.values(), sizes, strict=True)
             )
         found = {name: output[0] for name, output in zip(plans, outputs, strict=True)}
-        probabilities, image = found['logits'].softmax(dim=0), found.get('reconstruction')
+        opacity, image = found.get('opacity'), found.get('reconstruction')
+        probabilities = job.calibration.probabilities(found['logits'], opacity)
         restored = None if image is None else scene.to_stored(image.cpu())
-        arrays = job.block_arrays(row, probabilities, valid[0], restored, found.get('opacity'))
+        arrays = job.block_arrays(row, probabilities, valid[0], restored, opacity)
         yield row, arrays
 
 

@@ -20,6 +20,7 @@ from torchgeo.datamodules import BaseDataModule
 from ..._files import OutputError, check_outputs, owning
 from ...datasets.products import Faults
 from ...datasets.scene_spec import SceneSpec
+from ...models import Calibration
 from ..windows.network import fingerprint
 from .batch import FAULTS
 from .job import MapJob
@@ -224,6 +225,8 @@ class MapDataModule(BaseDataModule):
             )
         options = _options(self.options or MapOptions(), task)
         network = '' if task is None else fingerprint(task)
+        known = getattr(getattr(task, 'model', None), 'calibration', Calibration())
+        facts = spec, options, network, known
         jobs: list[MapJob] = []
         problems: dict[str, Exception] = {}
         for scene in self.scenes:
@@ -231,7 +234,7 @@ class MapDataModule(BaseDataModule):
                 for path in scene[1:3]:
                     if path in self.faults:
                         raise self.faults[path]
-                jobs.append(_plan(scene, self.output_dir, spec, options, network))
+                jobs.append(_plan(scene, self.output_dir, *facts))
             except FAULTS as problem:
                 if len(self.scenes) == 1:
                     raise
@@ -405,10 +408,15 @@ def _dataset(trainer: Trainer) -> RowBlockDataset:
 
 
 def _plan(
-    scene: ScenePair, output_dir: Path, spec: SceneSpec, options: MapOptions, network: str
+    scene: ScenePair,
+    output_dir: Path,
+    spec: SceneSpec,
+    options: MapOptions,
+    network: str,
+    calibration: Calibration,
 ) -> MapJob:
     """The map of a scene, if the task can make it."""
-    if beside := {'cloud', 'reconstruction'} & set(options.products):
+    if beside := {'cloud', 'reconstruction', 'sets'} & set(options.products):
         raise ValueError(
             f'products: {sorted(beside)} are written by predict_scene only; predict_step gives '
             'probabilities.'
@@ -416,7 +424,8 @@ def _plan(
     paths = scene.optical_path, scene.sar_path
     how = options.sar_resampling, options.sar_unit
     with closing(ScenePairReader(*paths, spec, *how)) as pair:
-        job = MapJob.of_scene(pair, map_path(output_dir, scene), options, network)
+        known = network, calibration
+        job = MapJob.of_scene(pair, map_path(output_dir, scene), options, *known)
     if {job.plan.scale, job.plan.across} != {spec.label_scale}:
         raise ValueError(
             f'resolution={options.resolution}: predict_step gives pixels of the label grid only. '

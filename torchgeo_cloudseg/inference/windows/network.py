@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...models import Network
+from ...models import Calibration, Network
 from ...rasters import size_at
 from .plan import plan_windows
 from .sliding import slide_images
@@ -147,6 +147,8 @@ def fingerprint(model: nn.Module) -> str:
     for module in model.modules():
         if isinstance(module, Network):
             digest.update(repr(module.config).encode())
+            if module.calibration != Calibration():
+                digest.update(repr(module.calibration).encode())
     for name, value in model.state_dict().items():
         digest.update(f'{name} {tuple(value.shape)} {value.dtype}'.encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
