@@ -148,6 +148,47 @@ def test_several_scenes_in_one_call(
     assert names == {f'{path.stem}_map.tif' for path in scenes['planet_cloudy']}
 
 
+def test_dates_of_a_place_become_one_map(
+    student_file: Path,
+    scenes: dict[str, list[Path]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A cloudy and a clear day over two places; SAR images serve both days."""
+    days = [scenes['planet_cloudy'][0].parent, scenes['planet_cloudfree'][0].parent]
+    command = ['map', f'--sar={scenes["S1"][0].parent}', f'--checkpoint={student_file}']
+    command += ['--combine_dates', '--products=[stac,confidence]']
+    report = tmp_path / 'report.json'
+    several = [*command, f'--optical=[{days[0]},{days[1]}]', f'--output={tmp_path / "maps"}']
+    main([*several, f'--json={report}'])
+    maps = sorted((tmp_path / 'maps').glob('*_map.tif'))
+    assert [path.stem for path in maps] == [
+        f'{path.stem}_map' for path in scenes['planet_cloudfree']
+    ]
+    told = json.loads(report.read_text())['scenes']
+    assert [[Path(pair[0]) for pair in scene['further']] for scene in told] == [
+        [path] for path in scenes['planet_cloudy']
+    ]
+    item = json.loads(maps[0].with_suffix('.json').read_text())
+    assert str(scenes['planet_cloudy'][0]) in item['properties']['processing:lineage']
+    stamps = [path.stat().st_mtime_ns for path in maps]
+    main([*several, '--resume'])
+    assert [path.stat().st_mtime_ns for path in maps] == stamps
+
+    # one file, for images in any order
+    pair = [scenes[kind][0] for kind in ('planet_cloudy', 'planet_cloudfree')]
+    output = tmp_path / 'map.tif'
+    main([*command, f'--optical=[{pair[0]},{pair[1]}]', f'--output={output}'])
+    with rasterio.open(output) as one, rasterio.open(maps[0]) as other:
+        np.testing.assert_array_equal(one.read(), other.read())
+    with pytest.raises(SystemExit):
+        main([*several[:-1], f'--output={tmp_path / "all.tif"}'])
+    errors = capsys.readouterr().err
+    assert 'one map of 2 date(s)' in errors
+    assert all(scenes['planet_cloudfree'][i].name in errors for i in (0, 1))
+    assert 'Give dates of the same place' in errors
+
+
 @pytest.mark.slow
 def test_lightning_writes_the_same_maps(
     student_file: Path, scenes: dict[str, list[Path]], tmp_path: Path

@@ -128,8 +128,8 @@ def test_what_cannot_be_written(
 
 
 def test_test_areas_may_have_other_skies(tmp_path: Path) -> None:
-    kinds = ('usual', 'overcast', 'cumulus')
-    options = {'train_areas': 1, 'test_areas': 3, 'patches_per_area': 1, 'progress': False}
+    kinds = ('usual', 'overcast', 'cumulus', 'fair')
+    options = {'train_areas': 1, 'test_areas': 4, 'patches_per_area': 1, 'progress': False}
     write_miniature_m3mcr(tmp_path / 'usual', **options)
     write_miniature_m3mcr(tmp_path / 'other', test_skies=kinds, **options)
     pairs = {
@@ -143,14 +143,16 @@ def test_test_areas_may_have_other_skies(tmp_path: Path) -> None:
     changed = {
         str(name) for name, (one, other) in pairs.items() if one.read_bytes() != other.read_bytes()
     }
-    assert len(changed) == 4
+    assert len(changed) == 6
     assert all('cloudy' in name or 'cloudmask' in name for name in changed)
-    assert all('spring_2' in name or 'summer_3' in name for name in changed)
+    assert not any('fall_1' in name for name in changed)
     covers = [
         np.load(other).mean()
         for name, (_, other) in sorted(pairs.items())
-        if 'cloudmask_s' in str(name)
+        if 'cloudmask_fall_1' not in str(name) and 'cloudmask' in str(name)
     ]
     assert max(covers) > 0.7
+    # of those in winter, the last
+    assert 0 < covers[-1] < 0.2
     with pytest.raises(ValueError, match='test_skies'):
         write_miniature_m3mcr(tmp_path, test_skies=['green'])

@@ -16,6 +16,7 @@ from ..rasters import Resampling, on_disk
 
 if TYPE_CHECKING:
     from ..datasets.scene_spec import SceneSpec
+    from ..inference import ScenePair, SceneStack
     from ..inference.scenes.batch import BatchReport
 
 
@@ -27,6 +28,7 @@ def map_scenes(
     sar: list[str] | str | None = None,
     products: list[Product] | Product | None = None,
     style: Literal['qgis'] | None = None,
+    combine_dates: bool = False,
     resolution: Literal['label', 'optical'] | float = 'label',
     blend: BlendName = DEFAULT_BLEND,
     stride: int | None = None,
@@ -64,6 +66,8 @@ def map_scenes(
             a pixel may have, of a calibrated network), cloud (opacity, of networks that tell it),
             reconstruction, quicklook, footprint (GeoJSON) or stac (an item of all files).
         style: write the classes and their colors for other software, too: qgis (.qml).
+        combine_dates: make one map of all dates of a place, in which each counts for as much as it
+            shows of the ground; with a file as output, of all images.
         resolution: pixels of the map: those of the labels in training (label), those of the
             optical image (optical), or a size in units of its CRS, such as 20.
         blend: how windows are put together: average, hann, gaussian or crop.
@@ -99,12 +103,17 @@ def map_scenes(
             cloudseg map --optical cloudy.tif --sar s1.tif --checkpoint s.ckpt --output map.tif
             cloudseg map --optical s2/ --sar s1/ --checkpoint s.ckpt --output maps/
             cloudseg map --config options.yaml --products confidence quicklook
+
+        Several dates of one place in one map::
+
+            cloudseg map --optical s2/ --sar s1/ --combine_dates --checkpoint s.ckpt --output m.tif
     """
-    from ..inference import MapOptions, find_scenes, predict_scene
+    from ..inference import MapOptions, find_scenes, find_stacks, predict_scene
     from ..inference.scenes.batch import BatchReport, map_batch
     from ..inference.scenes.mapping import local_files
     from ..inference.scenes.options import product_paths
     from ..inference.scenes.pairing import map_path, pair_text
+    from ..inference.scenes.stacks import stack_text
     from ..trainers import load_mapper
 
     network, spec = load_mapper(checkpoint)
@@ -124,30 +133,38 @@ def map_scenes(
         Path(checkpoint).stem,
     )  # fmt: skip
     # a name with an ending is a file, except for folders that are there
-    single = output.suffix and not output.is_dir()
+    single = bool(output.suffix) and not output.is_dir()
     faults: dict[str, Exception] = {}
-    scenes = find_scenes(optical, sar, assets, spec.images, None if single else faults)
-    for scene in scenes:
-        sys.stderr.write(f'{pair_text(scene)}\n')
+    sources = optical, sar, assets, spec.images, None if single else faults
+    scenes: list[ScenePair] | list[SceneStack]
+    if combine_dates:
+        scenes = find_stacks(*sources, one_place=single)
+        texts = map(stack_text, scenes)
+    else:
+        scenes = find_scenes(*sources)
+        texts = map(pair_text, scenes)
+    for text in texts:
+        sys.stderr.write(f'{text}\n')
     common: dict[str, Any] = {'batch_size': batch_size, 'device': device, 'wait': wait}
     common |= {'spec': spec, 'options': options, 'resume': resume, 'overwrite': overwrite}
     if single and len(scenes) > 1:
         raise ValueError(
             f'{output} is one file, for {len(scenes)} scenes. Give a folder: one that is '
-            'there, or a name without an ending.'
+            'there, or a name without an ending; or --combine_dates, if they are of one place.'
         )
     # lists and items are no images, but not to be replaced either
-    sources = [[one] if isinstance(one, str) else one for one in (optical, sar) if one is not None]
-    named = [file for source in sources for path in source if (file := on_disk(path))]
+    given = [[one] if isinstance(one, str) else one for one in (optical, sar) if one is not None]
+    named = [file for source in given for path in source if (file := on_disk(path))]
     maps = [output] if single else [map_path(output, scene) for scene in scenes]
     outputs = [path for file in maps for path in product_paths(file, options.products).values()]
     reports = [] if json is None else [json]
-    images = local_files(*(path for scene in scenes for path in scene[1:3]))
+    images = local_files(*(path for scene in scenes for pair in scene.paths for path in pair))
     check_outputs([*outputs, *reports], [*named, *images, checkpoint], overwrite=True)
     check_outputs(reports, overwrite=overwrite)
     if single:
         (scene,) = scenes
-        files = predict_scene(network, scene.optical_path, scene.sar_path, output, **common)
+        optical_paths, sar_paths = zip(*scene.paths, strict=True)
+        files = predict_scene(network, optical_paths, sar_paths, output, **common)
         report = BatchReport(scenes, {scene.name: files})
     else:
         report = map_batch(network, scenes, output, faults=faults, **common)

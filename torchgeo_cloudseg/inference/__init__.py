@@ -7,6 +7,7 @@ from .scenes.batch import predict_scenes
 from .scenes.mapping import predict_scene
 from .scenes.options import MapOptions
 from .scenes.pairing import ScenePair, find_scenes
+from .scenes.stacks import SceneStack, find_stacks
 from .scenes.writing import MapDataModule, PredictionWriter, RowBlockDataset
 from .windows.plan import Axis, WindowPlan, plan_windows
 from .windows.sliding import sliding_window
@@ -27,8 +28,10 @@ __all__ = (
     'RowBlockDataset',
     'ScenePair',
     'SceneSpec',
+    'SceneStack',
     'WindowPlan',
     'find_scenes',
+    'find_stacks',
     'make_blend',
     'plan_windows',
     'predict_scene',

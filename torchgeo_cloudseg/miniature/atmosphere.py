@@ -30,6 +30,8 @@ class Sky(NamedTuple):
 
 SKIES: Mapping[str, Sky] = {
     'usual': Sky(),
+    # a few clouds of the usual kind
+    'fair': Sky((0.05, 0.15)),
     # an even veil, through which much can be seen
     'veil': Sky((0.8, 0.95), outer_px=400.0, depth_scale=0.2, depth_power=1.0, haze=(0.05, 0.15)),
     # a cover through which nothing can be seen, with gaps

@@ -82,7 +82,8 @@ def write_miniature_m3mcr(
         zones: EPSG codes of UTM zones (WGS 84, north or south), taken in turn by the areas.
         seasons: seasons, taken in turn by the areas.
         test_skies: kinds of clouds, taken in turn by the test areas: 'usual', the only kind over
-            training areas, 'veil', 'overcast' or 'cumulus'.
+            training areas, 'fair', 'veil', 'overcast' or 'cumulus'. The land under them is the same
+            with the same seed, as on another date.
         progress: show a progress bar.
 
     Returns:

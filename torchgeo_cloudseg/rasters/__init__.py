@@ -12,7 +12,7 @@ from .installed import gdal_version, missing_drivers
 from .mosaic import mosaic
 from .name import gdal_name, is_local, name_of, on_disk, sources_of, without_scheme
 from .open import block_cache, file_state, open_raster, reading
-from .place import has_place, overlap, place_text
+from .place import has_place, overlap, overlapping_share, place_text
 from .raw import raw_image
 from .stack import Band, band_stack
 from .warp import Resampling, transform_bounds, warp, window_under
@@ -50,6 +50,7 @@ __all__ = (
     'on_disk',
     'open_raster',
     'overlap',
+    'overlapping_share',
     'place_text',
     'raw_image',
     'read_array_header',

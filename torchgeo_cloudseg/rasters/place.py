@@ -145,15 +145,39 @@ def overlap(first: Grid, second: Grid) -> bool:
         >>> overlap(west, east), overlap(west, west)
         (False, True)
     """
+    return overlapping_share(first, second) > 0
+
+
+def overlapping_share(first: Grid, second: Grid) -> float:
+    """How much of an image lies in another one.
+
+    Args:
+        first: place of an image.
+        second: place of another one.
+
+    Returns:
+        the share, 0 to 1, of that of which more lies in the other.
+
+    Raises:
+        ValueError: if there is no way from the one CRS to the other.
+
+    Example:
+        >>> from torchgeo_cloudseg.rasters import Grid
+        >>> west = Grid.north_up('EPSG:32631', (500_000, 100_000), pixel=(10, 10), size_px=(64, 64))
+        >>> east = Grid.north_up('EPSG:32631', (500_320, 100_000), pixel=(10, 10), size_px=(64, 64))
+        >>> 0.4 < overlapping_share(west, east) < 0.6
+        True
+    """
     first, second = unwrapped(first), unwrapped(second)
-    reached = [_reaches(first, second), _reaches(second, first)]
-    if reached == [None, None]:
+    reached = [_share_in(first, second), _share_in(second, first)]
+    known = [share for share in reached if share is not None]
+    if not known:
         raise ValueError('no coordinates of the one exist in the other')
-    return any(reached)
+    return max(known)
 
 
-def _reaches(source: Grid, target: Grid) -> bool | None:
-    """Whether pixels of one image lie in another; None where not one has coordinates there."""
+def _share_in(source: Grid, target: Grid) -> float | None:
+    """Share of an image that lies in another; None where no pixel has coordinates there."""
     ends = crs_of(source), crs_of(target)
     try:
         # a local CRS leads nowhere but to itself
@@ -180,7 +204,7 @@ def _reaches(source: Grid, target: Grid) -> bool | None:
     # an edge in common is no overlap
     inside = (rows > 1e-6) & (rows < target.height - 1e-6)
     inside &= (cols > 1e-6) & (cols < target.width - 1e-6)
-    return bool(inside.any())
+    return float(inside.sum() / len(known))
 
 
 def coordinates_of(grid: Grid, rows: Coordinates, cols: Coordinates) -> tuple[Any, Any]:

@@ -20,6 +20,7 @@ from ...rasters import SceneError, name_of
 from .mapping import local_files, predict_scene
 from .options import MapOptions, product_paths
 from .pairing import ScenePair, map_path
+from .stacks import SceneStack
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ FAULTS = (ValueError, OSError, RuntimeError, MemoryError, LookupError, Arithmeti
 class BatchReport:
     """What became of the scenes of a run."""
 
-    scenes: Sequence[ScenePair]
+    scenes: Sequence[ScenePair | SceneStack]
     #: Files by product, by the name of the scene.
     written: dict[str, dict[Product, Path]] = field(default_factory=dict)
     #: What was wrong, by the name of the scene.
@@ -47,6 +48,7 @@ class BatchReport:
                     'name': scene.name,
                     'optical': name_of(scene.optical_path),
                     'sar': name_of(scene.sar_path),
+                    'further': [[name_of(path) for path in pair] for pair in scene.paths[1:]],
                     'files': {p: str(file) for p, file in self.written.get(scene.name, {}).items()},
                     'problem': _facts(scene, self.problems.get(scene.name)),
                 }
@@ -55,7 +57,7 @@ class BatchReport:
         }
 
 
-def _facts(scene: ScenePair, problem: Exception | None) -> dict[str, str] | None:
+def _facts(scene: ScenePair | SceneStack, problem: Exception | None) -> dict[str, str] | None:
     """What was wrong with a scene, for JSON."""
     if problem is None:
         return None
@@ -65,7 +67,7 @@ def _facts(scene: ScenePair, problem: Exception | None) -> dict[str, str] | None
     return facts
 
 
-def blamed(scene: ScenePair, problem: Exception) -> str:
+def blamed(scene: ScenePair | SceneStack, problem: Exception) -> str:
     """The file that a problem is about.
 
     Args:
@@ -81,7 +83,7 @@ def blamed(scene: ScenePair, problem: Exception) -> str:
 
 def map_batch(
     model: nn.Module,
-    scenes: Sequence[ScenePair],
+    scenes: Sequence[ScenePair | SceneStack],
     output_dir: str | Path,
     *,
     spec: SceneSpec,
@@ -96,7 +98,7 @@ def map_batch(
 
     Args:
         model: see :func:`~torchgeo_cloudseg.inference.predict_scene`.
-        scenes: the scenes.
+        scenes: the scenes, each of one date or a stack of dates.
         output_dir: the folder.
         spec: bands, ranges and classes.
         options: how to map and what to write.
@@ -117,17 +119,18 @@ def map_batch(
     outputs = [map_path(output_dir, scene) for scene in scenes]
     check_outputs(
         chain.from_iterable(product_paths(path, options.products).values() for path in outputs),
-        chain.from_iterable(local_files(*scene[1:3]) for scene in scenes),
+        chain.from_iterable(local_files(*chain(*scene.paths)) for scene in scenes),
         overwrite or resume,
     )
     bar = progress_bar(scenes, 'Scenes', unit='scene', disable=not progress or len(scenes) < 2)
     for scene, output in zip(bar, outputs, strict=True):
         try:
-            for path in (scene.optical_path, scene.sar_path):
+            for path in chain(*scene.paths):
                 if faults and path in faults:
                     raise faults[path]
+            optical, sar = zip(*scene.paths, strict=True)
             report.written[scene.name] = predict_scene(
-                model, scene.optical_path, scene.sar_path, output, spec=spec, options=options,
+                model, optical, sar, output, spec=spec, options=options,
                 resume=resume, overwrite=overwrite, progress=progress, **kwargs,
             )  # fmt: skip
         except FAULTS as problem:
@@ -137,7 +140,10 @@ def map_batch(
 
 
 def predict_scenes(
-    model: nn.Module, scenes: Sequence[ScenePair], output_dir: str | Path, **kwargs: Any
+    model: nn.Module,
+    scenes: Sequence[ScenePair | SceneStack],
+    output_dir: str | Path,
+    **kwargs: Any,
 ) -> dict[str, dict[Product, Path]]:
     """Map several scenes into a folder, ``<name>_map.tif`` each.
 
@@ -145,7 +151,7 @@ def predict_scenes(
 
     Args:
         model: see :func:`~torchgeo_cloudseg.inference.predict_scene`.
-        scenes: the scenes.
+        scenes: the scenes, each of one date or a stack of dates.
         output_dir: the folder.
         **kwargs: further arguments of :func:`~torchgeo_cloudseg.inference.predict_scene`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,7 @@ from ...rasters import (
     write_cog,
 )
 from ..windows.plan import WindowPlan, plan_windows
+from .dates import SceneDates
 from .options import MapOptions, product_paths
 from .pair_reader import ScenePairReader
 from .products import Arrays, class_arrays, raster_layers, reconstruction_array, valid_on_map
@@ -45,8 +47,7 @@ class MapJob:
     """Everything that is decided about a map before its first pixel.
 
     Attributes:
-        optical_path: optical raster.
-        sar_path: SAR raster.
+        paths: the optical and the SAR raster of every date, the one whose grid counts first.
         output_path: class map; other products are named after it.
         spec: what the network expects.
         options: how to map, and what to write; nothing is left to defaults.
@@ -58,8 +59,7 @@ class MapJob:
         calibration: by what the network's confidence is true.
     """
 
-    optical_path: str
-    sar_path: str
+    paths: Sequence[tuple[str, str]]
     output_path: Path
     spec: SceneSpec
     options: MapOptions
@@ -73,7 +73,7 @@ class MapJob:
     @classmethod
     def of_scene(
         cls,
-        scene: ScenePairReader,
+        scene: SceneDates,
         output_path: str | Path,
         options: MapOptions,
         network: str,
@@ -82,7 +82,7 @@ class MapJob:
         """Plan the map of a scene.
 
         Args:
-            scene: the open scene.
+            scene: the open scene, of one date or several.
             output_path: file name of the class map, ``.tif``.
             options: how to map, and what to write.
             network: fingerprint of the network.
@@ -98,36 +98,41 @@ class MapJob:
         output = Path(output_path)
         if output.suffix.lower() not in ('.tif', '.tiff'):
             raise ValueError(f'{output}: a map is a GeoTIFF; give it a name that ends in .tif.')
-        paths, grid = (scene.optical.path, scene.sar.path), scene.optical.grid
-        spec, size_px = scene.spec, (grid.height, grid.width)
+        first = scene.first
+        path, grid, spec = first.optical.path, first.grid, first.spec
+        size_px = grid.height, grid.width
         scale, across, window, stride = map_scale(grid, spec, options)
         plan = plan_windows(size_px, window, stride, scale, across)
         if 0 in plan.output_size_px:
             raise ValueError(
-                f'{paths[0]}: {size_px[0]} x {size_px[1]} pixels are less than a pixel '
+                f'{path}: {size_px[0]} x {size_px[1]} pixels are less than a pixel '
                 f'of the map, {scale} times as many. Give a larger scene, or another resolution.'
             )
         if {'footprint', 'stac'} & {*options.products} and not has_place(grid):
             raise ValueError(
-                f'{name_of(paths[0])}: no place upon the earth, which a footprint or STAC item '
+                f'{name_of(path)}: no place upon the earth, which a footprint or STAC item '
                 'tells. Georeference the image, or leave these products out.'
             )
         scene.check_values(options.max_clipped)
         blend = options.blend or DEFAULT_BLEND
         options = replace(options, window=window, stride=stride, blend=blend)
-        stored = scene.reconstruction_layer
-        layers = raster_layers(spec, options.products, stored, calibration)
-        manifest = {
-            'optical': _facts(scene.optical),
-            'sar': _facts(scene.sar),
+        layers = raster_layers(spec, options.products, first.reconstruction_layer, calibration)
+        dates = [
+            {'optical': _facts(date.optical), 'sar': _facts(date.sar)} for date in scene.opened
+        ]
+        manifest: dict[str, Any] = {
+            **dates[0],
+            # maps of one date are told apart as ever
+            **({'further': dates[1:]} if dates[1:] else {}),
             'network': network,
             'spec': spec_to_dict(spec),
             # what the network is called decides nothing
             'options': {**asdict(options), 'blend': repr(options.blend), 'model_name': ''},
         }
-        map_grid = _map_grid(scene, plan)
+        paths = [(date.optical.path, date.sar.path) for date in scene.opened]
+        map_grid = _map_grid(first, plan)
         return cls(
-            *paths, output, spec, options, plan, map_grid, grid, layers, manifest, calibration
+            paths, output, spec, options, plan, map_grid, grid, layers, manifest, calibration
         )
 
     @cached_property
@@ -152,7 +157,8 @@ class MapJob:
     @property
     def inputs(self) -> list[str]:
         """Files of this machine that are read."""
-        files = (file for key in ('optical', 'sar') for file in self.manifest[key])
+        dates = [self.manifest, *self.manifest.get('further', ())]
+        files = (file for date in dates for key in ('optical', 'sar') for file in date[key])
         return [file for file in map(on_disk, files) if file]
 
     def is_published(self) -> bool:
@@ -248,11 +254,10 @@ class MapJob:
             if 'quicklook' in outputs:
                 picture = folder / outputs['quicklook'].name
                 classes = folder / outputs['classes'].name
-                save_quicklook(picture, classes, self.optical_path, self.spec)
+                save_quicklook(picture, classes, self.paths[0][0], self.spec)
                 files.append(picture)
-            inputs = {'optical': self.optical_path, 'sar': self.sar_path}
             facts = self.spec, self.grid, self.options.model_name
-            files += save_sidecars(folder, outputs, inputs, *facts)
+            files += save_sidecars(folder, outputs, self.paths, *facts)
             store.start_publishing()
             files.sort(key=lambda file: file.name == self.output_path.name)
             publish({file: self.output_path.with_name(file.name) for file in files})

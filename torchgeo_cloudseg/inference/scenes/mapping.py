@@ -6,7 +6,8 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
-from itertools import chain, pairwise
+from functools import cache, partial
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import torch
@@ -19,12 +20,13 @@ from ..._threads import Threads
 from ...datasets.scene_spec import SceneSpec
 from ...models import Calibration
 from ...rasters import block_cache, on_disk, sources_of
+from ..windows.dates import DateMeans
 from ..windows.network import WindowNetwork, fingerprint
 from ..windows.sliding import Images, stream_row_blocks
 from ..windows.weights import make_blend
+from .dates import SceneDates, in_order
 from .job import MapJob
 from .options import MapOptions, product_paths
-from .pair_reader import ScenePairReader
 from .products import Arrays
 
 logger = logging.getLogger(__name__)
@@ -32,8 +34,8 @@ logger = logging.getLogger(__name__)
 
 def predict_scene(
     model: nn.Module,
-    optical_path: str | Path,
-    sar_path: str | Path,
+    optical_path: str | Path | Sequence[str | Path],
+    sar_path: str | Path | Sequence[str | Path],
     output_path: str | Path,
     *,
     spec: SceneSpec,
@@ -51,11 +53,20 @@ def predict_scene(
     the scene alone. Output appears under its name when it is complete; finished rows are kept
     beside it, in ``<output_path>.parts``, until then.
 
+    Several dates of one place give one map, on the grid of the earliest optical image. With the
+    logits of date *d*, their largest class probability *c*, the opacity *o* of its clouds (0 where
+    the network does not tell it) and the share *v* of a pixel that has data, the logits of the map
+    are ``sum(w[d] * logits[d]) / sum(w[d])``, ``w = v * (1 - o) * c``, window by window.
+    Probabilities and confidence are those of these logits, the reconstructed image and the opacity
+    are the mean with the same weights. The order in which dates are given does not matter.
+
     Args:
         model: a :class:`~torchgeo_cloudseg.models.Network`, or a module that maps optical
             (N, C, h, w) and SAR windows (N, S, h, w), scaled to 0..1, to logits (N, K, h', w').
-        optical_path: optical raster, anything that GDAL reads.
-        sar_path: SAR raster; warped to the optical grid where it lies on another.
+        optical_path: optical raster, anything that GDAL reads; several for several dates, which
+            are warped to the grid of the earliest where they lie on another.
+        sar_path: SAR raster, warped to the optical grid where it lies on another; as many as there
+            are optical ones, or one for all.
         output_path: file name of the class map, ``.tif``. Other products are named after it:
             ``map_confidence.tif``, ``map.png``.
         spec: bands, ranges and classes, as a checkpoint states them.
@@ -98,9 +109,10 @@ def predict_scene(
         'map.tif'
     """
     options, output = options or MapOptions(), Path(output_path)
-    inputs = local_files(optical_path, sar_path)
+    paths = _dates(optical_path, sar_path)
+    inputs = local_files(*chain(*paths))
     check_outputs(product_paths(output, options.products).values(), inputs, overwrite or resume)
-    scene = ScenePairReader(optical_path, sar_path, spec, options.sar_resampling, options.sar_unit)
+    scene = SceneDates(paths, spec, options.sar_resampling, options.sar_unit)
     with closing(scene), block_cache(scene.cache_bytes), _evaluating(model, device) as place:
         known = fingerprint(model), getattr(model, 'calibration', Calibration())
         job = MapJob.of_scene(scene, output, options, *known)
@@ -126,6 +138,24 @@ def predict_scene(
             return job.publish()
 
 
+def _dates(
+    optical: str | Path | Sequence[str | Path], sar: str | Path | Sequence[str | Path]
+) -> list[tuple[str, str]]:
+    """The optical and the SAR image of every date."""
+    sides = [
+        [str(side)] if isinstance(side, str | Path) else [str(path) for path in side]
+        for side in (optical, sar)
+    ]
+    if len(sides[1]) == 1:
+        sides[1] *= len(sides[0])
+    if not sides[0] or len(sides[0]) != len(sides[1]):
+        raise ValueError(
+            f'optical_path and sar_path: found {len(sides[0])} optical and {len(sides[1])} SAR '
+            'images, expected a SAR image for each optical one, or one for all.'
+        )
+    return in_order(list(zip(*sides, strict=True)))
+
+
 def local_files(*paths: str | Path) -> list[str]:
     """Files of this machine that images are made of.
 
@@ -141,7 +171,7 @@ def local_files(*paths: str | Path) -> list[str]:
 
 def _map_row_blocks(
     model: nn.Module,
-    scene: ScenePairReader,
+    scene: SceneDates,
     job: MapJob,
     blocks: Sequence[int],
     batch_size: int,
@@ -149,32 +179,35 @@ def _map_row_blocks(
 ) -> Iterator[tuple[int, Arrays]]:
     """Row blocks and the values of their products."""
     plan, spec = job.plan, job.spec
+    several = len(scene.dates) > 1
+    tells_opacity = job.sees_clouds or (several and _tells_opacity(model))
     plans, bands = {'logits': plan}, {'logits': spec.num_classes}
-    if job.sees_clouds:
+    if tells_opacity:
         plans['opacity'], bands['opacity'] = plan, 1
     if job.reconstructs:
         plans['reconstruction'], bands['reconstruction'] = plan.at(1), len(spec.optical_bands)
     network = WindowNetwork(
-        model,
-        plan.scale,
-        spec.num_classes,
-        job.reconstructs,
-        plan.column_scale,
-        job.sees_clouds,
+        model, plan.scale, spec.num_classes, job.reconstructs, plan.column_scale, tells_opacity
     )
 
-    def read(rows: Sequence[int]) -> Iterator[Images]:
+    def read(rows: Sequence[int]) -> Iterator[Iterator[Images]]:
         size = plan.rows.window_px, plan.columns.padded_px
+        tops = [plan.rows.starts_px[row] for row in rows]
         with Threads(max_workers=1) as pool:
-            reads = (pool.submit(scene.read, plan.rows.starts_px[row], *size) for row in rows)
+            reads = (pool.submit(date.read, top, *size) for top in tops for date in scene.dates)
             # the next rows are read while the network is at work
-            for under, _ in pairwise(chain(reads, [Future[Images]()])):
-                optical, sar, valid = under.result()
-                yield Images(optical.to(device), sar.to(device), valid)
+            images = (
+                Images(optical.to(device), sar.to(device), valid)
+                for under, _ in pairwise(chain(reads, [Future[Images]()]))
+                for optical, sar, valid in [under.result()]
+            )
+            for _ in rows:
+                yield islice(images, len(scene.dates))
 
     blend = make_blend(job.options.blend or DEFAULT_BLEND)
+    make_means = partial(DateMeans, tells_opacity) if several else None
     for row, outputs, valid in stream_row_blocks(
-        network, read, list(plans.values()), blend, batch_size, blocks
+        network, read, list(plans.values()), blend, batch_size, blocks, make_means
     ):
         if not outputs:
             # no window has data, and no product shows what stands there
@@ -186,9 +219,24 @@ def _map_row_blocks(
         found = {name: output[0] for name, output in zip(plans, outputs, strict=True)}
         opacity, image = found.get('opacity'), found.get('reconstruction')
         probabilities = job.calibration.probabilities(found['logits'], opacity)
-        restored = None if image is None else scene.to_stored(image.cpu())
-        arrays = job.block_arrays(row, probabilities, valid[0], restored, opacity)
-        yield row, arrays
+        restored = None if image is None else scene.first.to_stored(image.cpu())
+        yield row, job.block_arrays(row, probabilities, valid[0], restored, opacity)
+
+
+def _tells_opacity(model: nn.Module) -> bool:
+    """Whether dates can be weighed by the opacity of their clouds."""
+    tells = bool(getattr(model, 'tells_opacity', False))
+    if not tells:
+        _say_that_confidence_counts(type(model).__name__)
+    return tells
+
+
+@cache
+def _say_that_confidence_counts(kind: str) -> None:
+    """Say, once for all maps, what dates are weighed by."""
+    logger.warning(
+        '%s does not tell the opacity of clouds: dates are weighed by its confidence alone.', kind
+    )
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from ...rasters import (
 )
 from ...transforms.rescale import Rescale
 from ..windows.sliding import Images
-from .plausibility import check_values
+from .plausibility import NoDataError, check_values
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ Pixels = NDArray[Any]
 
 
 class ScenePairReader:
-    """An open pair of an optical and a SAR raster, read on the optical grid.
+    """An open pair of an optical and a SAR raster, read on the optical grid, or on another one.
 
     SAR on a grid of the same extent (see :meth:`~torchgeo_cloudseg.rasters.Grid.covers_like`)
     is taken pixel by pixel, without regard to a small offset, as in the training data. Any other
@@ -70,6 +70,7 @@ class ScenePairReader:
         spec: SceneSpec,
         sar_resampling: Resampling = 'nearest',
         sar_unit: SarUnit | None = None,
+        onto: Image | None = None,
     ) -> None:
         """Open a scene.
 
@@ -80,6 +81,9 @@ class ScenePairReader:
             sar_resampling: name of the resampling where SAR must be warped.
             sar_unit: what values of the SAR image are (defaults to what the file says, else to
                 those of the training); a network that was trained on dB gets dB.
+            onto: image of another date, on whose grid the scene is read. Pixels of as many rows
+                and columns over the same ground are taken as they are; others are warped to it,
+                optical ones bilinearly.
 
         Raises:
             SceneError: if a file cannot be opened, has other bands or no place, or if the two do
@@ -99,14 +103,20 @@ class ScenePairReader:
             found = sar_unit or self.sar.unit_of(spec.sar_bands)
             decibels = DECIBELS.get(found) if wants_decibels else None
             self.sar.select(spec.sar_bands, spec.sar_nodata, decibels=decibels)
+            #: Where the pixels that are read lie.
+            self.grid = self.optical.grid
+            if onto is not None and not _same_pixels(onto.grid, self.grid):
+                _check_overlap(self.optical, onto, 'an optical image', 'dates')
+                self.grid = onto.grid
+                self.optical.warp_to(self.grid, 'bilinear')
             #: Whether pixels of both images correspond by their position in the array.
-            self.coextensive = self.optical.grid.covers_like(self.sar.grid)
+            self.coextensive = self.grid.covers_like(self.sar.grid)
             self._by_position = self.coextensive and sar_resampling == 'nearest'
             if not self.coextensive:
-                self._check_overlap()
-                self.sar.warp_to(self.optical.grid, sar_resampling)
+                _check_overlap(self.sar, self.optical, 'a SAR image', 'a SAR image')
+                self.sar.warp_to(self.grid, sar_resampling)
             elif not self._by_position:
-                self.sar.warp_to(*_as_one(self.optical.grid, self.sar.grid, sar_resampling))
+                self.sar.warp_to(*_as_one(self.grid, self.sar.grid, sar_resampling))
             self._files = files.pop_all()
         self._rescale = Rescale({'image': spec.optical_range, 'image_sar': spec.sar_range})
 
@@ -156,13 +166,14 @@ class ScenePairReader:
             max_clipped: share of values outside of their range that is accepted.
 
         Raises:
+            NoDataError: if not one pixel has data of both.
             SceneError: with what the values may be, and what to do about it.
         """
         if 'optical' in self.spec.images:
             check_values(self.optical, 'optical', self.spec.optical_range, max_clipped)
         if 'sar' in self.spec.images:
             check_values(self.sar, 'SAR', self.spec.sar_range, max_clipped)
-        height = self.optical.grid.height
+        height = self.grid.height
         # most often it is seen in the middle
         for top in (height // 2, *range(0, height, CHECKED_ROWS)):
             rows = min(CHECKED_ROWS, height - top)
@@ -170,7 +181,7 @@ class ScenePairReader:
                 return
         found = f'no pixel of which both images have data ({name_of(self.optical.path)})'
         remedy = 'Give images that have data of the same place.'
-        raise SceneError(self.sar.path, found, 'some', remedy)
+        raise NoDataError(self.sar.path, found, 'some', remedy)
 
     def read(self, top: int, rows: int, width: int) -> Images:
         """Read rows of the scene.
@@ -186,7 +197,7 @@ class ScenePairReader:
         Raises:
             SceneError: if a file cannot be read.
         """
-        inside = min(rows, self.optical.grid.height - top)
+        inside = min(rows, self.grid.height - top)
         optical, has_optical = self._read_optical(top, inside)
         sar, has_sar = self._read_sar(top, inside)
         if np.isnan(sar).any():
@@ -197,7 +208,7 @@ class ScenePairReader:
         ground = scaled['image_sar'] * torch.from_numpy(has_sar)
         valid = torch.from_numpy(has_optical & has_sar).float()
         optical_rows, sar_rows, valid_rows = (
-            F.pad(x[None], (0, width - self.optical.grid.width, 0, rows - inside), mode='replicate')
+            F.pad(x[None], (0, width - self.grid.width, 0, rows - inside), mode='replicate')
             for x in (scaled['image'], ground, valid[None])
         )
         return Images(optical_rows, sar_rows, valid_rows[0] > 0)
@@ -236,10 +247,8 @@ class ScenePairReader:
         if not self._by_position:
             return self.sar.measure((top, top + rows))
         height, width, one = self.sar.grid.height, self.sar.grid.width, Fraction(1)
-        below = nearest(top, rows, height, Fraction(height, self.optical.grid.height), one)
-        along = nearest(
-            0, self.optical.grid.width, width, Fraction(width, self.optical.grid.width), one
-        )
+        below = nearest(top, rows, height, Fraction(height, self.grid.height), one)
+        along = nearest(0, self.grid.width, width, Fraction(width, self.grid.width), one)
         if below is None or along is None:
             raise ValueError(f'Rows {top} to {top + rows} lie outside the scene.')
         values, has_data = self.sar.measure((below.low, below.high))
@@ -250,8 +259,8 @@ class ScenePairReader:
     def _sar_mean(self) -> float:
         """Mean of the SAR image over all bands on the optical grid, as in the authors' code."""
         total, count = 0.0, 0
-        for top in range(0, self.optical.grid.height, SWEEP_ROWS):
-            values, has_data = self._read_sar(top, min(SWEEP_ROWS, self.optical.grid.height - top))
+        for top in range(0, self.grid.height, SWEEP_ROWS):
+            values, has_data = self._read_sar(top, min(SWEEP_ROWS, self.grid.height - top))
             known = has_data & ~np.isnan(values)
             total += float(values[known].sum(dtype=np.float64))
             count += int(known.sum())
@@ -260,31 +269,37 @@ class ScenePairReader:
             raise SceneError(self.sar.path, found, 'pixels with data')
         return total / count
 
-    def _check_overlap(self) -> None:
-        """Refuse images that lie elsewhere, or nowhere."""
-        for image in (self.optical, self.sar):
-            if not has_place(image.grid):
-                size = f'{image.grid.height} x {image.grid.width} pixels'
-                raise SceneError(
-                    image.path,
-                    f'no coordinate reference system and {size}',
-                    'one, to find its place beside the other image of the scene',
-                    'Georeference the file, or bring both images to the same size.',
-                )
-        beside = f'{name_of(self.optical.path)} ({place_text(self.optical.grid)})'
-        found = f'a SAR image over {place_text(self.sar.grid)}'
-        try:
-            together = overlap(self.optical.grid, self.sar.grid)
-        except ValueError as error:
+
+def _same_pixels(first: Grid, second: Grid) -> bool:
+    """Whether pixels of two optical images correspond one to one, but for a small offset."""
+    sizes = [(grid.height, grid.width) for grid in (first, second)]
+    return sizes[0] == sizes[1] and first.covers_like(second)
+
+
+def _check_overlap(image: Image, beside: Image, kind: str, wanted: str) -> None:
+    """Refuse an image that lies elsewhere than another one, or nowhere."""
+    for one, other in ((beside, image), (image, beside)):
+        if not has_place(one.grid):
             raise SceneError(
-                self.sar.path,
-                f'{found}, from which no way leads to the CRS of the optical image ({error})',
-                f'a CRS that can be related to that of {beside}',
-                'Give both images in a CRS upon the earth.',
-            ) from error
-        if not together:
-            expected = f'one that overlaps {beside}'
-            raise SceneError(self.sar.path, found, expected, 'Give a SAR image of the same place.')
+                one.path,
+                f'no coordinate reference system and {one.grid.height} x {one.grid.width} pixels',
+                f'one, to find its place beside {name_of(other.path)}',
+                'Georeference the file, or bring both images to the same size.',
+            )
+    there = f'{name_of(beside.path)} ({place_text(beside.grid)})'
+    found = f'{kind} over {place_text(image.grid)}'
+    try:
+        together = overlap(beside.grid, image.grid)
+    except ValueError as error:
+        raise SceneError(
+            image.path,
+            f'{found}, from which no way leads to the CRS of the optical image ({error})',
+            f'a CRS that can be related to that of {there}',
+            'Give both images in a CRS upon the earth.',
+        ) from error
+    if not together:
+        expected = f'one that overlaps {there}'
+        raise SceneError(image.path, found, expected, f'Give {wanted} of the same place.')
 
 
 def _unit(spec: SceneSpec, image: Image) -> tuple[ArrayLike, ArrayLike]:

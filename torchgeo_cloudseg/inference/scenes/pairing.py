@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..._files import file_name
 from ...datasets.products import Faults, FoundImage, day_in, found_or_broken, images_in
-from ...rasters import Grid, SceneError, has_place, is_local, name_of, overlap, read_header
+from ...rasters import SceneError, is_local, name_of
+from .places import check_names, shared_ground, unreadable_because
 from .sources import Source, holds_several, images_of, is_list, matches, of_kind, rows_of, several
+
+if TYPE_CHECKING:
+    from .stacks import SceneStack
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +32,11 @@ class ScenePair(NamedTuple):
     optical_path: str
     sar_path: str
 
+    @property
+    def paths(self) -> list[tuple[str, str]]:
+        """The optical and the SAR image of its one date."""
+        return [(self.optical_path, self.sar_path)]
+
 
 def find_scenes(
     optical: Source | None,
@@ -36,6 +44,7 @@ def find_scenes(
     assets: tuple[str, str] = ('optical', 'sar'),
     looks_at: Sequence[str] = KINDS,
     faults: Faults | None = None,
+    same_names: bool = False,
 ) -> list[ScenePair]:
     """Find the optical and SAR images of scenes.
 
@@ -61,6 +70,7 @@ def find_scenes(
             for the other, too.
         faults: where to put what is wrong with an image, by a path that stands in for it in its
             scene; None to raise it.
+        same_names: accept scenes of one name, whose maps would replace each other.
 
     Returns:
         the scenes, in the order of the optical images.
@@ -84,14 +94,8 @@ def find_scenes(
         sides = (images_of(several(source), assets, faults) for source in (optical, sar))
         kinds = (of_kind(side, kind) for side, kind in zip(sides, KINDS, strict=True))
         pairs = _pair(*kinds, faults=faults)
-    # on many systems, upper and lower case make no difference
-    names = Counter(pair.name.casefold() for pair in pairs)
-    twice = sorted({pair.name for pair in pairs if names[pair.name.casefold()] > 1})
-    if twice:
-        raise ValueError(
-            f'Several scenes are called {", ".join(twice[:5])}: their maps would replace each '
-            'other. Map them into folders of their own, or rename the optical images.'
-        )
+    if not same_names:
+        check_names(pair.name for pair in pairs)
     return pairs
 
 
@@ -106,7 +110,7 @@ def _alone(
     return [ScenePair(image.name, image.path, image.path) for image in images]
 
 
-def map_path(output_dir: str | Path, scene: ScenePair) -> Path:
+def map_path(output_dir: str | Path, scene: ScenePair | SceneStack) -> Path:
     """Where the map of a scene goes.
 
     Args:
@@ -130,7 +134,7 @@ def pair_text(scene: ScenePair) -> str:
     """
     if scene.optical_path == scene.sar_path:
         return f'{scene.name}: {name_of(scene.optical_path)}'
-    optical, sar = (name_of(path) for path in scene[1:])
+    optical, sar = (name_of(path) for path in scene.paths[0])
     days = [day_in(text) for text in (f'{scene.name} {optical}', sar)]
     apart = ''
     if days[0] and days[1]:
@@ -252,7 +256,7 @@ def _pair(
             + '\nName the pairs in a .csv file with two columns instead.'
         )
     if faults is not None:
-        faults |= {path: _unreadable(path) or problem for path, problem in problems.items()}
+        faults |= {path: unreadable_because(path) or problem for path, problem in problems.items()}
     used = {image.path for image in chosen.values()}
     left = [image for image in sar if image.path not in used]
     unused = [name_of(image.path) for image in left if image.path not in broken]
@@ -264,8 +268,7 @@ def _pair(
 
 def _nearest(image: FoundImage, candidates: list[FoundImage]) -> FoundImage | None:
     """The SAR image over the place of an optical one, of several that of the nearest date."""
-    grid = _grid(image.path)
-    over = [other for other in candidates if grid and _overlaps(grid, _grid(other.path))]
+    over = [other for other in candidates if shared_ground(image.path, other.path)]
     if len(over) < 2:
         return over[0] if over else None
     apart = {
@@ -275,32 +278,6 @@ def _nearest(image: FoundImage, candidates: list[FoundImage]) -> FoundImage | No
         return None
     # the earlier one of two that are as near
     return min(over, key=lambda other: (apart[other.path], str(other.day), other.name))
-
-
-@lru_cache(maxsize=4096)
-def _grid(path: str) -> Grid | None:
-    """Where an image lies; None where nobody says, or it cannot be opened."""
-    try:
-        grid = read_header(path).grid
-    except SceneError:
-        return None
-    return grid if has_place(grid) else None
-
-
-def _unreadable(path: str) -> SceneError | None:
-    """Why an image cannot be opened."""
-    try:
-        read_header(path)
-    except SceneError as error:
-        return error
-    return None
-
-
-def _overlaps(first: Grid, second: Grid | None) -> bool:
-    try:
-        return second is not None and overlap(first, second)
-    except ValueError:
-        return False
 
 
 def _words(image: FoundImage) -> list[str]:

@@ -32,6 +32,10 @@ SMALL = 0.1
 USUAL = 1.0, 99.0
 
 
+class NoDataError(SceneError):
+    """An image, or a scene, without a single pixel with data."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """What the sample of an image looks like."""
@@ -104,7 +108,7 @@ def sample(image: Image) -> NDArray[np.float32]:
         values (C, N) of windows in which there is data.
 
     Raises:
-        SceneError: if there is no data in the whole image.
+        NoDataError: if there is no data in the whole image.
     """
     height, width = image.size
     spans = [
@@ -122,7 +126,7 @@ def sample(image: Image) -> NDArray[np.float32]:
             return values[:, has_data]
     where = ' under the optical image' if image.is_warped else ''
     remedy = 'Give another image, or say which value stands for no data.'
-    raise SceneError(image.path, f'no measurement at all{where}', 'pixels with data', remedy)
+    raise NoDataError(image.path, f'no measurement at all{where}', 'pixels with data', remedy)
 
 
 def _look_at(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ ROLES = {'quicklook': 'overview', 'qgis': 'metadata', 'footprint': 'metadata'}
 def save_sidecars(
     folder: Path,
     outputs: Mapping[Product, Path],
-    inputs: Mapping[str, str],
+    inputs: Sequence[tuple[str, str]],
     spec: SceneSpec,
     grid: Grid,
     model: str,
@@ -46,7 +46,7 @@ def save_sidecars(
     Args:
         folder: where to save it; the map is there already.
         outputs: files of the map by product, as they will be called.
-        inputs: the optical and the SAR image, by kind.
+        inputs: the optical and the SAR image of every date.
         spec: classes and their colors.
         grid: the grid of the map.
         model: name of the network.
@@ -102,7 +102,7 @@ def save_stac_item(
     path: Path,
     classes_path: Path,
     outputs: Mapping[Product, Path],
-    inputs: Mapping[str, str],
+    inputs: Sequence[tuple[str, str]],
     spec: SceneSpec,
     grid: Grid,
     model: str,
@@ -116,18 +116,23 @@ def save_stac_item(
         path: the file, ``.json``.
         classes_path: the map.
         outputs: its files by product, as they will be called.
-        inputs: the optical and the SAR image, by kind.
+        inputs: the optical and the SAR image of every date.
         spec: classes and their colors.
         grid: the grid of the map.
         model: name of the network.
     """
     geometry = footprint(str(classes_path))
     software = {'torchgeo-cloudseg': __version__} | ({'model': model} if model else {})
-    names = {kind: name_of(image) for kind, image in inputs.items()}
+    names = [(name_of(optical), name_of(sar)) for optical, sar in inputs]
+    pairs = '; '.join(f'{optical} and {sar}' for optical, sar in names)
+    times = sorted({_time_of(pair, classes_path) for pair in names})
+    # an item of several times has none of its own
+    span = {'start_datetime': times[0], 'end_datetime': times[-1]} if times[1:] else {}
     properties = {
-        'datetime': _time_of(names, classes_path),
+        'datetime': None if span else times[0],
+        **span,
         'processing:software': software,
-        'processing:lineage': 'Land cover of {optical} and {sar}, through clouds.'.format(**names),
+        'processing:lineage': f'Land cover of {pairs}, through clouds.',
         'proj:code': crs_string(grid.crs) if crs_string(grid.crs).startswith('EPSG') else None,
         'proj:shape': [grid.height, grid.width],
         'proj:transform': list(grid.transform)[:6],
@@ -175,11 +180,11 @@ def class_objects(spec: SceneSpec) -> list[dict[str, Any]]:
     ]
 
 
-def _time_of(names: Mapping[str, str], classes_path: Path) -> str:
+def _time_of(names: tuple[str, str], classes_path: Path) -> str:
     """When the ground was seen; where no name tells, when the optical file was last changed."""
-    for name in names.values():
+    for name in names:
         if day := day_in(name):
             return f'{day.isoformat()}T00:00:00Z'
-    optical = Path(names['optical'])
+    optical = Path(names[0])
     file = optical if is_local(str(optical)) and optical.is_file() else classes_path
     return datetime.fromtimestamp(int(file.stat().st_mtime), UTC).isoformat().replace('+00:00', 'Z')

@@ -23,6 +23,7 @@ from ...datasets.scene_spec import SceneSpec
 from ...models import Calibration
 from ..windows.network import fingerprint
 from .batch import FAULTS
+from .dates import SceneDates
 from .job import MapJob
 from .options import MapOptions
 from .pair_reader import ScenePairReader
@@ -122,7 +123,7 @@ class RowBlockDataset(Dataset[dict[str, Tensor]]):
         key = os.getpid(), index
         if self._open is None or self._open[0] != key:
             job = self.jobs[index]
-            paths, how = (job.optical_path, job.sar_path), job.options
+            (paths,), how = job.paths, job.options
             # files are closed with the last reference to them
             scene = ScenePairReader(*paths, job.spec, how.sar_resampling, how.sar_unit)
             self._open = key, scene
@@ -421,11 +422,9 @@ def _plan(
             f'products: {sorted(beside)} are written by predict_scene only; predict_step gives '
             'probabilities.'
         )
-    paths = scene.optical_path, scene.sar_path
     how = options.sar_resampling, options.sar_unit
-    with closing(ScenePairReader(*paths, spec, *how)) as pair:
-        known = network, calibration
-        job = MapJob.of_scene(pair, map_path(output_dir, scene), options, *known)
+    with closing(SceneDates(scene.paths, spec, *how)) as dates:
+        job = MapJob.of_scene(dates, map_path(output_dir, scene), options, network, calibration)
     if {job.plan.scale, job.plan.across} != {spec.label_scale}:
         raise ValueError(
             f'resolution={options.resolution}: predict_step gives pixels of the label grid only. '

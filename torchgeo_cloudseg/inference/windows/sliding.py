@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..._choices import BATCH_SIZE, BlendName
+from .dates import DateMeans
 from .plan import WindowPlan, plan_windows
 from .weights import Blend, make_blend
 
@@ -40,12 +41,15 @@ class RowBlock(NamedTuple):
     row: int
     #: For every output of the network (B, K, rows, W); empty where no window had data.
     outputs: tuple[Tensor, ...]
-    #: Where there is data under that row of windows (B, window, W).
+    #: Where there is data under that row of windows (B, window, W), on any date.
     valid: Tensor
 
 
-#: Gives the images under rows of windows, one after the other.
-Reader = Callable[[Sequence[int]], Iterable[Images]]
+#: Index of an image, of a column of windows, and the network's outputs (K, h, w) for the window.
+Window = tuple[int, int, tuple[Tensor, ...]]
+
+#: Gives the images under rows of windows, one after the other; for each row those of every date.
+Reader = Callable[[Sequence[int]], Iterable[Iterable[Images]]]
 
 
 def sliding_window(
@@ -139,10 +143,10 @@ def slide_images(
 
     everywhere = torch.ones(len(optical), plan.rows.window_px, optical.shape[-1], dtype=torch.bool)
 
-    def read(rows: Sequence[int]) -> Iterator[Images]:
+    def read(rows: Sequence[int]) -> Iterator[list[Images]]:
         for top in (plan.rows.starts_px[row] for row in rows):
             under = slice(top, top + plan.rows.window_px)
-            yield Images(optical[:, :, under], sar[:, :, under], everywhere)
+            yield [Images(optical[:, :, under], sar[:, :, under], everywhere)]
 
     blocks = stream_row_blocks(model, read, plans, blend, batch_size)
     outputs = zip(*(block.outputs for block in blocks), strict=True)
@@ -156,6 +160,7 @@ def stream_row_blocks(
     blend: Blend,
     batch_size: int = BATCH_SIZE,
     blocks: Collection[int] | None = None,
+    make_means: Callable[[], DateMeans] | None = None,
 ) -> Iterator[RowBlock]:
     """Slide over images from top to bottom and hand out output rows as soon as they are finished.
 
@@ -171,6 +176,7 @@ def stream_row_blocks(
         batch_size: windows per forward pass.
         blocks: row blocks to compute (defaults to all); windows above that reach into them are
             computed too.
+        make_means: makes what puts the dates of a row together; None where there is one date.
 
     Yields:
         the row blocks in order.
@@ -186,17 +192,22 @@ def stream_row_blocks(
     reaching = (range(plan.first_row_reaching(block), block + 1) for block in blocks)
     rows = sorted(set(chain.from_iterable(reaching)))
     sums: list[WindowSum] = []
-    for row, images in zip(rows, read(rows), strict=True):
+    for row, dates in zip(rows, read(rows), strict=True):
         if row - 1 not in rows:
             sums = [WindowSum(plan, blend) for plan in plans]
         with torch.no_grad():
-            for image, column, outputs in _run_windows(model, images, plan, batch_size):
+            if make_means is None:
+                (images,) = dates
+                windows, valid = _run_windows(model, images, plan, batch_size), images.valid
+            else:
+                windows, valid = _run_dates(model, dates, plan, batch_size, make_means())
+            for image, column, outputs in windows:
                 for total, output in zip(sums, outputs, strict=True):
-                    total.add(output, image, row, column, images=len(images.optical))
+                    total.add(output, image, row, column, images=len(valid))
             finished = [total.finish(row) for total in sums]
         if row in blocks:
             reached = tuple(output for output in finished if output is not None)
-            yield RowBlock(row, reached, images.valid)
+            yield RowBlock(row, reached, valid)
 
 
 class WindowSum:
@@ -262,9 +273,27 @@ class WindowSum:
         return finished
 
 
+def _run_dates(
+    model: MultiNetwork,
+    dates: Iterable[Images],
+    plan: WindowPlan,
+    batch_size: int,
+    means: DateMeans,
+) -> tuple[Iterator[Window], Tensor]:
+    """Outputs for the windows in a row, of all dates together, and where one of them has data."""
+    anywhere = torch.zeros(1, dtype=torch.bool)
+    width, starts_px = plan.columns.window_px, plan.columns.starts_px
+    for images in dates:
+        anywhere = anywhere | images.valid
+        for image, column, outputs in _run_windows(model, images, plan, batch_size):
+            under = slice(starts_px[column], starts_px[column] + width)
+            means.add((image, column), outputs, images.valid[image, :, under])
+    return means.windows(), anywhere
+
+
 def _run_windows(
     model: MultiNetwork, images: Images, plan: WindowPlan, batch_size: int
-) -> Iterator[tuple[int, int, tuple[Tensor, ...]]]:
+) -> Iterator[Window]:
     """Outputs of the network for the windows in a row; for each its image and its column."""
     optical, sar, valid = images
     width, starts_px = plan.columns.window_px, plan.columns.starts_px
