@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+import torchgeo.main
 
 from torchgeo_cloudseg.cli import main
 from torchgeo_cloudseg.miniature import write_miniature_folder
@@ -70,6 +71,19 @@ def test_from_a_folder_to_maps(
 
 
 @pytest.mark.slow
+def test_torchgeo_trains_by_what_is_written(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sources = [str(folder / name) for name in ('sentinel2', 'sentinel1', 'corine.tif')]
+    main(['inspect', *sources, '--output', 'mine.yaml'])
+    for config, role in (('mine.yaml', 'teacher'), ('mine_student.yaml', 'student')):
+        torchgeo.main.main(['fit', '--config', config, *SHORT])
+        state = torch.load(f'output/mine/{role}/{role}.ckpt', weights_only=True)
+        assert state['scene_spec']['sar_names'] == ('VV', 'VH')
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(('kind', 'images'), [('optical', 'sentinel2'), ('sar', 'sentinel1')])
 def test_one_kind_of_images_alone(
     kind: str, images: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -103,3 +117,49 @@ def test_from_real_pictures_to_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with rasterio.open('flood.tif') as result:
         assert result.shape == (128, 128)
         assert set(np.unique(result.read(1))) <= {0, 1, 255}
+
+
+def test_a_folder_by_its_configuration(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its scenes are checked and shown as those of a data set that has a name."""
+    monkeypatch.chdir(tmp_path)
+    sources = [str(folder / name) for name in ('sentinel2', 'sentinel1', 'corine.tif')]
+    main(['inspect', *sources, '--output', 'mine.yaml'])
+    main(['index', 'mine.yaml', '--json', 'report.json'])
+    report = json.loads(Path('report.json').read_text())
+    assert report['ok']
+    assert 4 < report['scenes'] == sum(report['scenes_by_split'].values())
+    assert report['scenes_by_zone'].keys() == {'EPSG:32632', 'EPSG:32633'}
+    main(['plot', 'mine.yaml', 'look.png', '--split', 'train'])
+    with rasterio.open('look.png') as picture:
+        assert picture.width > 2 * picture.height
+    with pytest.raises(SystemExit):
+        main(['plot', 'mine.yaml', 'more.png', '--index', '9'])
+    assert 'index=9' in capsys.readouterr().err
+    config = Path('mine.yaml').read_text()
+    Path('mine.yaml').write_text(config.replace('codes: [312]', 'codes: [311]'))
+    with pytest.raises(SystemExit):
+        main(['index', 'mine.yaml', '--json', 'report.json', '--overwrite'])
+    report = json.loads(Path('report.json').read_text())
+    assert all('label code(s) 312' in problem['found'] for problem in report['problems'])
+    assert report['problems']
+
+
+@pytest.mark.slow
+def test_what_a_network_makes_of_a_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for kind, images in (('optical', 'sentinel2'), ('sar', 'sentinel1')):
+        labels = str(folder / 'corine.tif')
+        main(['inspect', f'--{kind}', str(folder / images), '--labels', labels,
+              '--output', f'{kind}.yaml'])  # fmt: skip
+        main(['fit', '--config', f'{kind}.yaml', *SHORT])
+        main(['plot', f'{kind}.yaml', f'{kind}.png', '--checkpoint',
+              f'output/{kind}/teacher/teacher.ckpt'])  # fmt: skip
+        with rasterio.open(f'{kind}.png') as picture:
+            assert picture.width > 2 * picture.height

@@ -7,18 +7,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 import yaml
 from helpers import write
 from rasterio.transform import from_origin
 
 from torchgeo_cloudseg.cli import main
+from torchgeo_cloudseg.datamodules import SceneFolderDataModule
+from torchgeo_cloudseg.datasets import Division, Modality, SceneFolder, ScenesError
 from torchgeo_cloudseg.datasets.inspection import (
     Inspection,
+    facts,
     inspect_images,
     judge,
     roles,
     write_configuration,
 )
+from torchgeo_cloudseg.datasets.inspection.legends import CORINE
 from torchgeo_cloudseg.miniature import write_miniature_folder
 from torchgeo_cloudseg.rasters.survey import survey_raster
 
@@ -58,7 +63,7 @@ def test_sentinel_folder(
     assert data['image_sar']['pair'] == 'place'
     assert data['mask_cloud'] == {'files': 'sentinel2/*_SCL.tif', 'codes': [0, 3, 8, 9, 10]}
     assert data['unknown_codes'] == [-9999, 999]
-    assert data['classes']['class 312'] == {'codes': [312]}
+    assert data['classes']['coniferous forest'] == {'codes': [312], 'color': [0, 166, 0]}
     assert config['model']['init_args']['in_channels'] == [5, 2]
     student = yaml.safe_load(Path('mine_student.yaml').read_text())
     assert student['model']['init_args']['teacher'] == 'output/mine/teacher/teacher.ckpt'
@@ -145,6 +150,71 @@ def test_what_is_wrong_and_odd_is_named(tmp_path: Path, rng: np.random.Generator
     assert 'whole numbers' in texts['lc/3.tif']
     assert 'no ground in common' in texts['lc/4.tif']
     assert all(error.remedy for error in found.problems)
+
+
+@pytest.mark.parametrize('declared', [0, None])
+def test_every_image_without_data_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, declared: int | None
+) -> None:
+    """Not only among those of which pixels are sampled; no data is declared, or the sensor's."""
+    monkeypatch.setattr(facts, 'SAMPLED_FILES', 3)
+    images = [np.full((4, 16, 16), 500 + number, np.uint16) for number in range(20)]
+    images[0] = np.zeros((4, 90, 90), np.uint16)
+    images[0][3, 80, 2] = 700  # far from its middle
+    empty = [*range(1, 20, 4)]
+    for number in empty:
+        images[number][:] = 0
+    folder = scenes(tmp_path / 'a', images, '_S2A_MSIL2A', nodata=declared)
+    for path in folder.iterdir():
+        with rasterio.open(path, 'r+') as raster:
+            raster.descriptions = ('B02', 'B03', 'B04', 'B08')
+    found = look(image=folder)
+    named = {Path(e.path).name for e in found.problems if 'no data in any pixel' in str(e)}
+    assert named == {f'{number}_S2A_MSIL2A.tif' for number in empty}
+    modality = Modality('a', bands=['B02', 'B03', 'B04', 'B08'], range=(0, 10000), nodata=0)
+    with pytest.raises(ScenesError) as raised:
+        SceneFolder.zoned(tmp_path, image=modality, division=Division(val=0, test=0))
+    assert {Path(e.path).name for e in raised.value.problems} == named
+
+
+@pytest.mark.parametrize(
+    ('codes', 'names'),
+    [
+        ([111, 523, 999, -9999], ['continuous urban fabric', 'sea and ocean']),
+        ([0, 10, 20, 30, 60], ['tree cover', 'shrubland', 'grassland', 'bare']),
+        ([10, 20, 311], ['class 10', 'class 20', 'class 311']),
+        ([0], ['class 0']),
+    ],
+)
+def test_known_legends_give_names(tmp_path: Path, codes: list[int], names: list[str]) -> None:
+    scenes(tmp_path / 'a', [np.full((1, 16, 16), 7, np.uint8)])
+    scenes(tmp_path / 'lc', [np.resize(np.array(codes, np.int16), (1, 16, 16))])
+    found = look(image=tmp_path / 'a', mask=tmp_path / 'lc')
+    data = data_of(found)
+    assert list(data['classes']) == names
+    assert len(CORINE) == 44
+
+
+@pytest.mark.parametrize(('side', 'cut'), [(600, 64), (300, None)])
+def test_a_large_scene_is_cut(
+    tmp_path: Path, rng: np.random.Generator, side: int, cut: int | None
+) -> None:
+    """So that there is a validation; of a small one there is none, and the score says so."""
+    found = look(image=scenes(tmp_path / 'a', [rng.integers(1, 9, (1, side, side), np.uint8)]))
+    data = data_of(found)
+    assert data['division'].get('cut_px') == cut
+    assert data['patch_size'] == (cut or 256)
+    text = write_configuration(found, 'teacher', Path('x.yaml'), Path('output'))
+    best = yaml.safe_load(text)['trainer']['callbacks'][0]['init_args']
+    assert best['monitor'] == ('val_mIoU' if cut else 'train_mIoU')
+    if cut:
+        arguments = {**data, 'image': Modality(**data['image'])}
+        arguments['division'] = Division(**data['division'])
+        module = SceneFolderDataModule(**arguments)
+        for stage in ('fit', 'test'):
+            module.setup(stage)
+        assert module.val_dataset
+        assert module.test_dataset
 
 
 def test_sar_alone_is_for_a_teacher(tmp_path: Path, rng: np.random.Generator) -> None:

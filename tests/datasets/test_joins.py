@@ -75,7 +75,6 @@ JOINS: dict[str, Callable[[Path], Any]] = {
     'scenes | scenes': lambda root: (
         Ground(root / 'a', zone=32632, val_share=0) | Ground(root / 'b', zone=32633, val_share=0)
     ),
-    'UnionDataset(zoned, zoned)': lambda root: UnionDataset(zoned(root), zoned(root, 'b')),
     '(scenes | scenes) & labels': lambda root: (
         (
             Ground(root / 'a', zone=32632, modalities=['image'], val_share=0)
@@ -178,6 +177,22 @@ def test_two_masks_say_how_to_resolve_it(root: Path) -> None:
     # TorchGeo's own join is made before this package hears of it: samplers say it
     with pytest.raises(ValueError, match=both):
         RandomSceneSampler(labels(root) & zoned(root), 32)
+
+
+def test_unions_that_torchgeo_makes_are_refused(root: Path) -> None:
+    """Its larger number of two is 255, or the brighter image, wherever ours is one of them."""
+    ours, theirs = Ground(root / 'a', zone=32632, val_share=0), labels(root)
+    for union in (
+        UnionDataset(zoned(root), zoned(root, 'b')),
+        UnionDataset(ours, Ground(root / 'b', zone=32632, val_share=0)),
+        theirs | ours,
+        theirs | zoned(root),
+        (theirs | ours) & theirs,
+    ):
+        with pytest.raises(ValueError, match=r'larger of two numbers.*`ours \| other`'):
+            RandomSceneSampler(union, 32)
+    said = UnionDataset(theirs, ours, collate_fn=lambda samples: samples[-1])
+    assert len(list(RandomSceneSampler(said, 32, length=2))) == 2
 
 
 @pytest.mark.parametrize('order', [1, -1])

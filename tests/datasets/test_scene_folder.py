@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,24 @@ def test_pictures_without_a_place(tmp_path: Path) -> None:
     assert bool(sample['nominal'])
 
 
+@pytest.mark.parametrize('nodata', [None, -1.0])
+def test_missing_optical_values(tmp_path: Path, nodata: float | None) -> None:
+    """They get what is declared as no data, else the mean of their band."""
+    image = np.random.default_rng(0).normal(100, 5, (2, 20, 20)).astype(np.float32)
+    image[0, 3:9], image[1, 2, 4] = np.nan, np.inf
+    write(tmp_path / 'i/a.tif', image)
+    modality = Modality(tmp_path / 'i', bands=['a', 'b'], range=(0, 200), nodata=nodata)
+    dataset = SceneFolder(tmp_path, image=modality, division=EVERYTHING)
+    (query,) = CenterSceneSampler(dataset)
+    shown = dataset[query]['image'].numpy()
+    missing = ~np.isfinite(image)
+    np.testing.assert_array_equal(shown[~missing], image[~missing])
+    for band, stored in zip(shown, image, strict=True):
+        there = np.isfinite(stored)
+        wanted = nodata if nodata is not None else stored[there].mean()
+        np.testing.assert_allclose(band[~there], wanted, rtol=1e-5)
+
+
 def scenes(places: list[tuple[float, float]], side_px: int = 100) -> pd.DataFrame:
     """A table of square scenes with pixels of 10 m."""
     left, top = np.array(places).T
@@ -289,6 +308,59 @@ def test_few_scenes_are_divided_as_far_as_they_go() -> None:
     table = scenes([(0, 0), (5000, 0), (10_000, 0)])
     assert sorted(Division().divide(table, Path())) == ['test', 'train', 'val']
     assert sorted(Division().divide(table[:1], Path())) == ['train']
+
+
+@pytest.mark.parametrize('placed', [True, False])
+def test_a_large_scene_is_divided_in_itself(tmp_path: Path, placed: bool) -> None:
+    """Parts show the stored pixels, and those of different splits do not touch."""
+    rng = np.random.default_rng(0)
+    place = {'transform': from_origin(5e5, 5e6, 10, 10), 'crs': 'EPSG:32632' if placed else None}
+    image = rng.integers(1, 4000, (2, 420, 384)).astype(np.uint16)
+    image[:, :40] = 0  # a border without data
+    labels = rng.integers(0, 3, (1, 420, 384)).astype(np.uint8)
+    coarse = rng.normal(-9, 1, (1, 210, 192)).astype(np.float32)
+    write(tmp_path / 'tile.tif', image, **place)
+    write(tmp_path / 'labels.tif', labels, **place)
+    twice = {**place, 'transform': from_origin(5e5, 5e6, 20, 20)}
+    write(tmp_path / 'sar.tif', coarse, **twice)
+    arguments: dict[str, Any] = {
+        'image': Modality('tile.tif', bands=['a', 'b'], range=(0, 4000), nodata=0),
+        'image_sar': Modality('sar.tif', range=(-20, 0)),
+        'mask': Modality('labels.tif'),
+        'classes': {'one': 1, 'two': 2},
+        'unknown_codes': [0],
+    }
+    with pytest.raises(EmptySplitError, match='cut_px'):
+        SceneFolder(tmp_path, 'val', **arguments)
+    arguments['division'] = Division(cut_px=32)
+    shapes, seen = {}, np.zeros((420, 384), int)
+    for split in ('train', 'val', 'test'):
+        dataset = SceneFolder.zoned(tmp_path, split, **arguments)
+        shapes[split] = dataset.zone_datasets[0].index.geometry.union_all()
+        for query in CenterSceneSampler(dataset):
+            top, left = map(int, re.fullmatch(r'.*_r(\d+)_c(\d+)', str(query.scene)).groups())
+            sample = dataset[query]
+            height, width = sample['image'].shape[1:]
+            window = np.s_[top : top + height, left : left + width]
+            np.testing.assert_array_equal(sample['image'], image[:, *window])
+            wanted = np.array([255, 0, 1])[labels[0][window]]
+            np.testing.assert_array_equal(sample['mask'], wanted)
+            fine = coarse[0].repeat(2, 0).repeat(2, 1)[window]
+            assert np.corrcoef(sample['image_sar'][0].ravel(), fine.ravel())[0, 1] > 0.8
+            seen[window] += 1
+    assert seen.max() == 1
+    assert seen.mean() > 0.5
+    for first, second in (('train', 'val'), ('train', 'test'), ('val', 'test')):
+        assert not shapes[first].intersects(shapes[second])
+    if not placed:
+        return
+    # what lies beyond a part is not shown, though its file has it
+    x, y = (slice(low, low + 4000, 10) for low in (5e5, 5e6 - 4200))
+    whole = SceneFolder(tmp_path, 'val', **arguments)
+    sample = whole[x, y]
+    shown = (sample['image'] != 0).any(dim=0).numpy().mean()
+    assert shown < 1.2 * shapes['val'].area / 4000**2
+    assert pickle.loads(pickle.dumps(whole))[x, y]['mask'].equal(sample['mask'])
 
 
 def test_splits_by_list_column_and_date(tmp_path: Path) -> None:

@@ -85,6 +85,29 @@ def test_a_query_without_a_pixel_is_refused(root: Path) -> None:
         dataset[west:east:5000, south:north:5000]
 
 
+@pytest.mark.parametrize('res', [0, -10, float('nan'), (10, 20, 30), (10, 0)])
+def test_resolutions_that_are_none(root: Path, res: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r'res=.*width and height of a pixel in units of EPSG:32632'
+    ):
+        Ground(root, crs='EPSG:32632', res=res, val_share=0)
+
+
+def test_queries_and_tables_that_are_none(root: Path, tmp_path: Path) -> None:
+    dataset = Ground(root, zone=32632, val_share=0)
+    west, south, east, north = dataset.index.total_bounds
+    for x in (slice(east, west, 10), slice(west, east, 0), slice(west, east, -10)):
+        with pytest.raises(ValueError, match='expected one at least'):
+            dataset[x, south:north]
+    for whole in (dataset, Ground.zoned(root, val_share=0)):
+        with pytest.raises(TypeError, match='Filter it without `reset_index`'):
+            whole.index = whole.index.reset_index(drop=True)
+        assert all(Path(file).is_file() for file in whole.files)
+    (tmp_path / 'empty.txt').write_text('\n\n')
+    with pytest.raises(ValueError, match='found no name'):
+        Ground(root, file_list=tmp_path / 'empty.txt')
+
+
 def off_grid(query: Any, path: Path) -> float:
     """How far a patch lies off the pixels of a file, in pixels."""
     with rasterio.open(path) as raster:

@@ -199,13 +199,24 @@ def test_whole_numbers_of_any_type(outlines: Make, size: Any) -> None:
         assert list(sampler(dataset, size, **whole)) == list(sampler(dataset, 40, **options))
 
 
-@pytest.mark.parametrize('size', [40.5, (40, 0), -1, float('nan')])
+@pytest.mark.parametrize('size', [40.5, (40, 0), -1, float('nan'), float('inf'), 'many'])
 def test_sizes_that_are_no_pixels(outlines: Make, size: Any) -> None:
     for sampler, _ in SAMPLERS:
         with pytest.raises(
             ValueError, match=r'size=.* at least one pixel on each side, and a whol'
         ):
             sampler(outlines((0, 300, 300, 300)), size)
+
+
+def test_regions_and_times_that_are_none(zoned: ZonedDataset) -> None:
+    left, bottom, right, top = zoned.index.total_bounds
+    knot = shapely.Polygon([(left, bottom), (right, top), (right, bottom), (left, top)])
+    for sampler, options in SAMPLERS:
+        with pytest.raises(ValueError, match=r'roi is no valid shape.*make_valid'):
+            sampler(zoned, 40, roi=knot, **options)
+        for toi in (pd.Timestamp('2020'), '2020', ('2021', '2020'), (pd.NaT, None), ('2020',)):
+            with pytest.raises(ValueError, match=r'toi=.*expected a start and a later stop'):
+                sampler(zoned, 40, toi=toi, **options)
 
 
 def test_shuffled_epochs(outlines: Make) -> None:

@@ -30,7 +30,8 @@ def index(
     """Build the index of a data set, check every file of all splits, and report.
 
     Args:
-        root: root directory of the data set.
+        root: root directory of the data set, or configuration (.yaml) such as `cloudseg inspect`
+            writes of your own images.
         quick: trust the headers of the files; by default all pixels are read.
         json: file to write the report to.
         dataset: which data set it is (defaults to what the folders look like).
@@ -44,16 +45,14 @@ def index(
     Examples:
         Before a long training; the report as a file, of headers only::
 
-            cloudseg index /data/M3M-CR
+            cloudseg index mine.yaml
             cloudseg index /data/M3M-CR --quick --json report.json
     """
-    from ..datasets import validate_scenes
-
     if json is not None:
         # no file of the data set
         check_ending(json, '.json')
         check_outputs([json], overwrite=overwrite)
-    report = validate_scenes(root, dataset, quick, index_dir)
+    report = _validate(root, dataset, quick, index_dir)
     console = Console()
     console.print(_summary(report))
     if report.problems:
@@ -68,6 +67,23 @@ def index(
     console.print(f'{report.scenes} sound scenes, {read} read: {verdict}.')
     if not report.ok:
         raise SystemExit(1)
+
+
+def _validate(
+    root: Path, dataset: str | None, quick: bool, index_dir: Path | None
+) -> 'ValidationReport':
+    """Check the files of a data set, by its root or by its configuration."""
+    from ..datasets import SceneFolder, validate_folder, validate_scenes
+    from .configured import SUFFIXES, read_data
+
+    if root.suffix not in SUFFIXES:
+        return validate_scenes(root, dataset, quick, index_dir)
+    module = read_data(root)
+    kind, arguments = module.dataset_class, module.kwargs
+    place = index_dir or arguments.get('index_dir')
+    if issubclass(kind, SceneFolder):
+        return validate_folder({**arguments, 'index_dir': place}, quick)
+    return validate_scenes(arguments['root'], kind.name, quick, place)
 
 
 def _summary(report: 'ValidationReport') -> Table:

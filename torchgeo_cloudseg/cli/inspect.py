@@ -100,10 +100,19 @@ def _check(console: Console, path: Path, seed: int) -> None:
 
     Raises:
         SystemExit: with 1 if they do not fit.
+        ValueError: if it is not one of a folder of images.
     """
-    from ..datasets.inspection import check_declaration, read_arguments
+    from ..datasets import SceneFolder
+    from ..datasets.inspection import check_declaration
+    from .configured import read_data
 
-    found = check_declaration(read_arguments(path), seed)
+    module = read_data(path)
+    if module.dataset_class is not SceneFolder:
+        raise ValueError(
+            f'{path}: found {type(module).__name__}, expected SceneFolderDataModule. '
+            f'`cloudseg index {path}` checks the files of any data set.'
+        )
+    found = check_declaration(module.kwargs, seed)
     _show(console, found)
     if found.problems:
         raise SystemExit(1)

@@ -21,7 +21,8 @@ def plot(
     """Save a picture of a map, or of a sample of a data set.
 
     Args:
-        source: map written by `cloudseg map`, or root directory of a data set.
+        source: map written by `cloudseg map`, root directory of a data set, or configuration
+            (.yaml) such as `cloudseg inspect` writes.
         output: picture to write, such as look.png.
         split: split of the data set.
         index: which of its scenes, from 0.
@@ -31,25 +32,28 @@ def plot(
         wait: wait for another run that writes the same file, rather than refuse.
 
     Examples:
-        A map; the first test scene of a data set, and what a student makes of it::
+        A map; the first test scene of a data set, and what a student makes of it; a training
+        scene of your own images::
 
             cloudseg plot map.tif map.png
             cloudseg plot /data/M3M-CR scene.png --checkpoint student.ckpt
+            cloudseg plot mine.yaml scene.png --split train
     """
     import matplotlib
     import matplotlib.pyplot as plt
 
-    from ..datasets import recognize_dataset
     from ..inference.scenes.quicklook import map_figure
     from ..trainers import load_mapper
-    from .sample_figure import sample_figure
+    from .configured import SUFFIXES
+    from .sample_figure import open_dataset, sample_figure
 
     matplotlib.use('Agg')
     inputs = [path for path in (source, checkpoint) if path is not None]
     check_outputs([output], inputs, overwrite)
-    if source.is_dir():
+    if source.is_dir() or source.suffix in SUFFIXES:
         mapper = None if checkpoint is None else load_mapper(checkpoint)
-        figure = sample_figure(recognize_dataset(source, dataset), source, split, index, mapper)
+        spec = None if mapper is None else mapper[1]
+        figure = sample_figure(open_dataset(source, dataset, split, spec), index, mapper)
     else:
         figure = map_figure(source)
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -173,13 +173,10 @@ class SceneDataModule(GeoDataModule):
         if stage in ('fit', 'validate'):
             try:
                 self.val_dataset = self.make_dataset('val')
-            except DatasetNotFoundError:
+            except DatasetNotFoundError as error:
                 if stage == 'validate':
                     raise
-                logger.warning(
-                    'There is no scene for validation: a single area cannot be divided. Training '
-                    'goes on without; give `val_list`, or add areas.'
-                )
+                logger.warning('%s Training goes on without validation.', error)
             else:
                 if self.test_size is None:
                     self.val_sampler = CenterSceneSampler(self.val_dataset, self.patch_size)

@@ -14,7 +14,7 @@ from .scene_dataset import SceneDataset
 from .scene_folder import Division, Modality, SceneFolder
 from .scene_scan import EmptySplitError, pair_by_name
 from .scene_spec import SceneSpec
-from .validation import ValidationReport, validate_scenes
+from .validation import ValidationReport, validate_folder, validate_scenes
 from .whuoptsar import WHUOPTSAR, sheet_bounds, sheet_name
 from .zoned import ZonedDataset
 
@@ -47,5 +47,6 @@ __all__ = (
     'register_dataset',
     'sheet_bounds',
     'sheet_name',
+    'validate_folder',
     'validate_scenes',
 )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from .._choices import Range
 from ..index import Layer, SceneFiles, by_key
-from ..rasters import SceneError, raw_image
+from ..rasters import count_images, raw_image
 from .legend import CodeTable, LandCoverClass, label_codes
 from .m3mcr.layout import LEGENDS
 from .scene_dataset import Sample, SceneDataset
@@ -22,14 +21,6 @@ BANDS = ('B1', 'B2', 'B3', 'B4', 'B5', 'B6', 'B7', 'B8', 'B8A', 'B9', 'B11', 'B1
 SIZE = (512, 512)
 RAW: dict[str, Any] = {'suffix': '.dat', 'size_px': SIZE}
 
-#: Files of each layer.
-FILES: Mapping[str, tuple[str, ...]] = {
-    'image': tuple(f'L2A_{band}' for band in BANDS),
-    'image_sar': ('S1_VV', 'S1_VH'),
-    'mask_cloud': ('LABEL_manual_hq',),
-    'mask': ('EXTRA_lc10',),
-}
-
 #: Images that are looked at to tell how land cover is stored.
 SAMPLED = 32
 
@@ -37,10 +28,9 @@ SAMPLED = 32
 class CloudSEN12(SceneDataset):
     """CloudSEN12-high: Sentinel-2 under real clouds, labeled by hand, Sentinel-1 and land cover.
 
-    `CloudSEN12 <https://cloudsen12.github.io>`__ has 10 000 images of 509 x 509 pixels (10 m) of
-    2 000 places worldwide, labeled at high quality. They are padded to 512 x 512 pixels. About
-    200 GB, license CC-BY-NC-4.0, from https://huggingface.co/datasets/csaybar/CloudSEN12-high;
-    only the files that are named here are needed (60 GB).
+    `CloudSEN12 <https://cloudsen12.github.io>`__ has 10 000 images of 2 000 places, 509 x 509
+    pixels (10 m) padded to 512 x 512. License CC-BY-NC-4.0; about 200 GB, of which 60 GB are needed
+    here, from https://huggingface.co/datasets/csaybar/CloudSEN12-high.
 
     Dataset layout: ``train|val|test/NAME.dat``, raw memory maps of 8490, 535 and 975 images:
     ``L2A_B1`` ... ``L2A_B12``, ``S1_VV``, ``S1_VH``, ``LABEL_manual_hq`` and ``EXTRA_lc10``. They
@@ -76,14 +66,14 @@ class CloudSEN12(SceneDataset):
     title = 'CloudSEN12-high'
     layout = 'train/L2A_B2.dat, ...'
     layers = by_key(
-        Layer('image', 'L2A_B2', BANDS, ('int16',), nodata=0, **RAW),
-        Layer('image_sar', 'S1_VV', ('VV', 'VH'), ('int16',), **RAW),
-        Layer('mask_cloud', 'LABEL_manual_hq', ('class',), ('int8',), categorical=True, **RAW),
-        Layer('mask', 'EXTRA_lc10', ('class',), ('int16',), categorical=True, **RAW),
+        Layer('image', 'L2A', BANDS, ('int16',), nodata=0, **RAW),
+        Layer('image_sar', 'S1', ('VV', 'VH'), ('int16',), **RAW),
+        Layer('mask_cloud', 'LABEL', ('manual_hq',), ('int8',), categorical=True, **RAW),
+        Layer('mask', 'EXTRA', ('lc10',), ('int16',), categorical=True, **RAW),
     )
     rgb_bands = ('B4', 'B3', 'B2')
     legend: Sequence[LandCoverClass] = LEGENDS['level2']
-    cloud_codes = MappingProxyType({0: 0, 1: 1, 2: 1, 3: 0})
+    cloud_codes: Mapping[int, int] = {0: 0, 1: 1, 2: 1, 3: 0}
     splits: ClassVar[Mapping[str, str]] = {'train': 'train', 'val': 'val', 'test': 'test'}
     nominal_places = True
     optical_scale = 1e-4
@@ -103,8 +93,7 @@ class CloudSEN12(SceneDataset):
         Args:
             root: root directory where the dataset can be found.
             split: one of 'train', 'val' or 'test'.
-            **kwargs: further arguments of
-                :class:`~torchgeo_cloudseg.datasets.SceneDataset`.
+            **kwargs: further arguments of :class:`~torchgeo_cloudseg.datasets.SceneDataset`.
 
         Raises:
             ScenesError: If files are missing, or do not hold the same number of images.
@@ -117,13 +106,12 @@ class CloudSEN12(SceneDataset):
     def coding(cls, file: Path) -> tuple[Sequence[LandCoverClass], Sequence[int]]:
         """Classes by the codes that a file has, and codes of no class."""
         count = file.stat().st_size // (2 * np.prod(SIZE)) if file.is_file() else 0
-        if not count:
-            return cls.legend, cls.unknown_codes
-        images = np.memmap(file, '<i2', 'r', shape=(int(count), *SIZE))
-        found = np.unique(images[:: max(1, int(count) // SAMPLED)])
-        if found.max() > len(cls.legend) or not set(found.tolist()) - {0, 10}:
-            return cls.legend, cls.unknown_codes
-        return tuple(c._replace(codes=(i,)) for i, c in enumerate(cls.legend)), ()
+        if count:
+            images = np.memmap(file, '<i2', 'r', shape=(int(count), *SIZE))
+            found = np.unique(images[:: max(1, int(count) // SAMPLED)])
+            if found.max() <= len(cls.legend) and set(found.tolist()) - {0, 10}:
+                return tuple(c._replace(codes=(i,)) for i, c in enumerate(cls.legend)), ()
+        return cls.legend, cls.unknown_codes
 
     @classmethod
     def codes_at(cls, root: Path) -> Mapping[str, CodeTable]:
@@ -135,30 +123,18 @@ class CloudSEN12(SceneDataset):
     @classmethod
     def scan(cls, root: Path, part: str, layers: Sequence[Layer]) -> Found:
         """Find the images of a split, by the sizes of its files."""
-        counts = {}
-        for layer in layers:
-            for name in FILES[layer.key]:
-                file, item = root / part / f'{name}.dat', np.dtype(layer.dtypes[0]).itemsize
-                if not file.is_file():
-                    if (root / part).is_dir():
-                        yield SceneError(file, 'no such file', 'one: the split has others')
-                    continue
-                counts[file], rest = divmod(file.stat().st_size, item * SIZE[0] * SIZE[1])
-                if rest:
-                    expected = f'images of {SIZE[0]} x {SIZE[1]} numbers of {layer.dtypes[0]}'
-                    yield SceneError(file, f'{file.stat().st_size} bytes', expected)
-        least = min(counts.values(), default=0)
-        for file, count in counts.items():
-            if count != least:
-                yield SceneError(file, f'{count} images', f'{least}, as in the shortest file')
-        for number in range(least):
+        files = {
+            layer.key: [str(root / part / f'{layer.folder}_{band}.dat') for band in layer.bands]
+            for layer in layers
+        }
+        dtypes = {path: layer.dtypes[0] for layer in layers for path in files[layer.key]}
+        count, problems = count_images(dtypes, SIZE) if (root / part).is_dir() else (0, [])
+        yield from problems
+        for number in range(count):
             paths = {
-                layer.key: raw_image(
-                    [str(root / part / f'{name}.dat') for name in FILES[layer.key]],
-                    number, layer.dtypes[0], SIZE,
-                )
+                layer.key: raw_image(files[layer.key], number, layer.dtypes[0], SIZE)
                 for layer in layers
-            }  # fmt: skip
+            }
             yield SceneFiles(f'{part}-{number:04}', paths)
 
     @classmethod

@@ -13,6 +13,7 @@ from torchgeo.datasets import (
     UnionDataset,
     VectorDataset,
     concat_samples,
+    merge_samples,
 )
 
 from .merging import Sample, concatenate, fills_of, merge, parts_of
@@ -170,10 +171,21 @@ def require_sampleable(dataset: GeoDataset) -> None:
         dataset: any data set.
 
     Raises:
-        ValueError: as :func:`require_distinct_masks`.
+        ValueError: as :func:`require_distinct_masks`; for a union with a data set of this package,
+            in which fill, such as label 255, may hide pixels.
     """
-    for part in getattr(dataset, 'datasets', ()):
+    parts = getattr(dataset, 'datasets', ())
+    for part in parts:
         require_sampleable(part)
+    if isinstance(dataset, UnionDataset) and dataset.collate_fn is merge_samples:
+        ours = [type(part).__name__ for part in parts if isinstance(part, Joinable)]
+        if ours:
+            raise ValueError(
+                f'TorchGeo joins {" | ".join(type(part).__name__ for part in parts)} by the larger '
+                f'of two numbers, and what {ours[0]} has for no pixel may be larger than one. '
+                f'Write the {ours[0]} first (`ours | other`, not UnionDataset), or say which '
+                'counts: UnionDataset(first, second, collate_fn=...).'
+            )
     if isinstance(dataset, IntersectionDataset) and dataset.collate_fn is concat_samples:
         require_distinct_masks(*dataset.datasets)
 

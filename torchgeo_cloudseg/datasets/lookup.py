@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyproj
 import shapely
 from numpy.typing import NDArray
@@ -28,7 +29,16 @@ class LookupCRS(Joinable):
 
     @index.setter
     def index(self, table: gpd.GeoDataFrame) -> None:
-        """Take another table, such as a part of the present one."""
+        """Take another table, such as a part of the present one.
+
+        Raises:
+            TypeError: if its rows do not say their times.
+        """
+        if not isinstance(table.index, pd.IntervalIndex):
+            raise TypeError(
+                f'index: found a table with a {type(table.index).__name__}, expected the intervals '
+                'of time of the present one. Filter it without `reset_index`.'
+            )
         known = getattr(self, '_index', None)
         self._index = table if known is None else restored(table, known)
 

@@ -162,6 +162,11 @@ class SceneDataset(SceneDeclaration, SceneLookup, RasterDataset):
         )
         target = pyproj.CRS.from_user_input(crs if crs is not None else zones.index[0])
         sides = [] if res is None else np.ravel(res).astype(float).tolist()
+        if res is not None and (len(sides) not in (1, 2) or not min(sides) > 0):
+            raise ValueError(
+                f'res={res!r}: expected one positive number, or two: width and height of a '
+                f'pixel in units of {target.to_string()}.'
+            )
         self._wanted_res = (sides[0], sides[-1]) if sides else None
         self.index = self._outlined(np.arange(len(self._table)), target)
         self._res = self._resolution()
@@ -297,7 +302,9 @@ class SceneDataset(SceneDeclaration, SceneLookup, RasterDataset):
             index = SceneSlice(self._disambiguate_slice(index))
         x, y, t = index
         crs, text, epsg = _described(index.crs or self._lookup().crs)
-        height, width = round((y.stop - y.start) / y.step), round((x.stop - x.start) / x.step)
+        height, width = (
+            round((side.stop - side.start) / side.step) if side.step > 0 else 0 for side in (y, x)
+        )
         if height < 1 or width < 1:
             raise ValueError(
                 f'The query {index} is {height} x {width} pixels of {(x.step, y.step)}: expected '

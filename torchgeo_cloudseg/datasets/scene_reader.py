@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -16,7 +16,16 @@ from torch import Tensor
 
 from ..index import Layer
 from ..index.scene_table import GRID, PLACE, SIZE
-from ..rasters import Grid, SceneError, nearest, read_window, size_at, warp, window_under
+from ..rasters import (
+    Grid,
+    SceneError,
+    nearest,
+    only_value,
+    read_window,
+    size_at,
+    warp,
+    window_under,
+)
 from .legend import CodeTable
 from .query import same_crs
 
@@ -33,13 +42,17 @@ MAX_DRIFT_PX = 0.5
 
 
 class SceneFile(NamedTuple):
-    """A file of a scene, and its size in pixels."""
+    """A file of a scene, or the part of one that covers it."""
 
     path: str
+    #: Size in pixels, of the part.
     height: int
     width: int
     #: Its own grid; None where its pixels lie on the scene's grid.
     grid: Grid | None = None
+    #: Row and column of the file in which the part begins.
+    row: int = 0
+    col: int = 0
 
 
 class Scene(NamedTuple):
@@ -123,6 +136,9 @@ def _scene_file(scene: Grid, path: str, height: int, width: int, *place: Any) ->
     if place and place[0]:
         crs, left, top, xres, yres = place
         grid = Grid.north_up(crs, (left, top), (xres, yres), (height, width))
+        row, col = scene.position_in(grid) or (-1, -1)
+        if 0 <= row <= height - scene.height and 0 <= col <= width - scene.width:
+            return SceneFile(path, scene.height, scene.width, None, row, col)
     elif place and (height, width) != (scene.height, scene.width):
         grid = Grid.from_bounds(scene.crs, scene.bounds, (height, width))
     return SceneFile(path, height, width, grid)
@@ -285,10 +301,11 @@ class SceneReader:
                 a single pixel of data.
         """
         file = scene.files[layer.key]
+        (top, bottom), (left, right) = rows or (0, file.height), cols or (0, file.width)
         values = read_window(
             file.path,
-            rows or (0, file.height),
-            cols or (0, file.width),
+            (file.row + top, file.row + bottom),
+            (file.col + left, file.col + right),
             self.cache,
             layer.numbers,
         )
@@ -300,7 +317,11 @@ class SceneReader:
             return self._without_nan(layer, scene, values)
         if layer.may_be_nan and layer.nodata is not None:
             return np.where(values == layer.nodata, np.nan, values)
-        empty = layer.nodata is not None and (values[:, 0, 0] == layer.nodata).all()
+        if layer.anywhere and layer.nodata is not None and values.dtype.kind == 'f':
+            values = np.where(np.isfinite(values), values, layer.nodata)
+        # what may lie anywhere was looked at when it was indexed
+        known = layer.nodata is None or layer.anywhere
+        empty = not known and (values[:, 0, 0] == layer.nodata).all()
         if empty and (values == layer.nodata).all():
             _require_data(file, layer.nodata)
         return values
@@ -330,7 +351,7 @@ class SceneReader:
             return self._measured(layer, values)
         if not np.isnan(values).any():
             return values
-        path, height, width, _ = scene.files[layer.key]
+        path, height, width, *_ = scene.files[layer.key]
         stored = read_window(path, (0, height), (0, width), self.cache)
         if np.isnan(stored).all(axis=None if layer.joint_mean else (1, 2)).any():
             bands = 'every pixel' if layer.joint_mean else 'every pixel of a band'
@@ -350,7 +371,7 @@ def _require_data(file: SceneFile, nodata: float | None) -> None:
 
     A window without data is fine: scenes may have an empty border.
     """
-    if (read_window(file.path, (0, file.height), (0, file.width)) == nodata).all():
+    if only_value(partial(read_window, file.path), file.height, file.width) == nodata:
         raise SceneError(file.path, f'no data ({nodata}) in every pixel', 'an image')
 
 

@@ -282,11 +282,13 @@ def choose_by_name(file_list: Path, root: Path, found: Sequence[SceneFiles | Sce
         the scenes in the order of the list, and all that is wrong.
 
     Raises:
-        ValueError: if there is no scene of a name.
+        ValueError: if there is no scene of a name, or no name.
     """
     scenes = {scene.name: scene for scene in found if isinstance(scene, SceneFiles)}
     problems = [problem for problem in found if isinstance(problem, SceneError)]
     lines = [line.strip() for line in read_text(file_list).splitlines() if line.strip()]
+    if not lines:
+        raise ValueError(f'{file_list}: found no name, expected names of scenes, one a line.')
     names = [line if line in scenes else Path(line).stem for line in lines]
     missing = [name for name in names if name not in scenes]
     if missing and not problems:

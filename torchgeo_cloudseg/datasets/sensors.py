@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from .._choices import Range
@@ -135,6 +136,7 @@ def names_word(text: str, word: str) -> bool:
     return _words(word) in _words(text)
 
 
+@lru_cache(maxsize=4096)
 def _words(text: str) -> str:
     """A file name or a description in small letters, its words between underscores."""
     name = re.split(r'[/\\]', text)[-1].lower()

@@ -17,12 +17,15 @@ from torchgeo.datasets import GeoDataset
 from .._progress import progress_bar
 from .._threads import Threads
 from ..index import IndexDir
-from ..rasters import SceneError
+from ..rasters import SceneError, ScenesError
 from ..rasters.errors import unreadable
 from .registry import recognize_dataset
-from .scene_dataset import SceneDataset
+from .scene_declaration import code_tables
+from .scene_folder import SceneFolder
+from .scene_folder.declaration import FolderDeclaration
 from .scene_reader import Pixels, SceneList, SceneReader
 from .scene_scan import EmptySplitError, read_split
+from .zoned import GLOBAL_CRS
 
 #: Files read at the same time, for each processor.
 THREADS_PER_CPU = 2
@@ -127,16 +130,76 @@ def validate_scenes(
         raise ValueError(
             f'{root}: found no scene of {kind.name}, expected its folders. Check the root.'
         )
+    reader = SceneReader(
+        kind.layers, kind.label_ratio, kind.codes_at(root), kind.fills, cache=False
+    )
+    return _report(root, kind.name, quick, table, problems, reader, progress)
+
+
+def validate_folder(
+    arguments: Mapping[str, Any], quick: bool = False, progress: bool = True
+) -> ValidationReport:
+    """Build the index of all splits of a folder of images and check every file.
+
+    Args:
+        arguments: arguments of a :class:`~torchgeo_cloudseg.datasets.SceneFolder` by name.
+        quick: trust the headers; by default all pixels are read.
+        progress: show progress bars where there is much to read.
+
+    Returns:
+        what there is and what is wrong.
+
+    Raises:
+        ValueError: if the declaration contradicts itself.
+
+    Example:
+        >>> from torchgeo_cloudseg.datasets import Modality
+        >>> files = 'planet_cloudfree_*/**/*.tif'
+        >>> image = Modality(files, bands=['B', 'G', 'R', 'N'], range=(0, 10_000))
+        >>> validate_folder({'root': root / 'train', 'image': image}, progress=False).ok
+        True
+    """
+    tables: list[pd.DataFrame] = []
+    root, facts = Path(arguments['root']), FolderDeclaration.of_arguments(arguments)
+    problems: list[SceneError] = []
+    for split in facts.splits:
+        # in one CRS, whatever zones there are
+        own = {**arguments, 'split': split, 'crs': GLOBAL_CRS, 'file_list': None}
+        try:
+            tables.append(SceneFolder(**own)._table.assign(split=split))
+        except EmptySplitError:
+            continue
+        except ScenesError as error:  # of all splits together
+            problems = error.problems
+            break
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    reader = SceneReader(
+        facts.layers, facts.label_ratio, code_tables(facts), facts.fill_values, cache=False
+    )
+    return _report(root, facts.title, quick, table, problems, reader, progress)
+
+
+def _report(
+    root: Path,
+    name: str,
+    quick: bool,
+    table: pd.DataFrame,
+    problems: list[SceneError],
+    reader: SceneReader,
+    progress: bool,
+) -> ValidationReport:
+    """Check the files of all scenes, and count those that are sound."""
     if len(table):
         table['season'] = [_season(time) for time in table['mint']]
-        broken_scenes = _check_files(kind, root, SceneList(table, kind.layers), quick, progress)
+        broken_scenes = _check_files(reader, SceneList(table, reader.layers), quick, progress)
         table = table[[not broken for broken in broken_scenes]]
-        problems += chain.from_iterable(broken_scenes)
+        # a file may be for many scenes
+        problems += {str(e): e for e in chain.from_iterable(broken_scenes)}.values()
     counts = {
         name: {} if table.empty else table[column].value_counts().sort_index().to_dict()
         for name, column in (('split', 'split'), ('zone', 'crs'), ('season', 'season'))
     }
-    return ValidationReport(str(root), kind.name, quick, len(table), counts, problems)
+    return ValidationReport(str(root), name, quick, len(table), counts, problems)
 
 
 def _season(time: pd.Timestamp) -> str:
@@ -145,11 +208,9 @@ def _season(time: pd.Timestamp) -> str:
 
 
 def _check_files(
-    kind: type[SceneDataset], root: Path, scenes: SceneList, quick: bool, progress: bool
+    reader: SceneReader, scenes: SceneList, quick: bool, progress: bool
 ) -> list[list[SceneError]]:
     """What is wrong with the files of each scene, of which the headers are sound."""
-    codes = kind.codes_at(root)
-    reader = SceneReader(kind.layers, kind.label_ratio, codes, kind.fills, cache=False)
 
     def check(position: int) -> list[SceneError]:
         scene, problems = scenes[position], []
@@ -159,7 +220,13 @@ def _check_files(
                 if quick:
                     _check_rights(file.path)
                     continue
-                values = reader.load(kind.layers[key], scene)
+                layer = reader.layers[key]
+                # of a file that may be for many scenes, what is on this one
+                values = (
+                    reader.read(key, [scene], scene.grid).numpy()
+                    if layer.anywhere
+                    else reader.load(layer, scene)
+                )
                 if values.dtype.kind == 'f' and np.isinf(values).any():
                     expected = 'measurements, or NaN where there is none'
                     raise SceneError(file.path, 'infinite values', expected)

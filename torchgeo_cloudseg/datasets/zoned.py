@@ -145,6 +145,16 @@ class ZonedDataset(LookupCRS):
         return [name for start in starts for name in self._parts[first.index(start)].scene_names]
 
     @property
+    def files(self) -> list[str]:
+        """All files of all zones.
+
+        Raises:
+            AttributeError: if a zone's data set does not list its files.
+        """
+        parts: list[Any] = self.zone_datasets
+        return sorted({file for part in parts for file in part.files})
+
+    @property
     def zone_datasets(self) -> list[GeoDataset]:
         """One data set per CRS, with the rows of :attr:`index` that lie in it."""
         if self._zones is None or self._zones[0] is not self.index:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,10 @@ from ..rasters import (
     Header,
     SceneError,
     file_state,
+    only_value,
     read_array_header,
     read_header,
+    read_window,
     size_at,
     transform_bounds,
 )
@@ -39,9 +43,6 @@ GRID = ('crs', 'left', 'top', 'xres', 'yres', 'height', 'width', 'nominal')
 #: scene.
 SIZE = ('height', 'width')
 PLACE = ('crs', 'left', 'top', 'xres', 'yres')
-
-#: Largest distance of pixels that count as the same, in pixels.
-SAME_PX = 0.05
 
 
 @dataclass(frozen=True)
@@ -231,12 +232,8 @@ def file_facts(layer: Layer) -> tuple[str, ...]:
 def _is_same(header: Header, reference: Header) -> bool:
     """Whether a file has the pixels of the reference."""
     own, other = header.grid, reference.grid
-    tolerance = SAME_PX * other.transform.a
-    return (own.height, own.width, header.crs) == (
-        other.height,
-        other.width,
-        reference.crs,
-    ) and max(abs(a - b) for a, b in zip(own.bounds, other.bounds, strict=True)) < tolerance
+    same_size = (own.height, own.width) == (other.height, other.width)
+    return same_size and own.position_in(other) == (0, 0)
 
 
 def read_layer_header(path: str, layer: Layer) -> Header:
@@ -275,7 +272,24 @@ def read_layer_header(path: str, layer: Layer) -> Header:
         raise SceneError(
             path, f'data type {header.dtype}', ' or '.join(layer.dtypes) or 'real numbers'
         )
+    if layer.anywhere and not layer.categorical:  # nobody has looked at somebody's own images yet
+        size = header.height, header.width
+        only = _only_value(path, file_state(path), size, layer.numbers)
+        if only is not None and (math.isnan(only) or only == layer.nodata):
+            remedy = 'Leave it out, or restore it from its source.'
+            raise SceneError(path, 'no data in any pixel', 'an image', remedy)
     return header
+
+
+@lru_cache(maxsize=256)
+def _only_value(
+    path: str,
+    state: object,  # noqa: ARG001 - key of the cache
+    size_px: tuple[int, int],
+    bands: tuple[int, ...],
+) -> float | None:
+    """The value that all pixels of a file have, which may be for many scenes."""
+    return only_value(partial(read_window, path, cache=False, bands=bands), *size_px)
 
 
 def _overlap(header: Header, reference: Header) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.cloudsen12 import FILES, SIZE
+from ..datasets.cloudsen12 import SIZE, CloudSEN12
 from .atmosphere import add_clouds
 from .landscape import draw_landscape
 from .m3mcr import CODES, SHARES
@@ -18,9 +18,6 @@ from .spectrum import sentinel_2
 
 #: Side of a pixel in meters, and pixels of an image without its padding.
 PIXEL_M, FILLED_PX = 10.0, 509
-
-#: Data types of layers.
-TYPES = {'image': 'int16', 'image_sar': 'int16', 'mask_cloud': 'int8', 'mask': 'int16'}
 
 #: Codes of WorldCover in order, which may be stored by their positions.
 WORLD_COVER = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100)
@@ -53,10 +50,11 @@ def write_miniature_cloudsen12(
     for part, count in (counts or {'train': 4, 'val': 1, 'test': 2}).items():
         (root / part).mkdir(parents=True, exist_ok=True)
         images = [_image(seed, part, number, positions) for number in range(count)]
-        for key, names in FILES.items():
-            for band, name in enumerate(names):
-                stack = np.stack([image[key][band] for image in images])
-                stack.astype(TYPES[key]).tofile(root / part / f'{name}.dat')
+        for key, layer in CloudSEN12.layers.items():
+            for number, band in enumerate(layer.bands):
+                stack = np.stack([image[key][number] for image in images])
+                file = root / part / f'{layer.folder}_{band}.dat'
+                stack.astype(layer.dtypes[0]).tofile(file)
     return root
 
 

@@ -13,10 +13,10 @@ from .mosaic import mosaic
 from .name import gdal_name, is_local, name_of, on_disk, sources_of, without_scheme
 from .open import block_cache, file_state, open_raster, reading
 from .place import has_place, overlap, overlapping_share, place_text
-from .raw import raw_image
+from .raw import count_images, raw_image
 from .stack import Band, band_stack
 from .warp import Resampling, transform_bounds, warp, window_under
-from .window import read_window
+from .window import only_value, read_window
 from .write import RasterWriter, write_array, write_geotiff
 
 __all__ = (
@@ -33,6 +33,7 @@ __all__ = (
     'Take',
     'band_stack',
     'block_cache',
+    'count_images',
     'crs_string',
     'divided_band',
     'exact_scale',
@@ -48,6 +49,7 @@ __all__ = (
     'name_of',
     'nearest',
     'on_disk',
+    'only_value',
     'open_raster',
     'overlap',
     'overlapping_share',

@@ -21,6 +21,9 @@ from .control import Control
 #: Largest denominator of a scale that was given as a decimal fraction.
 MAX_DENOMINATOR = 1000
 
+#: Largest distance of pixels that count as the same, in pixels.
+SAME_PX = 0.05
+
 Bounds = tuple[float, float, float, float]
 
 
@@ -104,6 +107,27 @@ class Grid(NamedTuple):
         place = Affine(a, b, left, d, e, top)
         control = self.control.moved(rows[0], cols[0]) if self.control else None
         return Grid(self.crs, place, rows[1] - rows[0], cols[1] - cols[0], control)
+
+    def position_in(self, other: Grid) -> tuple[int, int] | None:
+        """Row and column of another grid in which this one begins, where pixels are the same.
+
+        Args:
+            other: the other grid, as north-up as this one.
+
+        Returns:
+            row and column, which may lie beyond the other grid; None where pixels differ.
+
+        Example:
+            >>> grid = Grid.north_up('EPSG:32632', (5e5, 5e6), (10, 10), (512, 512))
+            >>> grid.part((64, 128), (0, 64)).position_in(grid)
+            (64, 0)
+        """
+        first, second = self.transform, other.transform
+        row, col = (first.f - second.f) / second.e, (first.c - second.c) / second.a
+        apart = (row - round(row), col - round(col))
+        drift = (first.e / second.e - 1) * self.height, (first.a / second.a - 1) * self.width
+        same = self.crs == other.crs and max(map(abs, (*apart, *drift))) < SAME_PX
+        return (round(row), round(col)) if same else None
 
     def scaled(
         self, scale: Fraction, size_px: tuple[int, int], column_scale: Fraction | None = None

@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
+from .errors import SceneError
 from .name import gdal_name
 from .stack import GDAL_TYPES
+
+
+def count_images(
+    files: Mapping[str, str], size_px: tuple[int, int]
+) -> tuple[int, list[SceneError]]:
+    """Number of images in raw memory maps, which should all have the same.
+
+    Args:
+        files: data type (numpy name) by file.
+        size_px: height and width of each image.
+
+    Returns:
+        images that all files have, and files that are missing, cut off or longer than others.
+
+    Example:
+        >>> path = folder / 'B1.dat'
+        >>> path.write_bytes(bytes(64))
+        64
+        >>> count_images({str(path): 'int16'}, size_px=(4, 4))
+        (2, [])
+    """
+    counts, problems = {}, []
+    for file, dtype in files.items():
+        if not Path(file).is_file():
+            problems.append(SceneError(file, 'no such file', 'one: there are others'))
+            continue
+        size = Path(file).stat().st_size
+        counts[file], rest = divmod(size, np.dtype(dtype).itemsize * size_px[0] * size_px[1])
+        if rest:
+            expected = f'images of {size_px[0]} x {size_px[1]} numbers of {dtype}'
+            problems.append(SceneError(file, f'{size} bytes', expected))
+    least = min(counts.values(), default=0)
+    problems += [
+        SceneError(file, f'{count} images', f'{least}, as in the shortest file')
+        for file, count in counts.items()
+        if count != least
+    ]
+    return least, problems
 
 
 def raw_image(files: Sequence[str], number: int, dtype: str, size_px: tuple[int, int]) -> str:

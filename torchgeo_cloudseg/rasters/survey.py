@@ -14,14 +14,11 @@ from .errors import SceneError
 from .header import Header, header_of
 from .name import name_of
 from .open import GDAL_OPTIONS, reading
-from .window import Pixels, Span, blocks
+from .window import BLOCK_PX, Pixels, Span, blocks, only_value
 
 #: Side of the windows of which pixels are taken, and pixels of each.
 WINDOW_PX = 256
 SAMPLE_PX = 2048
-
-#: Rows and columns read at once where all pixels are counted.
-BLOCK_PX = 2048
 
 #: Most different values that are counted: what has more are measurements, not codes.
 MAX_CODES = 1000
@@ -45,6 +42,8 @@ class Survey:
     codes: dict[float, int] = field(default_factory=dict)
     #: Whether there are more values than codes would have.
     is_measured: bool = False
+    #: Value that all pixels have, NaN aside; None where there are several.
+    only: float | None = None
 
 
 def survey_raster(path: str, windows: int = 0, count: bool = False, seed: int = 0) -> Survey:
@@ -65,7 +64,12 @@ def survey_raster(path: str, windows: int = 0, count: bool = False, seed: int = 
     with reading(path, GDAL_OPTIONS) as raster:
         tags = ' '.join(f'{key}={value}' for key, value in raster.tags().items())
         sample = np.concatenate(list(_sample(raster, windows, seed)), axis=1) if windows else None
-        codes, measured = _count(raster) if count else ({}, False)
+        if count:
+            codes, measured = _count(raster)
+            only = next(iter(codes), float('nan')) if len(codes) < 2 else None
+        else:
+            codes, measured = {}, False
+            only = only_value(lambda *window: raster.read(window=window), *raster.shape)
         return Survey(
             header_of(raster),
             tuple(text or '' for text in raster.descriptions),
@@ -75,6 +79,7 @@ def survey_raster(path: str, windows: int = 0, count: bool = False, seed: int = 
             sample,
             codes,
             measured,
+            only,
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,11 @@ Pixels = NDArray[Any]
 
 #: First row or column, and the one after the last.
 Span = tuple[int, int]
+
+#: Rows and columns read at once where all pixels are looked at, and those in the middle of a raster
+#: that mostly tell that it has data.
+BLOCK_PX = 2048
+GLANCE_PX = 32
 
 
 def blocks(height: int, width: int, size: int) -> Iterator[tuple[Span, Span]]:
@@ -68,6 +75,41 @@ def read_window(
         expected = f'rows to {rows[1]} and columns to {cols[1]}, as when it was indexed'
         raise SceneError(path, 'fewer pixels', expected)
     return data
+
+
+def only_value(read: Callable[[Span, Span], Pixels], height: int, width: int) -> float | None:
+    """The value that all pixels of a raster have; of most rasters, few pixels are read.
+
+    Args:
+        read: reads rows and columns.
+        height: rows of the raster.
+        width: its columns.
+
+    Returns:
+        the value that all pixels have but those that are NaN; NaN where all are; None where there
+        are several values.
+
+    Example:
+        >>> import numpy as np
+        >>> pixels = np.zeros((1, 4, 4), np.uint16)
+        >>> only_value(lambda rows, cols: pixels[:, slice(*rows), slice(*cols)], 4, 4)
+        0.0
+    """
+    rows, cols = (_middle(size) for size in (height, width))
+    only = float('nan')
+    for window in chain([(rows, cols)], blocks(height, width, BLOCK_PX)):
+        values = np.real(read(*window))
+        known = values[~np.isnan(values)]
+        if known.size and math.isnan(only):
+            only = float(known[0])
+        if (known != only).any():
+            return None
+    return only
+
+
+def _middle(size_px: int) -> Span:
+    start = max(size_px - GLANCE_PX, 0) // 2
+    return start, min(start + GLANCE_PX, size_px)
 
 
 def data_mask(

@@ -185,9 +185,13 @@ def whole(name: str, value: Any, least: str = '1') -> int:
     Raises:
         ValueError: if it is none.
     """
-    if not value >= 1 or value != int(value):
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = 0.0
+    if not (number >= 1 and number.is_integer()):
         raise ValueError(f'{name}={value} must be at least {least}, and a whole number.')
-    return int(value)
+    return int(number)
 
 
 def size_pair(name: str, size: Any) -> tuple[int, int]:
@@ -203,7 +207,10 @@ def size_pair(name: str, size: Any) -> tuple[int, int]:
     Raises:
         ValueError: if a side is not a positive whole number.
     """
-    height, width = (size, size) if np.ndim(size) == 0 else size
+    sides = [size] if size is None or np.ndim(size) == 0 else list(size)
+    if len(sides) not in (1, 2):
+        raise ValueError(f'{name}={size}: expected one number of pixels, or height and width.')
+    height, width = sides * 2 if len(sides) == 1 else sides
     least = 'one pixel on each side'
     return whole(name, height, least), whole(name, width, least)
 

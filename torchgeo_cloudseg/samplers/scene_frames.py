@@ -52,12 +52,17 @@ def find_scenes(
 
     Raises:
         TypeError: if *roi* is no single shape.
-        ValueError: if no scene is left, or samples of the data set would make no sense.
+        ValueError: if *roi* crosses itself, no scene is left, or samples of the data set would make
+            no sense.
     """
     if roi is not None and not isinstance(roi, BaseGeometry):
         raise TypeError(
             f'roi is a {type(roi).__name__}: expected one shape, such as shapely.box(west, south, '
             'east, north). Of a table of areas, pass roi=areas.union_all(), roi_crs=areas.crs.'
+        )
+    if roi is not None and not roi.is_valid:
+        raise ValueError(
+            f'roi is no valid shape ({shapely.is_valid_reason(roi)}). Mend it: shapely.make_valid.'
         )
     require_sampleable(dataset)
     parts: Sequence[GeoDataset] = getattr(dataset, 'zone_datasets', None) or [dataset]
@@ -88,6 +93,9 @@ def time_interval(toi: Times) -> pd.Interval:
 
     Returns:
         the interval.
+
+    Raises:
+        ValueError: if it is none.
     """
     closed = 'both'
     if isinstance(toi, pd.Interval):
@@ -95,11 +103,13 @@ def time_interval(toi: Times) -> pd.Interval:
     elif isinstance(toi, slice):
         start, stop = toi.start, toi.stop
     else:
-        start, stop = toi
+        start, stop = toi if np.ndim(toi) == 1 and len(toi) == 2 else (pd.NaT, pd.NaT)
     ends = []
     for time, default in ((start, pd.Timestamp.min), (stop, pd.Timestamp.max)):
         moment = default if time is None else pd.Timestamp(time)
         ends.append(moment if moment.tz is None else moment.tz_convert('UTC').tz_localize(None))
+    if not ends[0] <= ends[1]:
+        raise ValueError(f'toi={toi!r}: expected a start and a later stop, None for an open end.')
     return pd.Interval(*ends, closed=closed)
 
 

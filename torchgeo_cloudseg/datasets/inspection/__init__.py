@@ -1,6 +1,6 @@
 """Looking at a folder of images: facts, kinds, pairing, oddities, and a configuration of them."""
 
-from .check import check_declaration, read_arguments
+from .check import check_declaration
 from .configuration import roles, write_configuration
 from .inspection import Inspection, inspect_images
 from .judgment import judge
@@ -10,7 +10,6 @@ __all__ = (
     'check_declaration',
     'inspect_images',
     'judge',
-    'read_arguments',
     'roles',
     'write_configuration',
 )

@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ...rasters import SceneError
 from ..scene_folder import Modality
-from ..scene_folder.declaration import MODALITIES, FolderDeclaration
+from ..scene_folder.declaration import FolderDeclaration
 from ..scene_folder.pairing import pair_modalities
 from .inspection import (
     Inspection,
@@ -64,32 +62,6 @@ def check_declaration(
     declared |= {code: entry.name for entry in facts.legend for code in entry.codes}
     judge(found, declared)
     return found
-
-
-def read_arguments(path: Path) -> dict[str, Any]:
-    """Arguments of a folder of images in a configuration.
-
-    Args:
-        path: YAML file, for ``cloudseg fit``.
-
-    Returns:
-        the arguments by name.
-
-    Raises:
-        ValueError: if there are none.
-    """
-    try:
-        given = yaml.safe_load(path.read_text())['data']['init_args']
-        arguments = dict(given)
-        for key in MODALITIES:
-            if arguments.get(key) is not None:
-                arguments[key] = Modality(**arguments[key])
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f'{path}: found no declaration of images ({error}), expected `data` with the arguments '
-            'of a SceneFolderDataModule, as `cloudseg inspect` writes them.'
-        ) from error
-    return arguments
 
 
 def _declared(key: str, modality: Modality, files: Mapping[str, Sequence[str]]) -> Images:

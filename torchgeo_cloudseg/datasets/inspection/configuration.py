@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from ..m3mcr.layout import LEGENDS
+from ..legend import LandCoverClass
 from .facts import PERCENT, common
 from .inspection import TITLES, Inspection
 from .kinds import Images
+from .legends import known_legend
 
 #: Teacher, which sees what is clear, and student, which learns from it to see through clouds.
 Role = Literal['teacher', 'student']
@@ -21,19 +22,9 @@ PATCH_STEP, PATCH_LIMIT = 32, 256
 #: Longest side of scenes that are tested whole, in pixels, and sides of tiles of larger ones.
 WHOLE_PX, TILE_PX = 1024, 512
 
-#: Scenes of which some are left for validation, beside those for training and testing.
-LEAST_SCENES = 3
-
-#: Classes of ESA WorldCover by code.
-WORLDCOVER = {code: entry for entry in LEGENDS['level2'] for code in entry.codes}
-
-#: Codes of CORINE land cover, level 3, and those of what it does not map.
-CORINE = {
-    *range(111, 113), *range(121, 125), *range(131, 134), 141, 142, *range(211, 214),
-    *range(221, 224), 231, *range(241, 245), *range(311, 314), *range(321, 325),
-    *range(331, 336), 411, 412, *range(421, 424), 511, 512, *range(521, 524),
-}  # fmt: skip
-NOT_CORINE = {0, 990, 995, 999}
+#: Scenes that are too few, or too close together, to be divided are cut into parts: so many along
+#: a side, of so many pixels at least.
+PARTS, LEAST_PART_PX = 8, 64
 
 CALLBACKS = """\
   callbacks:
@@ -81,10 +72,10 @@ def _lines(found: Inspection, role: Role, output: Path, results: Path) -> Iterat
     yield 'trainer:'
     yield '  max_epochs: 30'
     yield f'  default_root_dir: {_text(folder)}'
-    divisible = len(found.scenes) >= LEAST_SCENES
-    if not divisible:
-        yield '  # too few scenes for validation: the best is that of the training'
-    score = 'val_mIoU' if divisible else 'train_mIoU'
+    validated = found.is_divisible or _cut(found) is not None
+    if not validated:
+        yield '  # no scene can be left for validation: the best is that of the training'
+    score = 'val_mIoU' if validated else 'train_mIoU'
     yield CALLBACKS.format(folder=_text(folder), role=role, score=score).rstrip()
     yield from _model(found, role, results, names)
     yield 'data:'
@@ -164,7 +155,12 @@ def _data(found: Inspection, role: Role, names: Sequence[str]) -> Iterator[str]:
         yield from _legend(found)
     yield '# splits by blocks of ground, always the same, without shared edges; or by `lists`,'
     yield '# `column` of a table, `date`'
-    yield 'division: {by: blocks, val: 0.1, test: 0.2}'
+    cut = _cut(found)
+    if cut is None:
+        yield 'division: {by: blocks, val: 0.1, test: 0.2}'
+    else:
+        yield '# whole scenes would leave a split without any: they are cut into parts'
+        yield f'division: {{by: blocks, val: 0.1, test: 0.2, cut_px: {cut}}}'
     if found.pairing.incomplete:
         count = len(found.pairing.incomplete)
         yield f'# {count} files or scenes have no counterpart; `error` names them'
@@ -223,14 +219,18 @@ def _legend(found: Inspection) -> Iterator[str]:
     labels = found.images['mask']
     facts = labels.first
     total = sum(facts.codes.values())
-    yield '# names are for you to give; shares are of all label pixels'
+    known, unknown = _known(labels)
+    what = (
+        'names and colors are those of a legend that has all codes'
+        if known
+        else ('names are for you to give')
+    )
+    yield f'# {what}; shares are of all label pixels'
     yield 'classes:'
     for name, code in _classes(labels).items():
         share = f'# {facts.codes[code] / total:.2%}'
-        known = WORLDCOVER.get(code)
-        color = f', color: {list(known.color)}' if known and _is_worldcover(labels) else ''
+        color = f', color: {list(known[code].color)}' if known else ''
         yield f'  {_text(name)}: {{codes: [{code}]{color}}}  {share}'
-    unknown = _unknown(labels)
     yield '# codes of pixels that belong to no class' + (
         ': no data, as the files declare, and negative ones' if unknown else ''
     )
@@ -239,39 +239,41 @@ def _legend(found: Inspection) -> Iterator[str]:
 
 def _classes(labels: Images) -> dict[str, int]:
     """A class for each code, by its name."""
-    unknown = _unknown(labels)
+    known, unknown = _known(labels)
     codes = sorted(int(code) for code in labels.first.codes if float(code).is_integer())
-    known = WORLDCOVER if _is_worldcover(labels) else {}
     return {
-        known[code].name if code in known else f'class {code}': code
+        known[code].name if known else f'class {code}': code
         for code in codes
         if code not in unknown
     }
 
 
-def _unknown(labels: Images) -> list[int]:
+def _known(labels: Images) -> tuple[Mapping[int, LandCoverClass], list[int]]:
+    """Classes by code, where a legend has all codes, and codes that are no class."""
     facts = labels.first
     nodata = {value for value in facts.nodata if value is not None and float(value).is_integer()}
     codes = [code for code in facts.codes if float(code).is_integer()]
-    if _is_worldcover(labels):
-        nodata |= {0}
-    elif CORINE.issuperset(set(codes) - NOT_CORINE - nodata - {-9999}):
-        nodata |= NOT_CORINE
-    return sorted(int(code) for code in codes if code < 0 or code in nodata)
-
-
-def _is_worldcover(labels: Images) -> bool:
-    """Whether all codes are those of ESA WorldCover, and enough of them to tell."""
-    codes = {code for code in labels.first.codes if code > 0}
-    return codes <= WORLDCOVER.keys() and len(codes & {10, 20, 30, 40, 50, 60, 80, 90, 95}) > 3
+    known, more = known_legend(codes, nodata)
+    unknown = nodata.union(more)
+    return known, sorted(int(code) for code in codes if code < 0 or code in unknown)
 
 
 def _patch(found: Inspection) -> int:
     """Side of the training patches."""
-    sizes = found.images[found.reference].finest.sizes
-    smallest = min((min(size) for size in sizes), default=PATCH_STEP)
-    whole = min(smallest, PATCH_LIMIT) // PATCH_STEP * PATCH_STEP
+    whole = min(_smallest(found), _cut(found) or PATCH_LIMIT) // PATCH_STEP * PATCH_STEP
     return max(whole, PATCH_STEP)
+
+
+def _cut(found: Inspection) -> int | None:
+    """Side of the parts into which scenes are cut; None where they are divided, or too small."""
+    part = min(_smallest(found) // PARTS, PATCH_LIMIT) // PATCH_STEP * PATCH_STEP
+    return part if part >= LEAST_PART_PX and not found.is_divisible else None
+
+
+def _smallest(found: Inspection) -> int:
+    """Shortest side of all scenes, in pixels."""
+    sizes = found.images[found.reference].finest.sizes
+    return min((min(size) for size in sizes), default=PATCH_STEP)
 
 
 def _pixel(found: Inspection) -> float:

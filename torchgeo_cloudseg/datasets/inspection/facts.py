@@ -57,9 +57,8 @@ class Facts:
     sample: NDArray[np.float64] | None = None
     #: Share of sampled pixels without data.
     missing: float = 0.0
-    #: Files whose sampled pixels have no data at all, and those with one value everywhere.
-    empty: list[str] = field(default_factory=list)
-    constant: list[str] = field(default_factory=list)
+    #: The value of files that have one everywhere; NaN for what they declare as no data.
+    constant: dict[str, float] = field(default_factory=dict)
     sampled_files: int = 0
     problems: list[SceneError] = field(default_factory=list)
     #: First file of each value of a counter, by the name of the counter and the value.
@@ -133,7 +132,7 @@ def find_facts(
             _add_header(facts, path, result)
             _add_codes(facts, path, result)
             if result.sample is not None:
-                pixels.append(_add_sample(facts, path, result, nodata))
+                pixels.append(_add_sample(facts, result, nodata))
     fitting = [values for values in pixels if len(values) == len(pixels[0])]
     if fitting:
         facts.sample = np.concatenate(fitting, axis=1)
@@ -164,6 +163,8 @@ def _add_header(facts: Facts, path: str, survey: Survey) -> None:
         getattr(facts, name)[value] += 1
         facts.examples.setdefault((name, value), path)
     facts.places[path] = header.crs, header.grid.bounds
+    if survey.only is not None:
+        facts.constant[path] = float('nan') if survey.only == header.nodata else survey.only
     if sum(facts.counts.values()) <= NAMED:
         facts.hints += f'{path} {survey.tags} '
 
@@ -174,23 +175,15 @@ def _add_codes(facts: Facts, path: str, survey: Survey) -> None:
     if len(facts.seen_in) < len(facts.codes):
         for code in survey.codes:
             facts.seen_in.setdefault(code, path)
-    if len(survey.codes) == 1 and next(iter(survey.codes)) == survey.header.nodata:
-        facts.empty.append(path)
 
 
-def _add_sample(
-    facts: Facts, path: str, survey: Survey, nodata: float | None
-) -> NDArray[np.float64]:
+def _add_sample(facts: Facts, survey: Survey, nodata: float | None) -> NDArray[np.float64]:
     values = np.asarray(survey.sample).astype(np.float64)
     facts.sampled_files += 1
     for value in (survey.header.nodata, nodata):
         if value is not None:
             values[values == value] = np.nan
     values[~np.isfinite(values)] = np.nan
-    if np.isnan(values).all():
-        facts.empty.append(path)
-    elif np.nanmin(values) == np.nanmax(values):
-        facts.constant.append(path)
     return values
 
 

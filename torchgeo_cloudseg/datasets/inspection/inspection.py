@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ import shapely
 
 from ...index import SceneFiles, project_each
 from ...rasters import SceneError
+from ..scene_folder.division import SPLITS, Division
 from ..scene_folder.modality import day_of
 from ..scene_folder.pairing import COVERED, Pairing, pair_modalities
 from .facts import Facts, find_facts
@@ -61,6 +63,21 @@ class Inspection:
     def scenes(self) -> list[SceneFiles]:
         """Scenes that have all their files."""
         return self.pairing.scenes
+
+    @cached_property
+    def is_divisible(self) -> bool:
+        """Whether blocks of ground leave every split a scene."""
+        places = Outlines(self.images).places
+        found = [places.get(scene.paths[self.reference], ('', ())) for scene in self.scenes]
+        crs, boxes = [crs for crs, _ in found], [bounds for _, bounds in found]
+        if not all(crs):
+            return len(found) >= len(SPLITS)  # laid out apart from each other
+        west, south, east, north = np.array(boxes).reshape(-1, 4).T
+        table = pd.DataFrame({'scene': [scene.name for scene in self.scenes], 'crs': crs})
+        table = table.assign(left=west, top=north, xres=east - west, yres=north - south)
+        if table.empty:
+            return False
+        return {*SPLITS} <= {*Division().divide(table.assign(height=1, width=1), self.root)}
 
 
 def inspect_images(sources: Mapping[str, str], seed: int = 0, progress: bool = True) -> Inspection:

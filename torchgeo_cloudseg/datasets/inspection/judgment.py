@@ -35,7 +35,7 @@ def judge(found: Inspection, declared: Mapping[int, str] | None = None) -> None:
         for band, facts in images.facts.items():
             found.problems += facts.problems
             found.problems += _uneven(images, facts)
-            found.problems += _empty(facts)
+            found.problems += _empty(images, facts)
             found.remarks += [f'{_title(key, band)}: {text}' for text in _odd(facts, key)]
         found.remarks += [f'{TITLES[key]}: {text}' for text in images.remarks]
         if not key.startswith('mask'):
@@ -83,20 +83,17 @@ def _uneven(images: Images, facts: Facts) -> Iterator[SceneError]:
             )
 
 
-def _empty(facts: Facts) -> Iterator[SceneError]:
-    for path in facts.empty[:NAMED]:
-        more = len(facts.empty) - NAMED
-        rest = f' (so are {more} more)' if more > 0 and path == facts.empty[NAMED - 1] else ''
-        yield SceneError(path, f'no data in any pixel looked at{rest}', 'an image',
-                         'Leave it out, or restore it from its source.')  # fmt: skip
+def _empty(images: Images, facts: Facts) -> Iterator[SceneError]:
+    for path, value in facts.constant.items():
+        if np.isnan(value) or value == images.nodata:
+            yield SceneError(path, 'no data in any pixel', 'an image',
+                             'Leave it out, or restore it from its source.')  # fmt: skip
 
 
 def _odd(facts: Facts, key: str) -> Iterator[str]:
-    if facts.constant:
-        yield (
-            f'{len(facts.constant)} of the sampled files have one value everywhere, such as '
-            + (facts.constant[0])
-        )
+    if facts.constant and not key.startswith('mask'):
+        some = next(iter(facts.constant))
+        yield f'{len(facts.constant)} files have one value everywhere, such as {some}'
     if facts.missing > MISSING_ODD:
         yield f'{facts.missing:.0%} of the sampled pixels have no data'
     scaling = [ends for ends in facts.scaling if ends != (1.0, 0.0)]

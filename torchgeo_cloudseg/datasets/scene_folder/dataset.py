@@ -14,6 +14,7 @@ from ...index.file_table import read_file_table
 from ...rasters import SceneError
 from ..scene_dataset import SceneDataset, check_choice
 from ..scene_scan import EmptySplitError
+from .cutting import cut_scenes
 from .declaration import Classes, FolderDeclaration
 from .division import Division
 from .modality import Modality
@@ -152,11 +153,14 @@ class SceneFolder(FolderDeclaration, SceneDataset):
             problems += found.incomplete
         if table.empty or problems:
             return table, problems
+        if self.division.cut_px is not None:
+            table = cut_scenes(table, layers, self.division.cut_px)
         chosen = self._chosen(table, root)
         if not chosen.any():
             raise EmptySplitError(
                 f'{root}: split={self.split!r} has no scene: {self.division} leaves it none of the '
-                f'{len(table)} scenes. Change `division`, or add scenes.'
+                f'{len(table)} scenes. Add scenes, change `division`, or have it cut large scenes '
+                'into parts, such as `cut_px: 256`.'
             )
         return table[chosen].reset_index(drop=True), []
 

@@ -42,6 +42,9 @@ class Division:
             ``lists`` of names, the ``column`` of a table, or the ``date`` of the image.
         val: share of the scenes that is for validation, with ``blocks``.
         test: share of the scenes that is for testing, with ``blocks``.
+        cut_px: rows and columns of the parts into which scenes are cut first, such as a few large
+            ones that are to be divided in themselves; parts count and are named as scenes
+            (defaults to whole scenes).
         block_m: side of the blocks in meters, for scenes that cover more ground without a gap
             than fits into a split (defaults to a few sides of a scene).
         lists: text file with the names of its scenes for each split.
@@ -59,6 +62,7 @@ class Division:
     by: Literal['blocks', 'lists', 'column', 'date'] = 'blocks'
     val: float = 0.1
     test: float = 0.2
+    cut_px: int | None = None
     block_m: float | None = None
     lists: dict[str, str] | None = None
     table: str | None = None
@@ -80,6 +84,8 @@ class Division:
                 f'division: val={self.val}, test={self.test}: expected shares of which something '
                 'is left for training.'
             )
+        if self.cut_px is not None and self.cut_px < 1:
+            raise ValueError(f'division: cut_px={self.cut_px}: expected a positive number.')
 
     def divide(self, scenes: pd.DataFrame, root: Path) -> NDArray[np.object_]:
         """The split of each scene.

@@ -28,7 +28,7 @@ DAY = r'(?<!\d)((?:19|20)\d\d)([-_]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d
 
 #: How the files of a modality are found: folders, files or patterns; by band where each has its
 #: own.
-Files = str | list[str] | dict[str, str | list[str]]
+Files = str | Path | list[str | Path] | dict[str, str | Path | list[str | Path]]
 
 #: How values are given in YAML: two numbers for all bands, or two lists with one for each.
 Ends = tuple[float, float] | tuple[list[float], list[float]]
@@ -115,7 +115,8 @@ class Modality:
             suffix='.npy' if npy else '',
             categorical=not images,
             nodata=self.nodata if images else None,
-            may_be_nan=key == 'image_sar',
+            # of an optical image, NaN stands for no data
+            may_be_nan=key == 'image_sar' or (images and self.nodata is None),
             numbers=tuple(self.numbers or ()),
             anywhere=True,
         )
@@ -176,8 +177,8 @@ class Modality:
         found, problems = {}, []
         for band, patterns in wanted.items():
             paths: dict[str, None] = {}
-            for pattern in [patterns] if isinstance(patterns, str) else patterns:
-                matches = expand(root, pattern)
+            for pattern in [patterns] if isinstance(patterns, str | Path) else patterns:
+                matches = expand(root, str(pattern))
                 paths |= dict.fromkeys(matches)
                 if not matches:
                     place = os.path.join(root, pattern)  # noqa: PTH118 - may be an address
