@@ -159,7 +159,8 @@ def test_single_area_trains_without_validation(
     datamodule = M3MCRDataModule(root=tmp_path, batch_size=1)
     with caplog.at_level(logging.WARNING):
         datamodule.setup('fit')
-    assert 'val_list' in caplog.text
+    assert 'Change `val_share`, add areas' in caplog.text
+    assert 'without validation' in caplog.text
     assert datamodule.val_dataloader() == []
 
 
