@@ -7,8 +7,9 @@ from .scenes.batch import predict_scenes
 from .scenes.mapping import predict_scene
 from .scenes.options import MapOptions
 from .scenes.pairing import ScenePair, find_scenes
+from .scenes.row_block_data import MapDataModule, RowBlockDataset
 from .scenes.stacks import SceneStack, find_stacks
-from .scenes.writing import MapDataModule, PredictionWriter, RowBlockDataset
+from .scenes.writing import PredictionWriter
 from .windows.plan import Axis, WindowPlan, plan_windows
 from .windows.sliding import sliding_window
 from .windows.weights import Average, Blend, Crop, Gaussian, Hann, make_blend
