@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,20 @@ torch.set_num_threads(1)
 # other examples in every run: few at a time will do
 settings.register_profile('few', max_examples=15, deadline=None)
 settings.load_profile('few')
+
+
+@pytest.fixture(autouse=True)
+def _own_process() -> Iterator[None]:
+    """What a command sets up for its process is gone before the next test."""
+    environment = dict(os.environ)
+    loggers = [logging.getLogger(name) for name in ('torchgeo_cloudseg', 'lightning.pytorch')]
+    levels = [logger.level for logger in loggers]
+    yield
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update(environment)
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope='session')

@@ -16,6 +16,7 @@ from matplotlib.image import imread
 
 from torchgeo_cloudseg.cli import COMMANDS, main
 from torchgeo_cloudseg.datasets import M3MCR
+from torchgeo_cloudseg.miniature import write_miniature_m3mcr
 from torchgeo_cloudseg.trainers.arguments import task_arguments
 
 CONFIGS = Path(__file__).parents[2] / 'torchgeo_cloudseg/configs/m3mcr'
@@ -166,6 +167,13 @@ def test_errors_are_for_people(
         main(['fit', *student, *data, '--trainer.logger=false', '--trainer.accelerator=cpu'])
     assert stopped.value.code == 1
     assert 'nowhere' in capsys.readouterr().err
+    teacher = ['--model=CloudSegTeacherTask', '--model.backbone=mit_b0']
+    root = write_miniature_m3mcr(tmp_path / 'data', patches_per_area=1, progress=False)
+    data = ['--data=M3MCRDataModule', f'--data.root={root}', '--trainer.overfit_batches=1e-3']
+    with pytest.raises(SystemExit) as stopped:
+        main(['fit', *teacher, *data, '--trainer.logger=false'])
+    assert stopped.value.code == 1
+    assert 'limit_val_batches' in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

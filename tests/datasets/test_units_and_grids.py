@@ -159,7 +159,11 @@ def test_splits_keep_to_the_pixels_and_share_none(root: Path, split: str, contai
 
 
 @pytest.mark.parametrize('sidecar', ['.aux.xml', '.tfw'])
-def test_a_georeference_beside_the_file_counts(tmp_path: Path, sidecar: str) -> None:
+def test_a_georeference_beside_the_file_counts(
+    tmp_path: Path, sidecar: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as TorchGeo's command line has it
+    monkeypatch.setenv('GDAL_DISABLE_READDIR_ON_OPEN', 'EMPTY_DIR')
     left, top = corner(WEST, -1500, 400)
     write_scene(tmp_path, 'a', WEST, (left, top))
     for path in (tmp_path / 'train').rglob('*.tif'):

@@ -92,6 +92,8 @@ def test_a_second_run_has_a_folder_of_its_own(fit: Any, tmp_path: Path) -> None:
     first = (tmp_path / 'first/teacher.ckpt').stat().st_mtime_ns
     with pytest.raises(FileExistsError, match=r'first/teacher\.ckpt: is there from an earlier'):
         fit(task(), callbacks=(best('first'),), **SMALL)
+    # a quick try writes none
+    fit(task(), callbacks=(best('first'),), fast_dev_run=True, **SMALL)
     assert [path.name for path in (tmp_path / 'first').iterdir()] == ['teacher.ckpt']
     assert (tmp_path / 'first/teacher.ckpt').stat().st_mtime_ns == first
     fit(task(), callbacks=(best('second'),), **SMALL)

@@ -6,6 +6,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import (
     ArgsType,
@@ -132,6 +133,9 @@ def run(name: str, args: list[str]) -> None:
     Args:
         name: 'fit', 'validate', 'calibrate', 'test' or 'predict'.
         args: its arguments.
+
+    Raises:
+        ValueError: if Lightning says that the arguments do not go together.
     """
     callbacks: list[Any] = trainers.watched()['callbacks']
     cli, subcommand = TrainingCLI if name == 'fit' else EvaluationCLI, name
@@ -146,16 +150,20 @@ def run(name: str, args: list[str]) -> None:
         args = [*args, '--verbose=false']
     # it suspects a mistake where a process has arguments of its own, as ours has
     warnings.filterwarnings('ignore', message="LightningCLI's args parameter")
-    cli(
-        model_class=BaseTask,
-        datamodule_class=BaseDataModule,
-        seed_everything_default=0,
-        parser_kwargs={'version': __version__},
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        # what is not training leaves nothing to be repeated
-        save_config_callback=SaveConfigCallback if name == 'fit' else None,
-        save_config_kwargs={'overwrite': True},
-        trainer_defaults={'callbacks': callbacks} if callbacks else None,
-        args=[subcommand, *args],
-    )
+    try:
+        cli(
+            model_class=BaseTask,
+            datamodule_class=BaseDataModule,
+            seed_everything_default=0,
+            parser_kwargs={'version': __version__},
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            # what is not training leaves nothing to be repeated
+            save_config_callback=SaveConfigCallback if name == 'fit' else None,
+            save_config_kwargs={'overwrite': True},
+            trainer_defaults={'callbacks': callbacks} if callbacks else None,
+            args=[subcommand, *args],
+        )
+    except MisconfigurationException as error:
+        # Lightning's own words for arguments that do not go together
+        raise ValueError(str(error)) from error

@@ -13,7 +13,15 @@ import pandas as pd
 import shapely
 from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 
-from ..rasters import SceneError, ScenesError, crs_string, gdal_name, is_local, read_header
+from ..rasters import (
+    SceneError,
+    ScenesError,
+    crs_string,
+    gdal_name,
+    is_local,
+    read_header,
+    seeing_sidecars,
+)
 from ..rasters.errors import GDAL_ERRORS
 from .cached_table import CachedTable, IndexDir, IndexStore, list_files, table_name
 
@@ -80,7 +88,8 @@ def datasets_by_crs(
     places = [place if is_local(str(place)) else gdal_name(place) for place in given]
 
     def make(files: Sequence[str | Path]) -> RasterDataset:
-        return kind(files, **kwargs)
+        with seeing_sidecars():
+            return kind(files, **kwargs)
 
     files = _list_files(kind, places, kwargs)
     # by names that mean the same in whatever way and from wherever they are written

@@ -11,7 +11,7 @@ from .image import Image
 from .installed import gdal_version, missing_drivers
 from .mosaic import mosaic
 from .name import gdal_name, is_local, name_of, on_disk, sources_of, without_scheme
-from .open import block_cache, file_state, open_raster, reading
+from .open import block_cache, file_state, open_raster, reading, seeing_sidecars
 from .place import has_place, overlap, overlapping_share, place_text
 from .raw import count_images, raw_image
 from .stack import Band, band_stack
@@ -59,6 +59,7 @@ __all__ = (
     'read_header',
     'read_window',
     'reading',
+    'seeing_sidecars',
     'size_at',
     'sources_of',
     'transform_bounds',

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import ArrayLike, NDArray
 from rasterio.enums import Resampling as Rule
 from rasterio.io import DatasetReader
@@ -18,7 +17,7 @@ from .errors import GDAL_ERRORS, SceneError
 from .grid import Grid
 from .header import header_of
 from .measured import MISSING, measured_view
-from .open import WITH_SIDECARS, naming, open_raster
+from .open import naming, open_raster, seeing_sidecars
 from .warp import Resampling, warped_view
 from .window import Pixels, Span, data_mask
 
@@ -222,7 +221,7 @@ class Image:
     def _naming(self, rows: Span) -> Iterator[None]:
         """Errors of reads inside name the file; sources of a VRT are opened only then."""
         try:
-            with rasterio.Env(**WITH_SIDECARS):
+            with seeing_sidecars():
                 yield
         except GDAL_ERRORS as error:
             found = f'unreadable pixels in rows {rows[0]} to {rows[1]}'

@@ -30,7 +30,26 @@ OWN_VRT = {'GDAL_VRT_RAWRASTERBAND_ALLOWED_SOURCE': 'ALL'}
 #: Looking up the CRS is three quarters of the time in which a small GeoTIFF is opened and read.
 PIXELS_ONLY = {**GDAL_OPTIONS, 'GDAL_GEOREF_SOURCES': 'NONE'}
 
-__all__ = ('POOL', 'DatasetReader', 'FilePool', 'FileState', 'file_state', 'open_raster')
+__all__ = (
+    'POOL',
+    'DatasetReader',
+    'FilePool',
+    'FileState',
+    'file_state',
+    'open_raster',
+    'seeing_sidecars',
+)
+
+
+def seeing_sidecars() -> rasterio.Env:
+    """Let whoever opens rasters inside see the files beside them.
+
+    TorchGeo's command line turns that off for the whole process.
+
+    Returns:
+        what to open them in.
+    """
+    return rasterio.Env(**WITH_SIDECARS)
 
 
 class FileState(NamedTuple):

@@ -112,7 +112,9 @@ class ResumableTask(SceneEvaluationTask):
             MisconfigurationException: If the schedule needs an end that the training has not.
             FileExistsError: If an earlier training's checkpoint has the name of one of this run's.
         """
-        if self.trainer.is_global_zero:
+        # a quick try writes none
+        trying: Any = getattr(self.trainer, 'fast_dev_run', False)
+        if self.trainer.is_global_zero and not trying:
             for callback in self.trainer.checkpoint_callbacks:
                 refuse_second_run(callback)
         # of other weights, another confidence is true

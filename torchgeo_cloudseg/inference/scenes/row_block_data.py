@@ -140,6 +140,7 @@ class MapDataModule(BaseDataModule):
     Example:
         >>> from lightning.pytorch import Trainer
         >>> from torchgeo_cloudseg.datasets import M3MCR
+        >>> from torchgeo_cloudseg.inference import PredictionWriter
         >>> from torchgeo_cloudseg.trainers import CloudSegTeacherTask
         >>> optical, sar = (str(root / f'test/{x}_*/*/*.tif') for x in ('planet_cloudy', 'S1'))
         >>> facts = M3MCR.published_spec(num_classes=6)
