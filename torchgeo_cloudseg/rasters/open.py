@@ -48,6 +48,11 @@ def seeing_sidecars() -> rasterio.Env:
 
     Returns:
         what to open them in.
+
+    Example:
+        >>> with seeing_sidecars(), rasterio.open(next(root.rglob('S1_*.tif'))) as raster:
+        ...     raster.count
+        2
     """
     return rasterio.Env(**WITH_SIDECARS)
 
