@@ -85,6 +85,7 @@ def test_exit_status(
     assert not status or set(files['folder'].rglob('*')) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('module', 'signal', 'status'),
     [

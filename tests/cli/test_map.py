@@ -148,6 +148,7 @@ def test_several_scenes_in_one_call(
     assert names == {f'{path.stem}_map.tif' for path in scenes['planet_cloudy']}
 
 
+@pytest.mark.slow
 def test_dates_of_a_place_become_one_map(
     student_file: Path,
     scenes: dict[str, list[Path]],

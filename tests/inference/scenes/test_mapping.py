@@ -531,6 +531,7 @@ def test_work_of_another_run_is_not_resumed(make_scene, network, spec, tmp_path:
     assert out['classes'].exists()
 
 
+@pytest.mark.slow
 # nothing fits; the first bands fit but not a larger one; all bands fit, but not the map
 @pytest.mark.parametrize(('limit', 'bands'), [(300, 0), (10_000, 0), (400_000, 10)])
 def test_full_disk_keeps_what_is_done(
