@@ -25,7 +25,7 @@ from machine import describe, write_figures
 
 from torchgeo_cloudseg.datamodules import M3MCRDataModule
 from torchgeo_cloudseg.inference import find_scenes
-from torchgeo_cloudseg.inference.export import Calibration, export_network
+from torchgeo_cloudseg.inference.export import CalibrationScenes, export_network
 from torchgeo_cloudseg.trainers import load_mapper
 from torchgeo_cloudseg.transforms import Rescale
 
@@ -93,7 +93,7 @@ def measure(checkpoint: Path, root: Path, windows: int, repeats: int) -> dict[st
         export_network(network, spec, paths['float32'], **common)
         facts = export_network(
             network, spec, paths['int8'], quantize='int8',
-            calibration=Calibration(pairs, windows), **common,
+            calibration=CalibrationScenes(pairs, windows), **common,
         )  # fmt: skip
         files = {name: open_file(path) for name, path in paths.items()}
         megabytes = {name: path.stat().st_size / 1e6 for name, path in paths.items()}

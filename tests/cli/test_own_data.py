@@ -45,13 +45,17 @@ def train_and_test(name: str, *roles: str) -> Path:
     return checkpoint
 
 
+def write_configurations(folder: Path) -> None:
+    sources = [str(folder / name) for name in ('sentinel2', 'sentinel1', 'corine.tif')]
+    main(['inspect', *sources, '--output', 'mine.yaml'])
+
+
 @pytest.mark.slow
 def test_from_a_folder_to_maps(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    sources = [str(folder / name) for name in ('sentinel2', 'sentinel1', 'corine.tif')]
-    main(['inspect', *sources, '--output', 'mine.yaml'])
+    write_configurations(folder)
     checkpoint = train_and_test('mine', 'teacher', 'student')
     spec = torch.load(checkpoint, weights_only=True)['scene_spec']
     assert spec['optical_names'] == ('B02', 'B03', 'B04', 'B08', 'B11')
@@ -75,8 +79,7 @@ def test_torchgeo_trains_by_what_is_written(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    sources = [str(folder / name) for name in ('sentinel2', 'sentinel1', 'corine.tif')]
-    main(['inspect', *sources, '--output', 'mine.yaml'])
+    write_configurations(folder)
     for config, role in (('mine.yaml', 'teacher'), ('mine_student.yaml', 'student')):
         torchgeo.main.main(['fit', '--config', config, *SHORT])
         state = torch.load(f'output/mine/{role}/{role}.ckpt', weights_only=True)
@@ -127,8 +130,7 @@ def test_a_folder_by_its_configuration(
 ) -> None:
     """Its scenes are checked and shown as those of a data set that has a name."""
     monkeypatch.chdir(tmp_path)
-    sources = [str(folder / name) for name in ('sentinel2', 'sentinel1', 'corine.tif')]
-    main(['inspect', *sources, '--output', 'mine.yaml'])
+    write_configurations(folder)
     main(['index', 'mine.yaml', '--json', 'report.json'])
     report = json.loads(Path('report.json').read_text())
     assert report['ok']

@@ -14,7 +14,7 @@ import torch
 
 from torchgeo_cloudseg.inference import ScenePair, SceneSpec
 from torchgeo_cloudseg.inference.errors import ExportError
-from torchgeo_cloudseg.inference.export import FACTS, Calibration, export_network
+from torchgeo_cloudseg.inference.export import FACTS, CalibrationScenes, export_network
 from torchgeo_cloudseg.models import CloudSegLite, CloudSegNet, Network
 from torchgeo_cloudseg.rasters import SceneError
 
@@ -26,7 +26,7 @@ def pair_of(scene) -> ScenePair:
 def test_windows_are_those_of_a_map(make_scene, spec: SceneSpec) -> None:
     scenes = [make_scene(220, 300, 'a'), make_scene(300, 170, 'b')]
     pairs = [pair_of(scene) for scene in scenes]
-    windows = Calibration(pairs, windows=7, seed=1).read(spec, progress=False)
+    windows = CalibrationScenes(pairs, windows=7, seed=1).read(spec, progress=False)
     assert {image.shape for image, _ in windows} == {(1, 4, 160, 160)}
     assert {sar.shape for _, sar in windows} == {(1, 2, 160, 160)}
     found = [0, 0]
@@ -41,9 +41,9 @@ def test_windows_are_those_of_a_map(make_scene, spec: SceneSpec) -> None:
                 found[i] += np.array_equal(part, stored)
     # all from the scenes, and from both alike
     assert sorted(found) == [3, 4]
-    again = Calibration(pairs, windows=7, seed=1).read(spec, progress=False)
+    again = CalibrationScenes(pairs, windows=7, seed=1).read(spec, progress=False)
     assert all(torch.equal(x[0], y[0]) for x, y in zip(windows, again, strict=True))
-    other = Calibration(pairs, windows=7, seed=2).read(spec, progress=False)
+    other = CalibrationScenes(pairs, windows=7, seed=2).read(spec, progress=False)
     assert not torch.equal(windows[0][0], other[0][0])
 
 
@@ -52,27 +52,27 @@ def test_windows_have_data(make_scene, write_raster, spec: SceneSpec) -> None:
     pixels = scene.optical_pixels.copy()
     pixels[:, :, 200:] = 0
     write_raster(scene.optical, pixels, nodata=0)
-    windows = Calibration([pair_of(scene)], windows=12).read(spec, progress=False)
+    windows = CalibrationScenes([pair_of(scene)], windows=12).read(spec, progress=False)
     assert len(windows) == 12
     assert min(float((image > 0).float().mean()) for image, _ in windows) >= 0.5
     pixels[:, :, 30:] = 0
     write_raster(scene.optical, pixels, nodata=0)
     with pytest.raises(ExportError, match=r'scene_optical\.tif: found no window of 160 px'):
-        Calibration([pair_of(scene)], windows=2).read(spec, progress=False)
+        CalibrationScenes([pair_of(scene)], windows=2).read(spec, progress=False)
 
 
 def test_scenes_that_cannot_be_meant_are_refused(make_scene, write_raster, spec) -> None:
     scene = make_scene()
     write_raster(scene.optical, np.clip(scene.optical_pixels, 1, 10000).astype(np.float32) / 1e4)
     with pytest.raises(SceneError, match=r'scene_optical\.tif'):
-        Calibration([pair_of(scene)], windows=2).read(spec, progress=False)
+        CalibrationScenes([pair_of(scene)], windows=2).read(spec, progress=False)
     with pytest.raises(ValueError, match='0 scenes'):
-        Calibration([])
+        CalibrationScenes([])
 
 
 def test_arguments_that_do_not_fit(make_scene, spec: SceneSpec, tmp_path: Path) -> None:
     net = CloudSegNet('resnet18', num_classes=3, modalities='early')
-    calibration = Calibration([pair_of(make_scene())])
+    calibration = CalibrationScenes([pair_of(make_scene())])
     with pytest.raises(ValueError, match='quantize=int8: found no scenes'):
         export_network(net, spec, tmp_path / 'x.onnx', quantize='int8')
     with pytest.raises(ValueError, match='quantize=None: found scenes to calibrate on'):
@@ -97,11 +97,11 @@ def test_quantized_network(
 ) -> None:
     torch.manual_seed(0)
     net, pairs, path = make(), [pair_of(make_scene())], tmp_path / 'small.onnx'
-    windows = Calibration(pairs, windows=10).read(spec, progress=False)
+    windows = CalibrationScenes(pairs, windows=10).read(spec, progress=False)
     with torch.no_grad():
         # batch norms have seen something
         net(*(torch.cat(images) for images in zip(*windows, strict=True)))
-    options = {'quantize': 'int8', 'calibration': Calibration(pairs, windows=10, seed=1)}
+    options = {'quantize': 'int8', 'calibration': CalibrationScenes(pairs, windows=10, seed=1)}
     facts = export_network(net.eval(), spec, path, **options, progress=False)
     # of 4 bytes each, before
     assert path.stat().st_size < 2.5 * facts['parameters']

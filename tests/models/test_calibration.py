@@ -79,7 +79,7 @@ def test_uncalibrated_is_the_softmax_to_the_last_bit() -> None:
 )
 def test_refuses_what_makes_no_sense(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Calibration(**wrong)  # type: ignore[arg-type]
+        Calibration(**wrong)
 
 
 def test_travels_with_the_network(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ class CalibrationCLI(EvaluationCLI):
         self.datamodule.whole_split = 'val'
         self.found = CalibrationFit(self.given.coverage, self.given.opacity_edges)
         trainer = super().instantiate_trainer(logger=False, **kwargs)
-        trainer.callbacks.append(self.found)  # type: ignore[attr-defined]
+        trainer.callbacks.append(self.found)  # type: ignore[attr-defined]  # set by a connector
         return trainer
 
     def _run_subcommand(self, subcommand: str) -> None:

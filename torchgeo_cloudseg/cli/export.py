@@ -51,7 +51,7 @@ def export(
             cloudseg export s.ckpt s.pt2 --reconstruct
     """
     from ..inference import find_scenes
-    from ..inference.export import Calibration, export_network
+    from ..inference.export import CalibrationScenes, export_network
     from ..inference.export.item import beside
     from ..inference.scenes.mapping import local_files
     from ..trainers import load_mapper
@@ -65,7 +65,7 @@ def export(
     if calibration_optical or calibration_sar:
         scenes = find_scenes(calibration_optical, calibration_sar, looks_at=spec.images)
         inputs += [Path(file) for scene in scenes for file in local_files(*scene[1:])]
-        calibration = Calibration(scenes, calibration_windows, seed)
+        calibration = CalibrationScenes(scenes, calibration_windows, seed)
     facts = export_network(
         network, spec, output, reconstruct, resolution, overwrite, wait, inputs, quantize,
         calibration,

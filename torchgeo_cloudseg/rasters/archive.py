@@ -122,7 +122,8 @@ def folder_at(path: str) -> Path | ArchivePath | None:
         return None
     check_plain(archive)
     member = gdal_name(path).partition(archive)[2].strip('}/')
-    folder = ArchivePath(f'/{system}/{{{os.path.abspath(archive)}}}', member)  # noqa: PTH100
+    whole = os.path.abspath(archive)  # noqa: PTH100 - pathlib keeps '..' or follows links
+    folder = ArchivePath(f'/{system}/{{{whole}}}', member)
     if not folder.is_dir():
         return None
     inside = list(folder.iterdir())

@@ -104,7 +104,7 @@ def without_scheme(path: str) -> str:
         return path
     name = path.removeprefix('file://').removeprefix('localhost')
     # an address has %20 where a file has a space; a file may have %20 itself
-    return name if os.path.exists(name) else unquote(name)  # noqa: PTH110
+    return name if os.path.exists(name) else unquote(name)  # noqa: PTH110 - of any name
 
 
 def gdal_name(path: str | os.PathLike[str]) -> str:

@@ -43,7 +43,7 @@ class ResumableTask(SceneEvaluationTask):
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = SafeCheckpointIO()
         if stage == 'fit':
-            best_first(trainer.callbacks)  # type: ignore[attr-defined]
+            best_first(trainer.callbacks)  # type: ignore[attr-defined]  # set by a connector
         if stage == 'fit' and trainer.is_global_zero:
             for callback in trainer.checkpoint_callbacks:
                 if folder := getattr(callback, 'dirpath', None):

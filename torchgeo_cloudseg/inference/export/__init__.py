@@ -4,8 +4,8 @@ One graph is recorded for all batches and sizes. A file is read back and compare
 before it gets its name. Beside it stand a STAC item and a model card.
 """
 
-from .calibration import Calibration
+from .calibration import CalibrationScenes
 from .formats import FACTS
 from .network import export_network
 
-__all__ = ('FACTS', 'Calibration', 'export_network')
+__all__ = ('FACTS', 'CalibrationScenes', 'export_network')

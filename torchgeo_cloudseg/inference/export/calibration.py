@@ -15,6 +15,7 @@ from ..._random import PARAMETER_STREAM, seeded_generator
 from ...datasets.scene_spec import SceneSpec
 from ...rasters import block_cache
 from ..errors import ExportError
+from ..scenes.options import MapOptions
 from ..scenes.pair_reader import ScenePairReader
 from ..scenes.pairing import ScenePair
 
@@ -27,12 +28,9 @@ LEAST_DATA = 0.5
 #: Rows of a scene that are looked at for a window with data.
 TRIES = 20
 
-#: Share of values outside of their range from which a scene is refused, as in maps.
-MAX_CLIPPED = 0.5
-
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationScenes:
     """What a network with 8-bit weights and activations is calibrated on.
 
     Attributes:
@@ -43,7 +41,7 @@ class Calibration:
     Example:
         >>> from torchgeo_cloudseg.inference import ScenePair
         >>> scenes = [ScenePair('here', 'optical.tif', 'sar.tif')]
-        >>> Calibration(scenes, windows=16).seed
+        >>> CalibrationScenes(scenes, windows=16).seed
         0
     """
 
@@ -103,7 +101,7 @@ def _draw(
     """Windows of one scene."""
     reader = ScenePairReader(pair.optical_path, pair.sar_path, spec)
     with closing(reader), block_cache(reader.cache_bytes):
-        reader.check_values(MAX_CLIPPED)
+        reader.check_values(MapOptions.max_clipped)
         side, grid = spec.window, reader.optical.grid
         width = max(grid.width, side)
         for _ in range(count):

@@ -151,7 +151,7 @@ def description(facts: Mapping[str, Any], spec: SceneSpec) -> str:
     Returns:
         a sentence or two.
     """
-    seen = ' and '.join(f'{TITLES[kind]}' for kind in spec.images)
+    seen = ' and '.join(TITLES[kind] for kind in spec.images)
     text = f'Maps {spec.num_classes} classes of land cover from {seen} images, through clouds.'
     if 'reconstruction' in facts['outputs']:
         text += ' Gives the cloud-free image, too.'

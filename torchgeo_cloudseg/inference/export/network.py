@@ -15,7 +15,7 @@ from ..._files import check_outputs, writing
 from ..._progress import progress_bar
 from ...datasets.scene_spec import SceneSpec, spec_to_dict
 from ...models import Network
-from .calibration import Calibration
+from .calibration import CalibrationScenes
 from .card import model_card
 from .formats import FORMATS, LIBRARIES, check_onnx, compare, quiet, record, write_facts
 from .item import beside, model_item
@@ -33,7 +33,7 @@ def export_network(
     wait: bool = False,
     inputs: Sequence[Path] = (),
     quantize: Quantize | None = None,
-    calibration: Calibration | None = None,
+    calibration: CalibrationScenes | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Write a network to a file that runs without this package.

@@ -146,8 +146,8 @@ def matches(path: str) -> list[str]:
     """
     if not glob.has_magic(path) or not is_local(path) or Path(path).exists():
         return [path]
-    # Path.glob refuses absolute patterns
-    return _some(sorted(glob.glob(path, recursive=True)), path, 'a match')  # noqa: PTH207
+    found = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - Path refuses absolute patterns
+    return _some(found, path, 'a match')
 
 
 def _some(found: list[T], path: str, expected: str) -> list[T]:
