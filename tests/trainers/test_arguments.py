@@ -82,6 +82,20 @@ def test_what_cannot_be_kept_is_refused_at_once() -> None:
         CloudSegTeacherTask(**EARLY, labels=['a', object()], num_classes=2)
 
 
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'window': 64}, 'stride=80 and window=64: expected 0 < stride <= window'),
+        ({'window': 96, 'label_scale': 0.3}, 'Take a multiple of 10, such as 100'),
+    ],
+)
+def test_windows_of_the_test_are_checked_before_training(
+    fit: Any, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit(CloudSegTeacherTask(**EARLY, **options), data={'patch_size': 40, 'length': 4})
+
+
 def test_checkpoints_have_no_private_keys_and_load_subclasses(tmp_path: Path) -> None:
     path = save_untrained(Subclass(**EARLY, share=0.25, window=64), tmp_path / 'a.ckpt')
     content = torch.load(path, weights_only=True)

@@ -13,6 +13,7 @@ from torch.optim import Adam
 
 from .._compat import SemanticSegmentationTask
 from .._random import step_seed
+from ..inference.windows.plan import plan_windows
 from ..losses import SegmentationLoss
 from ..metrics import RegionMetrics
 from ..models import Modalities
@@ -140,13 +141,20 @@ class CloudSegTask(ResumableTask):
         self.hparams.update({k: plain_value(v, k) for k, v in self.hparams.items()})
 
     def on_fit_start(self) -> None:
-        """Note the seed of the run and the facts of its data, and compile the step if asked to."""
+        """Note the seed of the run and the facts of its data, and compile the step if asked to.
+
+        Raises:
+            ValueError: if *window* and *stride* leave gaps, or do not fall on whole label pixels.
+        """
         if (stated := self._stated()) is not None:
             try:
                 self.scene_spec = scene_facts(self.hparams, stated)
             except ValueError as error:
                 self.scene_spec = None
                 rank_zero_warn(f'{error} Without facts, the checkpoint will not do for maps.')
+        # told now, not by the test after the training
+        window = self.hparams['window']
+        plan_windows((window, window), window, self.hparams['stride'], self.label_scale)
         self._seed = torch.initial_seed()
         if self.hparams['compile']:
             self._losses = torch.compile(self.losses, fullgraph=True)
