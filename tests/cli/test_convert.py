@@ -51,6 +51,7 @@ def silent(tmp_path: Path) -> Path:
     return save_untrained(task, tmp_path / 'silent.ckpt')
 
 
+@pytest.mark.slow
 def test_facts_of_other_data_are_stated(silent: Path, tmp_path: Path) -> None:
     target = tmp_path / 'stated.ckpt'
     facts = {
@@ -73,6 +74,7 @@ def test_facts_of_other_data_are_stated(silent: Path, tmp_path: Path) -> None:
     assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [

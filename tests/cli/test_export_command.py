@@ -106,6 +106,7 @@ def test_eight_bits(
     assert item['properties']['mlm:hyperparameters']['quantization'] == 'int8'
 
 
+@pytest.mark.slow
 def test_what_cannot_be_is_said(
     student_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,6 +77,7 @@ def report(path: Path) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.slow
 def test_sound_data_set(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tree, '--json', tmp_path / 'report.json') == 0
     shown = capsys.readouterr().out

@@ -122,6 +122,7 @@ def test_from_real_pictures_to_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert set(np.unique(result.read(1))) <= {0, 1, 255}
 
 
+@pytest.mark.slow
 def test_a_folder_by_its_configuration(
     folder: Path,
     tmp_path: Path,

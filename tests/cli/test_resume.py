@@ -85,6 +85,7 @@ def test_what_is_not_given_comes_from_the_checkpoint(
     assert (seen['backbone'], seen['window'], seen['labels'][3]) == ('mit_b0', 80, 'urban')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('typed', ['--model.backbone=mit_b4', '--model.in_channels=[4, 1]'])
 def test_network_is_not_contradicted(
     typed: str, teacher_file: Path, miniature: Path, capsys: pytest.CaptureFixture[str]

@@ -91,6 +91,7 @@ def test_validation_takes_centres_and_testing_whole_scenes(miniature: Path) -> N
     assert whole['mask'].shape == (2, 90, 90)
 
 
+@pytest.mark.slow
 def test_seeds(miniature: Path) -> None:
     assert equal(batches(miniature, seed=1), batches(miniature, seed=1))
     assert not equal(batches(miniature, seed=1), batches(miniature, seed=2))

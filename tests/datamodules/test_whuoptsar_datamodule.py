@@ -63,6 +63,7 @@ def test_every_training_patch_has_new_clouds(root: Path) -> None:
     assert not torch.equal(seen[0], seen[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('split', ['val', 'test'])
 def test_evaluation_has_the_same_clouds_every_time(root: Path, split: str) -> None:
     def by_place(**kwargs: Any) -> dict[tuple[float, ...], torch.Tensor]:

@@ -34,6 +34,7 @@ def stored(root: Path, part: str, name: str, dtype: str = '<i2') -> np.ndarray:
     return np.fromfile(root / part / f'{name}.dat', dtype).reshape(-1, 512, 512)
 
 
+@pytest.mark.slow
 def test_pixels_are_those_of_the_memory_maps(root: Path) -> None:
     assert recognize_dataset(root) is CloudSEN12
     for part, count in COUNTS.items():

@@ -45,6 +45,7 @@ def data_of(found: Inspection, role: str = 'teacher') -> dict[str, Any]:
     return data
 
 
+@pytest.mark.slow
 def test_sentinel_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

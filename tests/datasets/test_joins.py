@@ -85,6 +85,7 @@ JOINS: dict[str, Callable[[Path], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', JOINS)
 def test_every_patch_of_a_join_is_true(root: Path, name: str) -> None:
     joined = JOINS[name](root)
@@ -96,6 +97,7 @@ def test_every_patch_of_a_join_is_true(root: Path, name: str) -> None:
         assert_true(sample, query, query.crs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', JOINS)
 def test_plain_queries_of_a_join_are_true(root: Path, name: str) -> None:
     joined = JOINS[name](root)
@@ -132,6 +134,7 @@ def test_a_join_leaves_its_parts_as_they_are(root: Path) -> None:
     assert second.index.equals(before[2])
 
 
+@pytest.mark.slow
 def test_a_query_of_one_data_set_asked_of_another(root: Path) -> None:
     """By its CRS, whoever is asked: the pixels of that place, or a refusal."""
     a, b = zoned(root), zoned(root, 'b')

@@ -59,6 +59,7 @@ def assert_exact(root: Path, dataset: Any) -> set[str]:
     return names
 
 
+@pytest.mark.slow
 def test_pixels_of_every_layer_are_those_of_its_file(root: Path) -> None:
     assert recognize_dataset(root) is LuojiaSET
     splits = [LuojiaSET(root, split, val_share=0.25) for split in LuojiaSET.splits]

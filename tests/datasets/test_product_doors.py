@@ -49,6 +49,7 @@ def safes(tmp_path: Path) -> tuple[Path, Path]:
     return write_sentinel2(tmp_path / 'a [1]'), write_sentinel1(tmp_path / 'b')
 
 
+@pytest.mark.slow
 def test_safe_folders_in_archives(safes: tuple[Path, Path], tmp_path: Path) -> None:
     (whole,) = find_scenes(*safes)
     expected = read(whole)
@@ -78,6 +79,7 @@ def test_safe_folders_in_archives(safes: tuple[Path, Path], tmp_path: Path) -> N
     np.testing.assert_array_equal(read(pair)[0], expected[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('ending', ['.tar', '.tar.gz'])
 def test_landsat_in_an_archive(ending: str, tmp_path: Path) -> None:
     scene, sar = write_landsat(tmp_path), write_sentinel1(tmp_path / 'sar')
@@ -107,6 +109,7 @@ def test_archives_that_are_none(safes: tuple[Path, Path], tmp_path: Path) -> Non
         assert list(faults) == [str(broken)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('level', ['L2A', 'L1C'])
 def test_subdatasets_of_gdal(level: str, tmp_path: Path) -> None:
     safe, sar = write_sentinel2(tmp_path, level=level), write_sentinel1(tmp_path)

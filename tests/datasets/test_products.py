@@ -36,6 +36,7 @@ def described(path: str) -> tuple[str, ...]:
         return image.raster.descriptions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('level', 'offset'), [('L2A', -1000), ('L1C', -1000), ('L2A', 0)])
 def test_sentinel2_and_sentinel1(level: str, offset: int, tmp_path: Path) -> None:
     safe = write_sentinel2(tmp_path, level=level, offset=offset)
@@ -62,6 +63,7 @@ def test_sentinel2_and_sentinel1(level: str, offset: int, tmp_path: Path) -> Non
     np.testing.assert_allclose(optical, expected, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_an_early_baseline_by_the_name_alone(tmp_path: Path) -> None:
     for offset in (0, -1000):
         safe = write_sentinel2(tmp_path / str(offset), offset=offset)
@@ -160,6 +162,7 @@ def test_bands_that_are_named_on_both_sides(tmp_path: Path) -> None:
         read(pair, replace(SPEC, optical_names=()))
 
 
+@pytest.mark.slow
 def test_pairs_by_place_and_date(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     optical = [write_sentinel2(tmp_path, day) for day in ('20200701', '20200709', '20200801')]
     sar = [write_sentinel1(tmp_path, day) for day in ('20200703', '20200729')]
@@ -224,6 +227,7 @@ def sar_assets() -> dict[str, object]:
     return {name: {'href': f'sar/{name}.tif', 'type': 'image/tiff'} for name in ('vv', 'vh')}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('style', ['earth search', 'planetary computer', 'STAC 1.1'])
 @pytest.mark.parametrize('shape', ['two files', 'collection', 'one item'])
 def test_stac(style: str, shape: str, files: Path) -> None:

@@ -59,6 +59,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_miniature_folder(folder, columns=4, rows=2, side_px=48, progress=False)
 
 
+@pytest.mark.slow
 def test_samples_are_what_the_files_hold(root: Path) -> None:
     zoned = SceneFolder.zoned(root, **sentinel())
     assert [part.crs.to_epsg() for part in zoned.zone_datasets] == [32632, 32633]
@@ -310,6 +311,7 @@ def test_few_scenes_are_divided_as_far_as_they_go() -> None:
     assert sorted(Division().divide(table[:1], Path())) == ['train']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('placed', [True, False])
 def test_a_large_scene_is_divided_in_itself(tmp_path: Path, placed: bool) -> None:
     """Parts show the stored pixels, and those of different splits do not touch."""

@@ -132,6 +132,7 @@ SPLITS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('split', SPLITS)
 @pytest.mark.parametrize('container', [False, True])
 def test_splits_keep_to_the_pixels_and_share_none(root: Path, split: str, container: bool) -> None:

@@ -178,6 +178,7 @@ def test_old_checkpoints_are_understood_by_the_command_line(
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_old_checkpoints_state_their_facts(old_checkpoint: Path) -> None:
     network, spec = load_mapper(old_checkpoint)
     assert network.config.encoder == 'mit_b0'

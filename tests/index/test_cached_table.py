@@ -193,6 +193,7 @@ def without_geometry(path: Path) -> None:
     pd.DataFrame(gpd.read_parquet(path).drop(columns='geometry')).to_parquet(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'damage',
     [cut, lambda path: os.truncate(path, 0), lambda path: path.write_text('index'),

@@ -81,6 +81,7 @@ SPELLINGS: dict[str, Callable[[Path], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('spelling', SPELLINGS)
 def test_every_spelling_of_a_path(root: Path, spelling: str) -> None:
     paths = SPELLINGS[spelling]

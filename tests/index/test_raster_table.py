@@ -91,6 +91,7 @@ def test_index_is_torchgeos_own(
             assert part.index.geometry.geom_equals(expected.index.geometry).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('kind', 'kwargs'), KINDS)
 def test_pixels_are_those_of_the_files(
     root: Path, kind: type[RasterDataset], kwargs: dict[str, Any]

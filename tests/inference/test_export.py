@@ -18,7 +18,7 @@ from torchgeo_cloudseg.datasets.scene_spec import spec_from_dict
 from torchgeo_cloudseg.inference import SceneSpec
 from torchgeo_cloudseg.inference.errors import ExportError
 from torchgeo_cloudseg.inference.export import FACTS, export_network
-from torchgeo_cloudseg.models import CloudSegNet
+from torchgeo_cloudseg.models import Calibration, CloudSegLite, CloudSegNet
 
 #: Batch, height and width; of none of them was the graph recorded.
 SIZES = ((1, 1, 1), (1, 40, 300), (3, 160, 160), (2, 97, 65))
@@ -114,6 +114,30 @@ def test_outputs_are_those_of_the_network(
         if reconstruct:
             image = found['reconstruction']
             torch.testing.assert_close(image, expected.reconstruction, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('file', ['a.onnx', 'a.pt2'])
+def test_opacity_and_calibration_go_with_the_network(
+    file: str, spec: SceneSpec, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    net = CloudSegLite(num_classes=3)
+    with torch.no_grad():
+        net(*images(4, 64, 64))
+    net.eval().calibration = Calibration((1.5, 2.0), edges=(0.5,))
+    facts = export_network(net, spec, tmp_path / file)
+    run, inside, _ = open_file(tmp_path / file)
+    assert inside['outputs'] == ['logits', 'opacity']
+    assert Calibration(**inside['calibration']) == net.calibration
+    assert Calibration(**facts['calibration']) == net.calibration
+    optical, sar = images(2, 97, 65)
+    with torch.no_grad():
+        expected = net(optical, sar)
+    found = run(optical, sar)
+    assert found['opacity'].shape == (2, 1, 97, 65)
+    torch.testing.assert_close(found['opacity'], expected.opacity, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found['logits'], expected.logits, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.slow

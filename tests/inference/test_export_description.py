@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from torchgeo_cloudseg.inference import SceneSpec
 from torchgeo_cloudseg.inference.export.card import model_card
 from torchgeo_cloudseg.inference.export.item import model_item
+from torchgeo_cloudseg.models import Calibration
 
 QUANTIZATION = {
     'type': 'int8', 'scenes': ['fall', 'winter'], 'seed': 3, 'windows': 8, 'compared': 2,
@@ -25,7 +26,7 @@ def facts() -> dict[str, Any]:
     versions = {'torchgeo-cloudseg': '0.1.0', 'torch': '2.14.1+cpu', 'onnx': '1.23.2'}
     return {
         'architecture': 'lite', 'encoder': 'mobilenetv4_conv_small', 'modalities': 'both',
-        'parameters': 2_800_000, 'outputs': ['logits', 'reconstruction'], 'window': 160,
+        'parameters': 2_800_000, 'outputs': ['logits', 'opacity', 'reconstruction'], 'window': 160,
         'resolution': 'label', 'versions': versions,
     }  # fmt: skip
 
@@ -73,7 +74,8 @@ def test_item_states_the_facts(facts: dict, named: SceneSpec) -> None:
         'dim_order': ['batch', 'band', 'height', 'width'],
         'data_type': 'float32',
     }
-    logits, image = properties['mlm:output']
+    logits, opacity, image = properties['mlm:output']
+    assert opacity['result']['shape'] == [-1, 1, -1, -1]
     assert logits['tasks'] == ['semantic-segmentation']
     assert logits['classification:classes'][1] == {
         'value': 1, 'name': 'bare-rock', 'description': 'bare | rock', 'color_hint': '0064C8',
@@ -97,4 +99,10 @@ def test_card_states_the_facts(facts: dict, named: SceneSpec) -> None:
     # a bar in a name would end its cell
     assert '| 1 | bare &#124; rock | #0064c8 |' in lines
     assert any('98.77% of the pixels' in line and 'fall, winter' in line for line in lines)
-    assert '## Precision' not in model_card(Path('a.onnx'), facts, named, 1)
+    plain = model_card(Path('a.onnx'), facts, named, 1)
+    assert '- `opacity`: that of the clouds, (batch, 1, height, width), 0 clear..1 opaque.' in plain
+    assert not {'## Precision', '## Confidence'} & set(plain.splitlines())
+    found = Calibration((1.25, 2.0), (0.4, 0.3), coverage=0.95, edges=(0.5,))
+    card = model_card(Path('a.onnx'), {**facts, 'calibration': asdict(found)}, named, 1)
+    assert '| opacity | temperature | least probability in a 95 % set |' in card
+    assert '| 0.5 to 1 | 2.000 | 0.300 |' in card

@@ -143,6 +143,7 @@ def test_half_precision_is_computed_in_float32(loss, dtype) -> None:
     torch.testing.assert_close(value, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('loss', LOSSES)
 def test_compiles_without_graph_break(loss) -> None:
     logits, target = sample(6)

@@ -127,6 +127,7 @@ def test_what_cannot_be_written(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_test_areas_may_have_other_skies(tmp_path: Path) -> None:
     kinds = ('usual', 'overcast', 'cumulus', 'fair')
     options = {'train_areas': 1, 'test_areas': 4, 'patches_per_area': 1, 'progress': False}

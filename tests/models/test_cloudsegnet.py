@@ -61,6 +61,7 @@ def test_logits_on_the_label_grid(student: CloudSegNet) -> None:
     assert small.features.equal(full.features)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('spatial_gate', [False, True])
 @pytest.mark.parametrize('reconstruct', [False, True])
 def test_every_parameter_learns(spatial_gate: bool, reconstruct: bool) -> None:
@@ -144,6 +145,7 @@ def test_reconstruction_from_a_teacher() -> None:
         teacher(torch.rand(1, 4, 64, 64), torch.rand(1, 2, 64, 64), reconstruct=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('architecture', ['cloudseg', 'lite'])
 def test_residual_reconstruction_starts_from_the_image(architecture: str) -> None:
     encoder = {'cloudseg': 'mit_b0', 'lite': 'mobilenetv4_conv_small'}[architecture]

@@ -123,6 +123,7 @@ def test_what_nobody_uses_passes_through() -> None:
     assert not any('cross' in name or '.to_' in name for name, _ in block.named_parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('fusion', [Mean, 'mean', f'{__name__}.Mean'])
 def test_blocks_of_others_take_part(fusion: str | type[Fusion]) -> None:
     net = CloudSegNet('mit_b0', reconstruct=False, drop_path=0.0, fusion=fusion)

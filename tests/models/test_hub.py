@@ -33,6 +33,7 @@ def saved(tmp_path: Path) -> tuple[CloudSegNet, Path]:
     return network, tmp_path / 'net'
 
 
+@pytest.mark.slow
 def test_saved_network_is_the_same(saved: tuple[CloudSegNet, Path]) -> None:
     network, folder = saved
     images = torch.rand(1, 4, 64, 64), torch.rand(1, 2, 64, 64)
@@ -56,6 +57,7 @@ def test_maps_take_the_folder(saved: tuple[CloudSegNet, Path]) -> None:
         load_mapper(folder)
 
 
+@pytest.mark.slow
 def test_other_networks_and_weights_are_refused(saved: tuple[CloudSegNet, Path]) -> None:
     _, folder = saved
     with pytest.raises(WeightsFileError, match='that of a CloudSegLite'):

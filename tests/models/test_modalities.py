@@ -18,6 +18,7 @@ def images() -> tuple[Tensor, Tensor]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('modalities', 'optical_counts', 'sar_counts'),
     [('optical', True, False), ('sar', False, True), ('early', True, True), ('both', True, True)],

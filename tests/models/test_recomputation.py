@@ -34,6 +34,7 @@ def step(net: CloudSegNet) -> tuple[dict[str, torch.Tensor], int]:
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ('convnext_atto', 'resnet18')]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('encoder', ['mit_b0', *SLOW])
 def test_same_gradients(encoder: str) -> None:
     plain = CloudSegNet(encoder, drop_path=0.5)

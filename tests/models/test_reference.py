@@ -42,6 +42,7 @@ def small(**arguments: object) -> tuple[CloudSegNet, dict[str, Tensor]]:
     return net, {**state, **{f'module.{name}': torch.ones(1) for name in DEAD}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'arguments',
     [
@@ -130,6 +131,7 @@ def test_files_that_are_something_else(content: object, message: str, tmp_path: 
         load_reference_checkpoint(tmp_path / 'net.pth')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('zipped', [True, False])
 def test_truncated_file(zipped: bool, tmp_path: Path) -> None:
     path = tmp_path / 'net.pth'
@@ -141,6 +143,7 @@ def test_truncated_file(zipped: bool, tmp_path: Path) -> None:
             load_reference_checkpoint(path)
 
 
+@pytest.mark.slow
 def test_old_format(tmp_path: Path) -> None:
     net, state = small()
     torch.save(released(state), tmp_path / 'net.pth', _use_new_zipfile_serialization=False)

@@ -15,6 +15,7 @@ from torchgeo_cloudseg.models import CloudSegNet, PretrainedWeightsError, create
 SMALL = ('resnet18', 'convnext_atto', 'pvt_v2_b0')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', [*SMALL, 'tu-swin_s3_tiny_224', 'densenet121'])
 def test_stages_are_those_of_timm(name: str) -> None:
     torch.manual_seed(0)

@@ -154,6 +154,7 @@ def test_every_corner_within_a_region_is_drawn(outlines: Make) -> None:
     assert 140 < min(count.values()) <= max(count.values()) < 260
 
 
+@pytest.mark.slow
 def test_region_of_everything_changes_nothing(zoned: ZonedDataset) -> None:
     everywhere = {'roi': shapely.box(-180, -90, 180, 90), 'roi_crs': 'EPSG:4326'}
     for sampler, options in SAMPLERS:

@@ -15,6 +15,7 @@ from torchgeo_cloudseg.samplers import CenterSceneSampler, GridSceneSampler, Ran
 Make = Callable[..., GeoDataset]
 
 
+@pytest.mark.slow
 @given(
     ranks=st.integers(1, 9),
     length=st.integers(1, 40),
@@ -39,6 +40,7 @@ def test_ranks_draw_one_random_epoch(
     assert [lists[i % ranks][i // ranks] for i in range(count * ranks)] == list(alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('sampler', [GridSceneSampler, CenterSceneSampler])
 @given(ranks=st.integers(1, 12), widths=st.lists(st.integers(30, 100), min_size=1, max_size=7))
 def test_ranks_share_what_there_is(

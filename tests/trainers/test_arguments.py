@@ -55,6 +55,7 @@ def evaluate(task: Any, root: Path, ckpt_path: Path | str) -> None:
     trainer.validate(task, data, ckpt_path=ckpt_path, verbose=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('given', 'kept'),
     [
@@ -115,6 +116,7 @@ def test_network_comes_from_the_checkpoint(miniature: Path, tmp_path: Path) -> N
     assert task.hparams['window'] == 96
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'other', [{'backbone': 'mit_b1'}, {'in_channels': (4, 1)}, {'spatial_gate': False}, 'teacher']
 )

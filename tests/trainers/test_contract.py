@@ -79,6 +79,7 @@ def test_a_network_without_sar_asks_for_none(teacher_file: Path) -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('modalities', ['image', 'image_sar'])
 def test_datamodule_and_plots_without_the_other(
     modalities: str, miniature: Path, tmp_path: Path
@@ -102,6 +103,7 @@ def test_batch_without_clouds_counts_as_clear() -> None:
     assert 'val_cloudy_OA' not in trainer.callback_metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dtype', [torch.uint8, torch.int16, torch.int32])
 def test_labels_of_any_integer_type(dtype: torch.dtype) -> None:
     data = [sample | {'mask': sample['mask'].to(dtype)} for sample in samples()]
@@ -111,6 +113,7 @@ def test_labels_of_any_integer_type(dtype: torch.dtype) -> None:
     assert names == set(expected.callback_metrics)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('key', 'value', 'message'),
     [
@@ -243,6 +246,7 @@ def test_frozen_parts_stay(options: dict[str, Any], trained: set[str]) -> None:
         assert not [name for name in changed if name.startswith(('decoder', 'reconstruction.dec'))]
 
 
+@pytest.mark.slow
 def test_backbone_finetuning() -> None:
     class Look(Callback):
         def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

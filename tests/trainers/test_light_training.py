@@ -38,6 +38,7 @@ def test_teacher_student_checkpoint_and_file(fit: Any, tmp_path: Path) -> None:
     assert len(onnxruntime.InferenceSession(file).get_inputs()) == 2
 
 
+@pytest.mark.slow
 def test_teachers_of_another_architecture_are_refused(teacher_file: Path) -> None:
     task = CloudSegStudentTask(str(teacher_file), **LITE, backbone='mit_b0')
     with pytest.raises(ValueError, match='architecture: teacher cloudseg, student lite'):

@@ -325,6 +325,7 @@ def test_figures_and_losses_reach_tensorboard(fit: Any, teacher_file: Path, tmp_
     assert {*(f'train_{part}_loss' for part in PARTS), 'val_mIoU', 'val_loss'} <= {*tags['scalars']}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('size', [(90, 75), (95, 64), (60, 61)])
 def test_scenes_whose_sides_do_not_scale(size: tuple[int, int]) -> None:
     torch.manual_seed(0)

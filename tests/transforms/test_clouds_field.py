@@ -320,6 +320,7 @@ def real_like():
     return CloudField.draw(recipe, range(40), (300, 300), 3.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('pixel_size', [3.0, 10.0])
 def test_m3mcr_has_the_spectrum_of_real_clouds(pixel_size):
     alpha = CloudField.draw(PRESETS['m3mcr'], range(40), (300, 300), pixel_size).layers().alpha

@@ -122,6 +122,7 @@ def test_dates_are_weighed_as_the_equation_says(
     assert ((image >= lowest) & (image <= highest))[:, :200].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('net', [Hazy(0.3), Brightness(0.3)], ids=['opacity', 'confidence'])
 def test_the_same_date_twice_is_that_date(
     dates: list[Any], spec: SceneSpec, tmp_path: Path, net: nn.Module
@@ -168,6 +169,7 @@ def test_nothing_is_mapped_where_no_date_has_data(
     assert (both['reconstruction'][:, 100:200, 100:200] == 0).all()
 
 
+@pytest.mark.slow
 def test_dates_on_other_grids(dates: list[Any], spec: SceneSpec, tmp_path: Path) -> None:
     """A pixel further east, and in another zone; in any order."""
     pixels, profile = dates[0].optical_pixels, {'nodata': 0}

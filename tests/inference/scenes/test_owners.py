@@ -129,6 +129,7 @@ def test_names_of_scenes_stay_in_the_folder(make_scene, network, spec, tmp_path:
         )
 
 
+@pytest.mark.slow
 def test_two_runs_do_not_mix(make_scene, network, spec, tmp_path: Path) -> None:
     scene, output = make_scene(900, 200), tmp_path / 'map.tif'
     args = str(scene.optical), str(scene.sar), str(output)

@@ -82,6 +82,7 @@ def test_the_same_ground_in_another_unit_is_the_same_map(
     np.testing.assert_allclose(found['confidence'], plain['confidence'], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('kind', 'change', 'cause'),
     [

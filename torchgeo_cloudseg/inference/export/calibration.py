@@ -46,7 +46,7 @@ class CalibrationScenes:
     """
 
     scenes: Sequence[ScenePair]
-    windows: int = 64
+    windows: int = 80
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -55,6 +55,7 @@ def model_card(path: Path, facts: Mapping[str, Any], spec: SceneSpec, size: int)
         *_table(('input', 'band of the file', 'name', 'stored 0', 'stored 1'), bands), '',
         '## Outputs', '', *(_output(name, facts, spec) for name in facts['outputs']), '',
         *_table(('value', 'class', 'color'), classes), '', *_precision(facts),
+        *_confidence(facts),
         '## Limits', '',
         'The file says what the network was trained on, not how good it is: measure it on scenes '
         'of the place and season where it is to be used. Values outside of the ranges above, other '
@@ -70,11 +71,35 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def _output(name: str, facts: Mapping[str, Any], spec: SceneSpec) -> str:
     if name == 'reconstruction':
         return f'- `{name}`: the cloud-free image, (batch, band, height, width), 0..1.'
+    if name == 'opacity':
+        return f'- `{name}`: that of the clouds, (batch, 1, height, width), 0 clear..1 opaque.'
     grid = 'the training labels' if facts['resolution'] == 'label' else 'the optical image'
     return (
         f'- `{name}`: scores, (batch, class, height, width), on the grid of {grid}; the class of '
         f'a pixel is that of the highest of its {spec.num_classes} scores.'
     )
+
+
+def _confidence(facts: Mapping[str, Any]) -> list[str]:
+    """How scores become true confidence, where that was fitted."""
+    if 'calibration' not in facts:
+        return []
+    found = facts['calibration']
+    edges = (0, *found['edges'], 1)
+    thresholds = found['thresholds'] or [None] * len(found['temperatures'])
+    rows = [
+        (f'{low:g} to {high:g}', f'{temperature:.3f}', '' if least is None else f'{least:.3f}')
+        for low, high, temperature, least in zip(
+            edges[:-1], edges[1:], found['temperatures'], thresholds, strict=True
+        )
+    ]
+    least = f'least probability in a {100 * found["coverage"]:g} % set'
+    return [
+        '## Confidence', '',
+        'Scores are divided by a temperature before the softmax; it was fitted on validation '
+        'scenes, by the opacity that the network tells.', '',
+        *_table(('opacity', 'temperature', least), rows), '',
+    ]  # fmt: skip
 
 
 def _precision(facts: Mapping[str, Any]) -> list[str]:

@@ -209,6 +209,12 @@ def _output(name: str, facts: Mapping[str, Any], spec: SceneSpec) -> dict[str, A
             'description': 'Cloud-free optical image, 0..1, on the grid of the input.',
             'result': _structure(len(bands), 'band'),
         }  # fmt: skip
+    if name == 'opacity':
+        return {
+            'name': name, 'tasks': ['regression'], 'bands': [],
+            'description': 'Opacity of the clouds, 0 clear..1 opaque, on the grid of the input.',
+            'result': _structure(1, 'opacity'),
+        }  # fmt: skip
     grid = f'{spec.label_scale} pixels each' if facts['resolution'] == 'label' else 'one pixel each'
     return {
         'name': name, 'tasks': ['semantic-segmentation'],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ from ..._choices import Quantize, Resolution
 from ..._files import check_outputs, writing
 from ..._progress import progress_bar
 from ...datasets.scene_spec import SceneSpec, spec_to_dict
-from ...models import Network
+from ...models import Calibration, Network
 from .calibration import CalibrationScenes
 from .card import model_card
 from .formats import FORMATS, LIBRARIES, check_onnx, compare, quiet, record, write_facts
@@ -39,9 +40,11 @@ def export_network(
     """Write a network to a file that runs without this package.
 
     Inputs are ``optical`` (B, C, H, W) and ``sar`` (B, S, H, W), float32, 0..1; outputs are
-    ``logits`` and, where asked for, ``reconstruction``. Any batch and any size will do, from one
-    image of one pixel. The file also holds *spec* and more, as JSON under :data:`FACTS`. Beside it
-    stand a STAC item, ``<path>.json``, and a model card, ``<path>.md``.
+    ``logits``, the ``opacity`` of the clouds where the network tells it and, where asked for,
+    ``reconstruction``. Any batch and any size will do, from one image of one pixel. The file also
+    holds *spec* and more, as JSON under :data:`FACTS`, such as the temperatures of a calibrated
+    network: logits are as the network gives them. Beside it stand a STAC item, ``<path>.json``, and
+    a model card, ``<path>.md``.
 
     Args:
         network: the network; it is not changed.
@@ -109,7 +112,11 @@ def export_network(
         'encoder': config.encoder,
         'modalities': config.modalities,
         'parameters': sum(x.numel() for x in portable.parameters()),
-        'outputs': ['logits', 'reconstruction'] if reconstruct else ['logits'],
+        'outputs': [
+            'logits',
+            *(['opacity'] if network.tells_opacity else []),
+            *(['reconstruction'] if reconstruct else []),
+        ],
         'resolution': resolution,
         'versions': {
             'torchgeo-cloudseg': __version__,
@@ -117,6 +124,8 @@ def export_network(
         },
         **spec_to_dict(spec),
     }
+    if network.calibration != Calibration():
+        facts['calibration'] = asdict(network.calibration)
     with writing([item, card, path], inputs, overwrite, wait) as (item_draft, card_draft, draft):
         title = f'Recording {config.encoder}'
         with quiet(), progress_bar(title=title, total=1, unit='graph', disable=not progress) as bar:

@@ -34,15 +34,15 @@ class PortableNetwork(nn.Module):
         self.scale = scale
 
     def forward(self, optical: Tensor, sar: Tensor) -> dict[str, Tensor]:
-        """Segment, and reconstruct.
+        """Segment, and tell the clouds and what they hide.
 
         Args:
             optical: optical image, float32, 0..1, shape (B, C, H, W).
             sar: SAR image on the same grid, float32, 0..1, shape (B, S, H, W).
 
         Returns:
-            ``logits`` (B, K, H * scale, W * scale), rounded down, and ``reconstruction``
-            (B, C, H, W) where the network has that branch.
+            ``logits`` (B, K, H * scale, W * scale), rounded down, and where the network has these
+            branches, ``opacity`` (B, 1, H, W) and ``reconstruction`` (B, C, H, W).
         """
         height, width = optical.shape[-2:]
         rows, columns = _padded(height), _padded(width)
@@ -53,8 +53,9 @@ class PortableNetwork(nn.Module):
             size = _own_symbol(height * up // down), _own_symbol(width * up // down)
             logits = F.interpolate(logits, size=size, mode='bilinear', align_corners=False)
         outputs = {'logits': logits}
-        if output.reconstruction is not None:
-            outputs['reconstruction'] = output.reconstruction[..., :height, :width]
+        for name in ('opacity', 'reconstruction'):
+            if (found := getattr(output, name)) is not None:
+                outputs[name] = found[..., :height, :width]
         return outputs
 
 
