@@ -20,15 +20,16 @@ from torchgeo_cloudseg.trainers import CloudSegTeacherTask, InterruptAfterStep
 class CtrlC(Callback):
     """Presses Ctrl-C when the weights have changed and Lightning does not know of it yet."""
 
-    def __init__(self, step: int, times: int = 1) -> None:
+    def __init__(self, step: int, times: int = 1, signum: int = signal.SIGINT) -> None:
         self.step = step
         self.times = times
+        self.signum = signum
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         def press(optimizer: torch.optim.Optimizer, *_: Any) -> None:
             if trainer.global_step + 1 == self.step:
                 for _ in range(self.times):
-                    os.kill(os.getpid(), signal.SIGINT)
+                    os.kill(os.getpid(), self.signum)
 
         trainer.optimizers[0].register_step_post_hook(press)
 
@@ -49,8 +50,32 @@ def task() -> CloudSegTeacherTask:
 class CtrlCInValidation(Callback):
     """Presses Ctrl-C when an epoch has been trained and is being validated."""
 
-    def on_validation_batch_start(self, *_: Any) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+    def __init__(self, batch: int = 0) -> None:
+        self.batch = batch
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        if batch_idx == self.batch:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+class Scores(Callback):
+    """Validations by epoch: batches that were seen, and the score."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+        self.found: list[tuple[int, int, float]] = []
+
+    def on_validation_start(self, *_: Any) -> None:
+        self.batches = 0
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        self.batches += 1
+
+    def on_validation_end(self, trainer: Trainer, *_: Any) -> None:
+        score = round(float(trainer.callback_metrics['val_mIoU']), 6)
+        self.found.append((trainer.current_epoch, self.batches, score))
 
 
 # an epoch has four steps
@@ -72,6 +97,27 @@ def test_step_is_finished_first_and_losses_go_on(
     assert {int(s['step']) for s in last['optimizer_states'][0]['state'].values()} == {step}
     _, rest = fit(task(), max_epochs=2, ckpt_path=tmp_path / 'checkpoints/last.ckpt')
     assert rest == pytest.approx(whole[step:], rel=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'press',
+    [CtrlC(4), CtrlC(4, signum=signal.SIGTERM), CtrlCInValidation(0), CtrlCInValidation(1)],
+    ids=['last step', 'last step, SIGTERM', 'first validation batch', 'second one'],
+)
+@pytest.mark.parametrize('every', [1, 2])
+def test_validation_of_an_interrupted_epoch_is_whole(
+    fit: Any, tmp_path: Path, press: Callback, every: int
+) -> None:
+    whole, rest = Scores(), Scores()
+    options = {'max_epochs': 2, 'check_val_every_n_epoch': every, 'data': {'batch_size': 1}}
+    fit(task(), callbacks=(whole,), **options)
+    assert [batches for _, batches, _ in whole.found] == [2] * (2 // every)
+    shutil.rmtree(tmp_path / 'checkpoints')
+    with pytest.raises(SystemExit):
+        fit(task(), callbacks=(InterruptAfterStep(), press), **options)
+    fit(task(), callbacks=(rest,), ckpt_path=tmp_path / 'checkpoints/last.ckpt', **options)
+    assert rest.found == whole.found
 
 
 @pytest.mark.slow
