@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from numpy.lib.format import magic
 from rasterio.transform import Affine
 
 from torchgeo_cloudseg.rasters import (
@@ -40,6 +41,20 @@ def pixels() -> np.ndarray:
 def path(tmp_path: Path, pixels: np.ndarray) -> Path:
     write_geotiff(tmp_path / 'image.tif', pixels, GRID, 0)
     return tmp_path / 'image.tif'
+
+
+@pytest.mark.parametrize(
+    'header',
+    ["{'descr': '|b1', 'fortran_order': (", '(' * 9000, "{'descr': '|b1', 'shape': (2,)}",
+     "{'descr': '|b1', 'fortran_order': False, 'shape': (" + '9' * 300 + ', 2)}'],
+    ids=['open bracket', 'too deep', 'key missing', 'too large'],
+)  # fmt: skip
+def test_header_of_an_array_that_is_none(header: str, tmp_path: Path) -> None:
+    path = tmp_path / 'mask.npy'
+    path.write_bytes(magic(1, 0) + len(header).to_bytes(2, 'little') + header.encode() + bytes(4))
+    with pytest.raises(SceneError, match=r'mask\.npy: found no plain array') as caught:
+        read_array_header(str(path))
+    assert len(str(caught.value)) < 600
 
 
 def test_grids() -> None:

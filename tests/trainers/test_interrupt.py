@@ -60,6 +60,13 @@ class CtrlCInValidation(Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+class CtrlCAfterValidation(Callback):
+    """Presses Ctrl-C when all has been seen and no score is known."""
+
+    def on_validation_epoch_end(self, *_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
 class Scores(Callback):
     """Validations by epoch: batches that were seen, and the score."""
 
@@ -102,8 +109,14 @@ def test_step_is_finished_first_and_losses_go_on(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     'press',
-    [CtrlC(4), CtrlC(4, signum=signal.SIGTERM), CtrlCInValidation(0), CtrlCInValidation(1)],
-    ids=['last step', 'last step, SIGTERM', 'first validation batch', 'second one'],
+    [
+        CtrlC(4),
+        CtrlC(4, signum=signal.SIGTERM),
+        CtrlCInValidation(0),
+        CtrlCInValidation(1),
+        CtrlCAfterValidation(),
+    ],
+    ids=['last step', 'last step, SIGTERM', 'first validation batch', 'second one', 'its end'],
 )
 @pytest.mark.parametrize('every', [1, 2])
 def test_validation_of_an_interrupted_epoch_is_whole(

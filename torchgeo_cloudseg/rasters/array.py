@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,11 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from .errors import SceneError, check_plain, unreadable
+
+#: What numpy raises where a header, which is a Python literal, is anything else.
+HEADER_ERRORS = (
+    ValueError, TypeError, OverflowError, SyntaxError, TokenError, RecursionError, MemoryError,
+)  # fmt: skip
 
 
 def map_array(path: str) -> NDArray[Any]:
@@ -29,13 +36,14 @@ def map_array(path: str) -> NDArray[Any]:
         return np.asarray(open_memmap(path, mode='r'))
     except (OSError, EOFError) as error:
         raise unreadable(path, error) from error
-    except ValueError as error:
+    except HEADER_ERRORS as error:
         # how numpy says that the header is cut off, or the array
         if str(error).startswith(('EOF', 'mmap length')):
             raise unreadable(path, error) from error
         raise SceneError(
             path,
-            f'no plain array, with allow_pickle=False ({error})',
+            # numpy quotes the header, however long it says that it is
+            f'no plain array, with allow_pickle=False ({shorten(str(error), 200)})',
             'a .npy file with a boolean array',
             'Pickles are never loaded: save it again with numpy.save(path, mask.astype(bool)).',
         ) from error

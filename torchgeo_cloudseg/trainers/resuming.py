@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lightning.fabric.plugins.io import TorchCheckpointIO
-from lightning.pytorch import Trainer
+from lightning.pytorch.trainer.states import TrainerStatus
 from lightning.pytorch.utilities import rank_zero_info
 
 from ..datasets.scene_spec import spec_from_dict, spec_to_dict
@@ -61,6 +61,9 @@ class ResumableTask(SceneEvaluationTask):
             checkpoint[SCENE_SPEC] = spec_to_dict(self.scene_spec)
         if self.model.calibration != Calibration():
             checkpoint[CALIBRATION] = asdict(self.model.calibration)
+        if (trainer := self._trainer) is not None and trainer.validating:
+            stopped = trainer.state.status == TrainerStatus.INTERRUPTED
+            _validate_anew(checkpoint['loops'], stopped)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the network's architecture, and what it expects of a scene.
@@ -75,8 +78,6 @@ class ResumableTask(SceneEvaluationTask):
         """
         if SCENE_SPEC in checkpoint:
             self.scene_spec = spec_from_dict(checkpoint[SCENE_SPEC])
-        if self._trainer is not None:
-            _validate_whole(checkpoint, self._trainer)
         stored = task_arguments(checkpoint)
         if not stored:
             return
@@ -128,32 +129,21 @@ class ResumableTask(SceneEvaluationTask):
                 config.scheduler.begin(schedule_of(self.trainer, *arguments))
 
 
-def _validate_whole(checkpoint: dict[str, Any], trainer: Trainer) -> None:
-    """Have the validation of an epoch begin anew that was interrupted in it, or just before.
+def _validate_anew(loops: dict[str, Any], stopped: bool) -> None:
+    """Have a validation in which a checkpoint is saved begin anew when training is resumed.
 
-    Lightning goes on with the scenes that are left, and leaves a validation out that had not begun:
-    the best checkpoint would be chosen by another score than that of a run without interruption.
+    Lightning goes on with the scenes that are left, or with the next epoch: the best checkpoint
+    would be chosen by other scores than those of a run without interruption.
 
     Args:
-        checkpoint: what was saved; its counters are changed.
-        trainer: who goes on with it.
+        loops: counters of Lightning's loops, which are changed.
+        stopped: whether the validation was stopped, maybe after its last scene; otherwise it is
+            over when a callback saves after that.
     """
-    loops = checkpoint.get('loops', {}).get('fit_loop', {})
-    steps = loops.get('epoch_loop.batch_progress')
-    scenes = loops.get('epoch_loop.val_loop.batch_progress')
-    if not steps or not scenes:
+    scenes = loops['fit_loop']['epoch_loop.val_loop.batch_progress']
+    done = scenes['is_last_batch'] and scenes['total']['completed'] == scenes['total']['ready']
+    if done and not stopped:
         return
-    if (begun := scenes['total'])['ready']:
-        pending = begun['completed'] < begun['ready'] or not scenes['is_last_batch']
-    else:
-        every = trainer.check_val_every_n_epoch
-        trained = steps['is_last_batch'] and steps['current']['processed'] > 0
-        due = every is not None and (checkpoint['epoch'] + 1) % every == 0
-        at_end = trainer.val_check_interval == 1 and trainer.enable_validation
-        pending = trained and due and at_end
-    if pending:
-        for counts in (steps['total'], steps['current']):
-            counts['completed'] = counts['processed']
-        for counts in (scenes['total'], scenes['current']):
-            counts.update(ready=1, started=1, processed=0, completed=0)
-        scenes['is_last_batch'] = False
+    for counts in (scenes['total'], scenes['current']):
+        counts.update(ready=1, started=1, processed=0, completed=0)
+    scenes['is_last_batch'] = False
