@@ -70,8 +70,8 @@ class Scorer(LightningModule):
         self.tells_opacity = getattr(model, 'opacity', None) is not None
         #: Pixels by scene, [clear or cloudy][label][prediction], flat.
         self.scenes: dict[int, Tensor] = {}
-        #: Of clear and of cloudy pixels: how far opacities are from the known opacity of drawn clouds,
-        #: else from the mask, in all, and how many.
+        #: Of clear and of cloudy pixels: how far opacities are from those of drawn clouds, or from
+        #: the mask, in all, and how many.
         self.veils = torch.zeros(2, 2, dtype=torch.float64)
 
     def outputs(self, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
