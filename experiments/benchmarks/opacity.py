@@ -69,7 +69,7 @@ def measure(seed: int, steps: int, root: Path) -> dict[str, float]:
     write_miniature_m3mcr(root, seed=seed, train_areas=8, test_areas=3, progress=False)
     data = SceneDataModule(
         M3MCR, root=root, batch_size=8, patch_size=96, length=8 * steps, augment=True, seed=seed,
-        clouds={'preset': 'm3mcr', 'layers': ['alpha'], 'source': 'image_clear'},
+        clouds={'preset': 'm3mcr', 'layers': ['alpha']},
     )  # fmt: skip
     task = CloudSegStudentTask(
         architecture='lite', lr=1e-3, schedule='cosine', distillation_weight=0,

@@ -49,7 +49,8 @@ def fit_args(inputs: dict[str, Path], folder: Path) -> list[str]:
 
 
 def last_checkpoint(folder: Path) -> list[str]:
-    found = sorted(folder.rglob('last.ckpt'))
+    # the best one is written first
+    found = sorted(folder.rglob('last.ckpt')) or sorted(folder.rglob('best.ckpt'))
     return [f'--ckpt_path={found[0]}'] if found else []
 
 

@@ -12,7 +12,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from matplotlib import pyplot as plt
 from torch import Tensor
 
-from torchgeo_cloudseg.datamodules import M3MCRDataModule
+from torchgeo_cloudseg.datamodules import M3MCRDataModule, SceneDataModule
 from torchgeo_cloudseg.datasets import M3MCR
 from torchgeo_cloudseg.miniature import write_miniature_m3mcr
 from torchgeo_cloudseg.miniature.m3mcr import write_file_list
@@ -184,3 +184,17 @@ def test_plot_takes_scaled_samples(miniature: Path) -> None:
         'Cloudy', 'Cloud-free', 'Reconstruction', 'SAR', 'Cloud mask', 'Label', 'Prediction'
     ]  # fmt: skip
     plt.close(figure)
+
+
+def test_drawn_clouds_take_the_place_of_real_ones(miniature: Path) -> None:
+    sizes: dict[str, Any] = {'root': miniature, 'batch_size': 2, 'patch_size': 40, 'length': 2}
+    clouds = {'preset': 'm3mcr', 'layers': ['alpha']}
+    found = []
+    for data in (M3MCRDataModule(**sizes), SceneDataModule(M3MCR, **sizes, clouds=clouds)):
+        data.setup('fit')
+        found.append(data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0))
+    real, drawn = found
+    assert torch.equal(real['image_clear'], drawn['image_clear'])
+    assert not torch.equal(real['image'], drawn['image'])
+    clear = (drawn['image_alpha'] == 0).expand_as(drawn['image'])
+    assert torch.equal(drawn['image'][clear], drawn['image_clear'][clear])

@@ -172,6 +172,8 @@ def sky(
         'data_range': (low, high) if stored else (0.0, 1.0),
         'seed': seed,
     }
+    if twins:  # new clouds in place of the real ones
+        options['source'] = 'image_clear'
     if nodata is not None:
         # clipped by scaling, as all values are
         scaled = min(max((nodata - low) / (high - low), 0.0), 1.0)
