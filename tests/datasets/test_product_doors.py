@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from products_on_disk import (
     write_item,
     write_landsat,
@@ -23,6 +24,7 @@ from products_on_disk import (
 )
 from products_read import EXPECTED, read
 
+from torchgeo_cloudseg.datasets.products import images_in
 from torchgeo_cloudseg.inference import find_scenes
 from torchgeo_cloudseg.inference.scenes.mapping import local_files
 from torchgeo_cloudseg.inference.scenes.pairing import pair_text
@@ -172,3 +174,16 @@ def test_files_by_address_are_files(safes: tuple[Path, Path], tmp_path: Path) ->
     assert [pair] == find_scenes(*safes)
     spaced = f'file://{safes[0].parent.parent}/a%20%5B1%5D/{safes[0].name}'
     assert find_scenes(spaced, safes[1])[0].optical_path == pair.optical_path
+
+
+@pytest.mark.filterwarnings('ignore::rasterio.errors.NotGeoreferencedWarning')
+def test_pictures_are_images_where_there_are_no_others(tmp_path: Path) -> None:
+    profile = {'count': 3, 'height': 8, 'width': 8, 'dtype': 'uint8'}
+    for name, driver in (('place_1.png', 'PNG'), ('place_2.jpg', 'JPEG')):
+        with rasterio.open(tmp_path / name, 'w', driver=driver, **profile) as picture:
+            picture.write(np.full((3, 8, 8), 7, np.uint8))
+    assert [image.name for image in images_in([str(tmp_path)])] == ['place_1', 'place_2']
+    # beside rasters they are previews
+    with rasterio.open(tmp_path / 'place_3.tif', 'w', driver='GTiff', **profile) as raster:
+        raster.write(np.full((3, 8, 8), 7, np.uint8))
+    assert [image.name for image in images_in([str(tmp_path)])] == ['place_3']

@@ -29,6 +29,9 @@ DAY = re.compile(r'(?<!\d)((?:19|20)\d\d)[-_]?([01]\d)[-_]?([0-3]\d)(?!\d)')
 #: Files that count as rasters in a folder.
 RASTER_SUFFIXES = ('.tif', '.tiff', '.vrt', '.jp2', '.img')
 
+#: Those that do where there are no others, of which they may be previews.
+PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg')
+
 
 @dataclass(frozen=True)
 class FoundImage:
@@ -125,6 +128,6 @@ def inside(folder: Place, pattern: str = '*', deep: bool = False) -> list[Place]
     return sorted(found)
 
 
-def is_raster(path: Place) -> bool:
+def is_raster(path: Place, suffixes: tuple[str, ...] = RASTER_SUFFIXES) -> bool:
     """Whether a file counts as a raster: by its ending."""
-    return path.suffix.lower() in RASTER_SUFFIXES and path.is_file()
+    return path.suffix.lower() in suffixes and path.is_file()

@@ -8,7 +8,16 @@ from functools import partial
 
 from ...rasters import ArchivePath, folder_at, sources_of, unreadable_folder
 from .band_files import grouped, is_beside
-from .found import Faults, FoundImage, Kind, Place, day_in, found_or_broken, is_raster
+from .found import (
+    PICTURE_SUFFIXES,
+    Faults,
+    FoundImage,
+    Kind,
+    Place,
+    day_in,
+    found_or_broken,
+    is_raster,
+)
 from .landsat import landsat_images
 from .planet import planet_images
 from .sentinel1 import sentinel1_images
@@ -75,6 +84,8 @@ def _in_folder(folder: Place, faults: Faults | None) -> list[FoundImage]:
     images += planet_images(folder, deep=False, faults=faults)
     known = {source for image in images for source in (image.path, *sources_of(image.path))}
     files = [str(file) for file in sorted(entries) if is_raster(file) and str(file) not in known]
+    if not images and not files:
+        files = [str(file) for file in sorted(entries) if is_raster(file, PICTURE_SUFFIXES)]
     return images + grouped([file for file in files if not is_beside(file)], faults)
 
 
