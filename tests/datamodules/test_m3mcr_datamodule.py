@@ -43,6 +43,7 @@ def equal(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> bool:
     return all(torch.equal(x['image'], y['image']) for x, y in zip(a, b, strict=True))
 
 
+@pytest.mark.slow
 def test_training_patches_follow_the_contract(miniature: Path) -> None:
     loaded = batches(miniature)
     assert len(loaded) == 3

@@ -90,6 +90,7 @@ def test_samples_are_what_the_files_hold(root: Path) -> None:
         assert sample['image_sar'].isfinite().all()
 
 
+@pytest.mark.slow
 def test_sar_is_that_of_the_place_and_the_nearest_day(root: Path) -> None:
     dataset = SceneFolder(root, **sentinel(), crs='EPSG:32632')
     table = dataset._table

@@ -96,6 +96,7 @@ def test_one_call_gives_all_zones(zoned: ZonedDataset) -> None:
     assert {name.rpartition('_p_')[0] for name, _ in scenes(zoned)} == set(AREAS.values())
 
 
+@pytest.mark.slow
 @given(data=st.data())
 def test_every_patch_is_what_the_files_hold_there(
     zoned: ZonedDataset, root: Path, find: Find, data: st.DataObject

@@ -141,6 +141,7 @@ def test_an_interrupted_test_does_not_count(tmp_path: Path, data: M3MCRDataModul
     assert pixels == sum(scene.pixels for scene in model.test_scenes)
 
 
+@pytest.mark.slow
 def test_clipping_with_half_precision_on_a_cpu(tmp_path: Path, data: M3MCRDataModule) -> None:
     options = {'precision': '16-mixed', 'gradient_clip_val': 1.0, 'enable_checkpointing': False}
     fitted = trainer(tmp_path, **options)

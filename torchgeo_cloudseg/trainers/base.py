@@ -141,20 +141,18 @@ class CloudSegTask(ResumableTask):
         self.hparams.update({k: plain_value(v, k) for k, v in self.hparams.items()})
 
     def on_fit_start(self) -> None:
-        """Note the seed of the run and the facts of its data, and compile the step if asked to.
-
-        Raises:
-            ValueError: if *window* and *stride* leave gaps, or do not fall on whole label pixels.
-        """
+        """Note the seed of the run and the facts of its data, and compile the step if asked to."""
         if (stated := self._stated()) is not None:
             try:
                 self.scene_spec = scene_facts(self.hparams, stated)
             except ValueError as error:
                 self.scene_spec = None
                 rank_zero_warn(f'{error} Without facts, the checkpoint will not do for maps.')
-        # told now, not by the test after the training
         window = self.hparams['window']
-        plan_windows((window, window), window, self.hparams['stride'], self.label_scale)
+        try:
+            plan_windows((window, window), window, self.hparams['stride'], self.label_scale)
+        except ValueError as error:
+            rank_zero_warn(f'{error} Training does without, but tests and maps will not.')
         self._seed = torch.initial_seed()
         if self.hparams['compile']:
             self._losses = torch.compile(self.losses, fullgraph=True)

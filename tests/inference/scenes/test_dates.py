@@ -217,6 +217,7 @@ def test_what_is_not_of_one_place_is_refused(
     assert not list(tmp_path.glob('map*'))
 
 
+@pytest.mark.slow
 def test_resumed_and_told_apart(dates: list[Any], spec: SceneSpec, tmp_path: Path) -> None:
     how = {'options': MapOptions(products=EVERYTHING, stride=160), 'batch_size': 2}
     whole = mapped(Hazy(0.3), dates, tmp_path / 'whole.tif', spec, **how)

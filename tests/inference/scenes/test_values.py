@@ -47,6 +47,7 @@ def declare(path: Path, scale: float, offset: float) -> None:
         raster.descriptions = ('B02', 'B03', 'B04', 'B08')[: raster.count]
 
 
+@pytest.mark.slow
 def test_the_same_ground_in_another_unit_is_the_same_map(
     make_scene, write_raster, spec, tmp_path: Path
 ) -> None:
