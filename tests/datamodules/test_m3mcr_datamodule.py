@@ -57,6 +57,7 @@ def test_training_patches_follow_the_contract(miniature: Path) -> None:
         assert all(isinstance(value, Tensor) for value in batch.values())
 
 
+@pytest.mark.slow
 def test_patches_lie_on_the_grid_that_all_layers_share(miniature: Path) -> None:
     datamodule = M3MCRDataModule(root=miniature, batch_size=2, patch_size=160, length=200)
     datamodule.setup('fit')

@@ -108,6 +108,7 @@ def test_plain_queries_of_a_join_are_true(root: Path, name: str) -> None:
         assert_true(joined[x, y], (x, y, None), joined.crs)
 
 
+@pytest.mark.slow
 def test_joins_with_zoned_keep_the_pixels(root: Path) -> None:
     joined, images = zoned(root, modalities=IMAGES) & labels(root), zoned(root)
     zones = set()
@@ -221,6 +222,7 @@ def test_a_union_keeps_the_pixels_along_a_seam(tmp_path: Path, order: int) -> No
         assert int(union[query]['scene']) == position
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('warped', [False, True])
 def test_no_data_of_a_scene_does_not_hide_its_neighbor(tmp_path: Path, warped: bool) -> None:
     left, top = corner(WEST, -1500, 0)

@@ -77,6 +77,7 @@ def test_missing_label_of_a_float_raster_is_unknown(tmp_path: Path) -> None:
     assert sample_of(tmp_path)['mask'].tolist() == [[0, 255], [2, 1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('codes', 'shares'),
     [

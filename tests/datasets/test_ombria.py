@@ -43,6 +43,7 @@ def stored(root: Path, name: str, part: str) -> tuple[np.ndarray, np.ndarray, np
     return optical, sar, read(root / f'OmbriaS1/{part}/MASK/S1_mask_{name:0>4}.png')[0]
 
 
+@pytest.mark.slow
 def test_folds_go_by_id_and_pixels_are_as_stored(root: Path) -> None:
     assert recognize_dataset(root) is OMBRIA
     rows = json.loads((root / 'split.json').read_text())
@@ -89,6 +90,7 @@ def test_without_split_file_the_published_places_have_ours(root: Path) -> None:
     assert all(len(found) == 1 for found in folds.values())
 
 
+@pytest.mark.slow
 def test_clouds_lie_on_clear_images_and_on_bands_after_the_flood(root: Path) -> None:
     options = {'root': root, 'batch_size': 6, 'patch_size': 64, 'clouds': CLOUDS}
     data = OMBRIADataModule(**options)

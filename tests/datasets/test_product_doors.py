@@ -90,6 +90,7 @@ def test_landsat_in_an_archive(ending: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(pairs[0])[0], read(pairs[1])[0])
 
 
+@pytest.mark.slow
 def test_planet_order_in_an_archive(tmp_path: Path) -> None:
     order, sar = write_planet(tmp_path / 'order'), write_sentinel1(tmp_path / 'sar')
     pairs = [*find_scenes(order, sar), *find_scenes(packed(order), sar)]

@@ -85,6 +85,7 @@ def test_sentinel1_without_calibration_says_what_was_assumed(
         images_in([str(tmp_path / 'broken')])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('level', ['L2SP', 'L1TP'])
 def test_landsat(level: str, tmp_path: Path) -> None:
     scene = write_landsat(tmp_path, level)

@@ -241,6 +241,7 @@ WHOLE = pytest.param(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('sampler', ['random', 'grid', WHOLE])
 def test_samplers(dataset: Any, sampler: str) -> None:
     made: Any = {

@@ -134,6 +134,7 @@ def test_blocks_of_others_take_part(fusion: str | type[Fusion]) -> None:
     assert sum(isinstance(x, Mean) for x in net.modules()) == 4
 
 
+@pytest.mark.slow
 def test_gate_has_a_name() -> None:
     """What old arguments say is the same as the name."""
     gated = CloudSegNet('mit_b0').config

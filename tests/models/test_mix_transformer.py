@@ -9,6 +9,7 @@ from segmentation_models_pytorch.encoders import get_encoder
 from torchgeo_cloudseg.models.encoders import create_encoder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('size', [(64, 96), (160, 160)])
 def test_equals_smp(size: tuple[int, int], tmp_path) -> None:
     torch.manual_seed(0)

@@ -166,6 +166,7 @@ class Code:
         return os.mkdir, (str(self.path),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('zipped', [True, False])
 def test_code_is_not_run(zipped: bool, tmp_path: Path) -> None:
     torch.save(

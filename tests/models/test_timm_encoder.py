@@ -58,6 +58,7 @@ def test_drop_path_reaches_timm(name: str) -> None:
     assert keeping(x)[-1].equal(keeping(x)[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('name', 'message'),
     [

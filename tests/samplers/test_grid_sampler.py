@@ -57,6 +57,7 @@ def test_grid_is_the_same_in_every_epoch(outlines: Make) -> None:
     assert len(first) == 9 + 4
 
 
+@pytest.mark.slow
 def test_centre_lies_on_the_common_grid(miniature: Path) -> None:
     dataset = M3MCR(miniature)
     for query in CenterSceneSampler(dataset, 160):

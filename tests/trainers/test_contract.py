@@ -138,6 +138,7 @@ def test_what_would_end_in_nan_is_refused(key: str, value: Tensor, message: str)
         fit(CloudSegStudentTask(**LIGHT), data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('which', 'refused'), [('first', False), ('all', True), ('none', False)])
 def test_later_batches_are_checked_on_request(which: Any, refused: bool) -> None:
     data = samples(4)
@@ -297,6 +298,7 @@ def test_one_band_is_the_sum_of_three() -> None:
     )
 
 
+@pytest.mark.slow
 def test_scores_reach_a_logger_without_pictures(miniature: Path, tmp_path: Path) -> None:
     class Broken(M3MCRDataModule):
         def plot(self, *args: Any, **kwargs: Any) -> Any:

@@ -66,6 +66,7 @@ def test_sanity_checks_leave_no_trace(tmp_path: Path, data: M3MCRDataModule) -> 
     assert run(1) == pytest.approx(run(0))
 
 
+@pytest.mark.slow
 def test_overfit_batches_sees_the_same_patches(tmp_path: Path, data: M3MCRDataModule) -> None:
     places = Places()
     options = {'overfit_batches': 1, 'max_epochs': 3, 'callbacks': [places]}

@@ -18,6 +18,7 @@ from torchgeo_cloudseg.inference.windows.network import fingerprint
 from torchgeo_cloudseg.models import Calibration, CloudSegLite
 
 
+@pytest.mark.slow
 def test_maps_are_as_sure_as_the_network_may_be(
     make_scene: Callable[..., Any], spec: SceneSpec, tmp_path: Path
 ) -> None:

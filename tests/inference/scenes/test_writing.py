@@ -64,6 +64,7 @@ def compare(
     assert not list(folder.glob('*.parts'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('num_workers', [0, 2])
 def test_same_map_as_predict_scene(inputs, tmp_path: Path, num_workers: int) -> None:
     lightning_run.predict(*inputs, str(tmp_path / 'maps'), num_workers=num_workers)
@@ -134,6 +135,7 @@ def test_interrupted_run_resumes(inputs, tmp_path: Path, monkeypatch) -> None:
         lightning_run.predict(*inputs, str(folder), resume=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('when', ['looked for', 'planned', 'read'])
 def test_a_broken_scene_does_not_stop_the_others(
     when: str, inputs, make_scene, tmp_path: Path
