@@ -190,15 +190,16 @@ def many(args: argparse.Namespace) -> dict[str, Any]:
         root = Path(folder) / 'm3mcr-many'
         write_tree(root, args.many)
         dataset = M3MCR.zoned(root, val_share=0)
+        whole: Any = dataset.zone_datasets[0]  # zones have one table of scenes
         rates: dict[str, list[float]] = {'ours': [], 'authors': []}
         for turn in tqdm(range(args.repeat), 'Rounds'):
             # each scene is drawn once at most
             sampler = RandomSceneSampler(dataset, PATCH, args.samples, seed=turn)
             patches = sampler.patches()
-            numbers = {scene.name: i for i, scene in enumerate(dataset.whole.scenes)}
+            numbers = {scene.name: i for i, scene in enumerate(whole.scenes)}
             scenes = sampler.scenes['name'].iloc[patches['scene']].map(numbers)
             corners = zip(scenes, patches['row'], patches['col'], strict=True)
-            authors = AuthorsWay(dataset.whole, list(corners))
+            authors = AuthorsWay(whole, list(corners))
             ways: dict[str, Batches] = {
                 'authors': DataLoader(authors, BATCH),
                 'ours': SceneDataLoader(dataset, BATCH, sampler),
