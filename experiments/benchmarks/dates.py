@@ -9,8 +9,6 @@ some minutes from random weights.
 from __future__ import annotations
 
 import argparse
-import json
-import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
@@ -20,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import seed_everything
-from machine import describe, write_figures
+from machine import measure_seeds
 
 from torchgeo_cloudseg.cli.demo_run import BATCH_SIZE, LEARNING_RATE, train
 from torchgeo_cloudseg.datamodules import M3MCRDataModule
@@ -55,14 +53,14 @@ def confusion(classes: Path, label: Path) -> torch.Tensor:
     return count_confusion(*sides, clear, len(LEGEND), 255).sum(dim=(0, 1))
 
 
-def measure(seed: int, steps: int, areas: int, folder: Path) -> dict[str, Any]:
+def measure(seed: int, steps: int, folder: Path, areas: int) -> dict[str, Any]:
     """Train on the usual sky, and map test scenes of one date and of two.
 
     Args:
         seed: seed of the landscape, the network and the patches.
         steps: training steps.
-        areas: test areas of four scenes each.
         folder: where to put the data, the checkpoint and the maps.
+        areas: test areas of four scenes each.
 
     Returns:
         for each choice of dates the mean over scenes of their mean IoU, and that of all pixels.
@@ -113,14 +111,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--areas', type=int, default=3, help='test areas, of four scenes each')
     parser.add_argument('--output', type=Path)
     options = parser.parse_args(arguments)
-    runs: dict[str, Any] = {}
-    for seed in options.seeds:
-        with tempfile.TemporaryDirectory(prefix='cloudseg-dates-') as folder:
-            runs[str(seed)] = measure(seed, options.steps, options.areas, Path(folder))
-        print(seed, json.dumps(runs[str(seed)]), flush=True)
-    result = {'machine': describe(), 'steps': options.steps, 'seeds': runs}
-    if options.output:
-        write_figures(options.output, result)
+    measure_seeds(
+        partial(measure, areas=options.areas), options.seeds, options.steps, options.output
+    )
 
 
 if __name__ == '__main__':

@@ -6,8 +6,11 @@ import json
 import os
 import platform
 import re
+import tempfile
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -41,3 +44,24 @@ def write_figures(path: Path, figures: dict[str, object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as draft:
         draft.write_text(json.dumps(figures, indent=2) + '\n')
+
+
+def measure_seeds(
+    measure: Callable[[int, int, Path], Any], seeds: Sequence[int], steps: int, output: Path | None
+) -> None:
+    """Measure what trains a network, seed by seed, and print and write the figures.
+
+    Args:
+        measure: takes seed, training steps and an empty folder; gives figures.
+        seeds: the seeds.
+        steps: training steps.
+        output: JSON file for the figures; None for none.
+    """
+    runs: dict[str, Any] = {}
+    for seed in seeds:
+        with tempfile.TemporaryDirectory(prefix='cloudseg-seed-') as folder:
+            runs[str(seed)] = measure(seed, steps, Path(folder))
+        print(seed, json.dumps(runs[str(seed)]), flush=True)
+    result = {'machine': describe(), 'steps': steps, 'seeds': runs}
+    if output:
+        write_figures(output, result)

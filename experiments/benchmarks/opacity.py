@@ -9,15 +9,13 @@ other areas; a light student without a teacher, from random weights.
 from __future__ import annotations
 
 import argparse
-import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer, seed_everything
-from machine import describe, write_figures
+from machine import measure_seeds
 from torch import Tensor, nn
 
 from torchgeo_cloudseg.datamodules import SceneDataModule
@@ -92,14 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--steps', type=int, default=600)
     parser.add_argument('--output', type=Path)
     options = parser.parse_args(arguments)
-    runs: dict[str, Any] = {}
-    for seed in options.seeds:
-        with tempfile.TemporaryDirectory(prefix='cloudseg-opacity-') as folder:
-            runs[str(seed)] = measure(seed, options.steps, Path(folder))
-        print(seed, json.dumps(runs[str(seed)]), flush=True)
-    result = {'machine': describe(), 'steps': options.steps, 'seeds': runs}
-    if options.output:
-        write_figures(options.output, result)
+    measure_seeds(measure, options.seeds, options.steps, options.output)
 
 
 if __name__ == '__main__':

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 import yaml
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
@@ -70,8 +69,7 @@ class Scorer(LightningModule):
         self.tells_opacity = getattr(model, 'opacity', None) is not None
         #: Pixels by scene, [clear or cloudy][label][prediction], flat.
         self.scenes: dict[int, Tensor] = {}
-        #: Of clear and of cloudy pixels: how far opacities are from those of drawn clouds, or from
-        #: the mask, in all, and how many.
+        #: Of clear and of cloudy pixels: how far opacities are from the mask in all, and how many.
         self.veils = torch.zeros(2, 2, dtype=torch.float64)
 
     def outputs(self, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
@@ -101,16 +99,12 @@ class Scorer(LightningModule):
             counted = self.scenes.get(scene, 0) + matrix.flatten().cpu()  # several tiles
             self.scenes[scene] = counted
         for veil in opacity:
-            alpha = batch.get('image_alpha')
-            truth = cloudy[:, None].float()
-            if alpha is not None:
-                truth = F.interpolate(alpha, veil.shape[-2:], mode='bilinear')
-            apart = (veil - truth).abs()[:, 0]
+            apart = (veil[:, 0] - cloudy.float()).abs()
             for region, sky in zip(self.veils, (~cloudy, cloudy), strict=True):
                 region += torch.stack([apart[sky].sum(), sky.sum()]).cpu()
 
     def opacity_error(self) -> dict[str, float]:
-        """Mean distance of the opacity from the true one by region; empty if it is not told."""
+        """Mean distance of the opacity from the cloud mask by region; empty if it is not told."""
         if not self.tells_opacity:
             return {}
         clear, cloudy = self.veils

@@ -15,10 +15,11 @@ import pandas as pd
 
 from ...index import Layer
 from ...rasters import SceneError
+from ..products.found import PICTURE_SUFFIXES, RASTER_SUFFIXES
 from ..scene_spec import Range
 
 #: Endings of files that count as images in a folder.
-SUFFIXES = ('.tif', '.tiff', '.jp2', '.vrt', '.img', '.png', '.jpg', '.jpeg', '.npy')
+SUFFIXES = (*RASTER_SUFFIXES, *PICTURE_SUFFIXES, '.npy')
 
 #: Files that GDAL and geographic information systems put beside images.
 SIDECARS = ('.aux.xml', '.ovr', '.msk', '.tfw', '.xml')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +86,12 @@ def _confidence(facts: Mapping[str, Any]) -> list[str]:
     if 'calibration' not in facts:
         return []
     found = facts['calibration']
-    edges = (0, *found['edges'], 1)
+    bins = pairwise((0, *found['edges'], 1))
     thresholds = found['thresholds'] or [None] * len(found['temperatures'])
     rows = [
         (f'{low:g} to {high:g}', f'{temperature:.3f}', '' if least is None else f'{least:.3f}')
-        for low, high, temperature, least in zip(
-            edges[:-1], edges[1:], found['temperatures'], thresholds, strict=True
+        for (low, high), temperature, least in zip(
+            bins, found['temperatures'], thresholds, strict=True
         )
     ]
     least = f'least probability in a {100 * found["coverage"]:g} % set'
