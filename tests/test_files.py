@@ -1,5 +1,6 @@
 """Files are complete or absent."""
 
+import json
 import os
 import subprocess
 import time
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from torchgeo_cloudseg._files import owning, replacing
+from torchgeo_cloudseg import _files
+from torchgeo_cloudseg._files import OutputError, owning, replacing
 from torchgeo_cloudseg._owner import Owner
 
 
@@ -80,10 +82,24 @@ def test_drafts_of_killed_processes_go(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('text', ['', 'x', '[]', '{"host": 1}'])
-def test_locks_of_nobody_do_not_count(tmp_path: Path, text: str) -> None:
+def test_locks_of_nobody_do_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Who was killed between making a lock and naming himself in it has left an empty one."""
+    monkeypatch.setattr(_files, 'NAMELESS_S', 0.1)
     lock = tmp_path / '.map.tif.lock'
     lock.write_text(text)
-    os.utime(lock, (0, 0))
     with owning(tmp_path / 'map.tif'):
-        assert lock.exists()
+        assert json.loads(lock.read_text())['process'] == os.getpid()
     assert not list(tmp_path.iterdir())
+
+
+def test_lock_that_is_being_named_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = tmp_path / '.map.tif.lock'
+    lock.touch()
+    name = json.dumps({'host': 'elsewhere', 'numbering': '', 'process': 9, 'start': 1})
+    # what another one does while this one waits
+    monkeypatch.setattr(_files.time, 'sleep', lambda _: lock.write_text(name))
+    with pytest.raises(OutputError, match='process 9 on elsewhere'), owning(tmp_path / 'map.tif'):
+        pass
+    assert lock.read_text() == name

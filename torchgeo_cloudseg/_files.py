@@ -29,8 +29,12 @@ _DRAFT = re.compile(r'\.([0-9a-f]{8})-([0-9a-f]+)-([0-9a-f]+)-[0-9a-f]{8}\.')
 #: Bytes of a name of a file, to which marks and endings are added; 255 are possible.
 LONGEST_NAME = 120
 
-#: Age in seconds at which drafts and empty locks count as left behind, whoever made them.
-OLD_DRAFT_S, OLD_LOCK_S = 86_400, 10
+#: Age in seconds at which drafts count as left behind, whoever made them.
+OLD_DRAFT_S = 86_400
+
+#: Seconds after which a lock without a name counts as left behind: who makes one writes his name
+#: into it at once, unless he is killed just then.
+NAMELESS_S = 3.0
 
 #: Seconds between two looks at a lock that somebody else has.
 LOOK_S = 0.5
@@ -109,11 +113,16 @@ def owning(output: Path, wait: bool = False) -> Iterator[None]:
         OutputError: if another run has it, or the folder cannot be written to.
     """
     lock = output.with_name(f'.{output.name}.lock')
-    refused = False
+    refused, nameless = False, 0.0
     # Ctrl-C may come as soon as the lock is there
     try:
         while not _take(lock, output):
             owner = _owner_of(lock)
+            if owner is None and nameless < NAMELESS_S:
+                nameless += LOOK_S
+                time.sleep(LOOK_S)
+                continue
+            nameless = 0.0
             if owner is None or owner.is_gone():
                 # of two that find the same, one moves it away
                 aside = lock.with_name(f'.{uuid4().hex}.lock')
@@ -161,12 +170,9 @@ def _take(lock: Path, output: Path) -> bool:
 
 
 def _owner_of(lock: Path) -> Owner | None:
-    """Who has a lock; None for one that is not there, or that nobody goes on writing."""
+    """Who has a lock; None for one that is not there, or that names nobody."""
     try:
-        text = lock.read_text()
-        if not text and time.time() - lock.stat().st_mtime < OLD_LOCK_S:
-            return Owner('another host', '', 0, 0)
-        return Owner(**json.loads(text))
+        return Owner(**json.loads(lock.read_text()))
     except (OSError, ValueError, TypeError):
         return None
 
