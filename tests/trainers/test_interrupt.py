@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -67,6 +68,26 @@ class CtrlCAfterValidation(Callback):
         os.kill(os.getpid(), signal.SIGINT)
 
 
+class CtrlCBetween(Callback):
+    """Presses Ctrl-C between the steps and validations of the first epoch, where no hook is."""
+
+    def __init__(self, loop: str, method: str) -> None:
+        self.loop, self.method = loop, method
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        fit = trainer.fit_loop
+        loop: Any = {'steps': fit.epoch_loop, 'epochs': fit}[self.loop]
+        usual = getattr(loop, self.method)
+
+        def pressed(*args: Any) -> None:
+            if trainer.global_step == trainer.num_training_batches:
+                setattr(loop, self.method, usual)
+                os.kill(os.getpid(), signal.SIGINT)
+            usual(*args)
+
+        setattr(loop, self.method, pressed)
+
+
 class Scores(Callback):
     """Validations by epoch: batches that were seen, and the score."""
 
@@ -110,27 +131,65 @@ def test_step_is_finished_first_and_losses_go_on(
 @pytest.mark.parametrize(
     'press',
     [
-        CtrlC(4),
-        CtrlC(4, signum=signal.SIGTERM),
+        CtrlC(8),
+        CtrlC(8, signum=signal.SIGTERM),
         CtrlCInValidation(0),
         CtrlCInValidation(1),
         CtrlCAfterValidation(),
+        CtrlCBetween('steps', 'on_advance_end'),
+        CtrlCBetween('epochs', 'on_advance_end'),
+        CtrlCBetween('epochs', 'on_advance_start'),
     ],
-    ids=['last step', 'last step, SIGTERM', 'first validation batch', 'second one', 'its end'],
+    ids=[
+        'last step',
+        'last step, SIGTERM',
+        'first validation batch',
+        'second one',
+        'its end',
+        'before validation',
+        'after it',
+        'between epochs',
+    ],
 )
-@pytest.mark.parametrize('every', [1, 2])
+@pytest.mark.parametrize(
+    ('options', 'validations'),
+    [({}, 2), ({'check_val_every_n_epoch': 2}, 1), ({'val_check_interval': 4}, 4)],
+    ids=['epoch', 'two epochs', 'half an epoch'],
+)
 def test_validation_of_an_interrupted_epoch_is_whole(
-    fit: Any, tmp_path: Path, press: Callback, every: int
+    fit: Any, tmp_path: Path, press: Callback, options: dict[str, Any], validations: int
 ) -> None:
-    whole, rest = Scores(), Scores()
-    options = {'max_epochs': 2, 'check_val_every_n_epoch': every, 'data': {'batch_size': 1}}
+    whole, stopped, rest = Scores(), Scores(), Scores()
+    options = {'max_epochs': 2, 'data': {'batch_size': 1}, **options}
     fit(task(), callbacks=(whole,), **options)
-    assert [batches for _, batches, _ in whole.found] == [2] * (2 // every)
+    assert [batches for _, batches, _ in whole.found] == [2] * validations
     shutil.rmtree(tmp_path / 'checkpoints')
     with pytest.raises(SystemExit):
-        fit(task(), callbacks=(InterruptAfterStep(), press), **options)
+        fit(task(), callbacks=(InterruptAfterStep(), press, stopped), **options)
     fit(task(), callbacks=(rest,), ckpt_path=tmp_path / 'checkpoints/last.ckpt', **options)
-    assert rest.found == whole.found
+    assert stopped.found + rest.found == whole.found
+
+
+@pytest.mark.slow
+def test_processes_that_load_do_not_stop_first(
+    fit: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A terminal's Ctrl-C goes to them, too, and one of them says so."""
+
+    class Everybody(Callback):
+        def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+            if trainer.global_step == 1:
+                workers = multiprocessing.active_children()
+                assert workers
+                for process in (os.getpid(), *(worker.pid for worker in workers)):
+                    os.kill(process, signal.SIGINT)
+
+    data = {'num_workers': 1}
+    with pytest.raises(SystemExit):
+        fit(task(), max_epochs=2, data=data, callbacks=(InterruptAfterStep(), Everybody()))
+    last = torch.load(tmp_path / 'checkpoints/last.ckpt', weights_only=True)
+    assert last['global_step'] == 2
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.slow
