@@ -7,6 +7,7 @@ python -m experiments.evidence table --output docs/results.md
 python -m experiments.evidence figure --output docs/images
 python -m experiments.evidence picture ombria/student/0 --checkpoint student.ckpt
 python -m experiments.evidence score ombria/student/0 --checkpoint student.ckpt --root OTHER
+python -m experiments.evidence rates                      # which learning rate, on one seed
 python -m experiments.evidence show ombria/student/0      # the configuration of a cell
 """
 
@@ -48,6 +49,8 @@ def main(arguments: list[str] | None = None) -> None:
     score.add_argument('cell')
     score.add_argument('--checkpoint', type=Path, required=True, help='what run --keep kept')
     score.add_argument('--root', type=Path)
+    rates = commands.add_parser('rates', help='which learning rate, on the validation fold')
+    rates.add_argument('--root', type=Path)
     show = commands.add_parser('show', help='the configuration of a cell')
     show.add_argument('cell')
     one = commands.add_parser('cell', help='one cell in this process, as run starts it')
@@ -84,6 +87,10 @@ def main(arguments: list[str] | None = None) -> None:
             from .cell import score_checkpoint
 
             print(score_checkpoint(parse(args.cell), args.checkpoint, args.root))
+        case 'rates':
+            from .rates import search
+
+            search(root=args.root)
         case 'cell':
             from .cell import run_cell, write_record  # torch is not needed by the others
 

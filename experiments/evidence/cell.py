@@ -182,12 +182,15 @@ def find_class(path: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def scored_data(cell: Cell, root: Path | None) -> Any:
-    """Data module of the test fold, the same for all variants."""
+def scored_data(cell: Cell, root: Path | None, fold: str = 'test') -> Any:
+    """Data module that tests a fold, the same for all variants."""
     plain = compose(Cell(cell.data, 'early', 0), Path(), root)['data']
     kind: Any = find_class(plain['class_path'])
     arguments = {**plain['init_args'], 'augment': False}
-    return kind(**arguments)
+    data = kind(**arguments)
+    make = data.make_dataset
+    data.make_dataset = lambda split: make(fold if split == 'test' else split)
+    return data
 
 
 def judged(cell: Cell, task: Any, config: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
@@ -203,9 +206,10 @@ def score(
     config: Mapping[str, Any],
     root: Path | None = None,
     test: str = 'test',
+    fold: str = 'test',
 ) -> tuple[dict[str, list[int]], dict[str, float]]:
-    """Confusion matrices of the test scenes by name, and errors of the opacity by region."""
-    data = scored_data(cell, root)
+    """Confusion matrices of a fold's scenes by name, and errors of the opacity by region."""
+    data = scored_data(cell, root, fold)
     scorer = Scorer(*judged(cell, task, config), test)
     Trainer(devices=1, **QUIET).test(scorer, data, verbose=False)
     names = data.test_dataset.scene_names

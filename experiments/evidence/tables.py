@@ -268,6 +268,26 @@ def cost(data: str) -> str:
     )
 
 
+def rates_file() -> Path:
+    """Where scores of learning rates are recorded."""
+    return RESULTS / 'rates.json'
+
+
+def rates_table() -> str:
+    """Scores of all pixels by learning rate; empty if none was searched for."""
+    file = rates_file()
+    if not file.is_file():
+        return ''
+    record = json.loads(file.read_text())
+    tried = list(next(iter(record['scores'].values())))
+    rows = [['variant', *tried], ['---'] * (1 + len(tried))]
+    for variant, scores in record['scores'].items():
+        title = Cell(record['data'], variant, 0).title
+        found = (f'{100 * scores[rate]["all"]:.1f}' if rate in scores else '' for rate in tried)
+        rows.append([title, *found])
+    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+
+
 def report() -> str:
     """All that is recorded, in tables and words."""
     parts = [(HERE / 'report' / 'head.md').read_text()]
@@ -292,6 +312,8 @@ def report() -> str:
                 'Mean distance of the opacity that is told from the cloud mask, in per cent:',
                 opacity,
             ]
+    if rates := rates_table():
+        parts += ['## Learning rates', (HERE / 'report' / 'rates.md').read_text(), rates]
     after = HERE / 'report' / 'tail.md'
     parts += [after.read_text()] if after.is_file() else []
     return '\n\n'.join(part.strip() for part in parts if part.strip()) + '\n'

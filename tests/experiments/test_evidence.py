@@ -13,7 +13,7 @@ import yaml
 from matplotlib.image import imread
 
 from experiments.evidence import cell as cell_module
-from experiments.evidence import figures, runner, tables
+from experiments.evidence import figures, rates, runner, tables
 from experiments.evidence.grid import GRID, Cell, cells, compose, merge, parse
 from experiments.evidence.pictures import draw_scenes
 from torchgeo_cloudseg.cli import lightning as command
@@ -179,3 +179,37 @@ def test_every_configuration_is_understood(cell: Cell, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as stop:
         command.run('fit', ['--config', str(path), '--print_config'])
     assert stop.value.code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings('ignore')
+def test_learning_rates_are_told_by_the_validation_fold(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    cell = Cell('ombria', 'early-clouds', 0)
+    cell_module.write_record(results / f'{cell.name}.json', record(cell, {}) | {'steps': 3})
+    root = write_floods(tmp_path / 'data')
+    monkeypatch.setattr(rates, 'TRIED', (1e-3, 3e-3))
+    monkeypatch.setattr(rates, 'VARIANTS', ('sar',))
+    scored: list[set[str]] = []
+    usual = rates.score
+
+    def score(*args: Any, **kwargs: Any) -> Any:
+        found = usual(*args, **kwargs)
+        scored.append(set(found[0]))
+        return found
+
+    monkeypatch.setattr(rates, 'score', score)
+    assert rates.search(root=root)['steps'] == 1
+    data = cell_module.scored_data(cell, root)
+    folds = {fold: set(data.make_dataset(fold).scene_names) for fold in ('val', 'test')}
+    # those of the test have no say in it
+    assert scored == [folds['val']] * 2
+    assert not folds['val'] & folds['test']
+    title, row = tables.rates_table().splitlines()[::2]
+    assert title == '| variant | 0.001 | 0.003 |'
+    assert row.startswith('| SAR only |')
+    # what is recorded is not tried again
+    capsys.readouterr()
+    rates.search(root=root)
+    assert 'started' not in capsys.readouterr().out
