@@ -132,13 +132,9 @@ def run_cell(
         the record.
     """
     config = compose(cell, folder, root, teacher, changes)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / 'cell.yaml'
-    path.write_text(yaml.safe_dump(config, sort_keys=False))
     started, busy = time.time(), time.process_time()
-    command.run('fit', ['--config', str(path)])
+    checkpoint = train(config, folder)
     seconds, cpu_seconds = time.time() - started, time.process_time() - busy
-    checkpoint = folder / f'{CHOSEN}.ckpt'
     task = load(config, checkpoint)
     scores, veils = {}, {}
     for test in ('test', *GRID['variants'][cell.variant].get('tests', ())):
@@ -156,6 +152,15 @@ def run_cell(
         'opacity_error': veils['test'],
         'scores': scores,
     }
+
+
+def train(config: Mapping[str, Any], folder: Path) -> Path:
+    """Train by a configuration, as its command line does; the checkpoint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / 'cell.yaml'
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    command.run('fit', ['--config', str(path)])
+    return folder / f'{CHOSEN}.ckpt'
 
 
 def portable(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,12 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from torchgeo_cloudseg.cli import lightning as command
-
-from .cell import load, machine, score, write_record
-from .grid import CHOSEN, Cell, compose
+from .cell import load, machine, score, train, write_record
+from .grid import Cell, compose
 from .tables import rates_file, summary
 
 #: What is tried, and a variant of each architecture.
@@ -38,22 +34,22 @@ def search(data: str = 'ombria', root: Path | None = None) -> dict[str, Any]:
             if f'{rate:g}' in scores.get(variant, {}):
                 continue
             print(f'{variant}, {rate:g}: started', flush=True)
-            found = _try(cell, {'max_steps': steps, 'max_epochs': None}, rate, root)
+            found = _try(cell, steps, rate, root)
             print(f'{variant}, {rate:g}: {found}', flush=True)
             scores.setdefault(variant, {})[f'{rate:g}'] = found
             write_record(file, record | {'machine': machine()})
     return record
 
 
-def _try(cell: Cell, trainer: dict[str, Any], rate: float, root: Path | None) -> dict[str, float]:
+def _try(cell: Cell, steps: int, rate: float, root: Path | None) -> dict[str, float]:
     """Scores by region on the validation fold."""
     with tempfile.TemporaryDirectory(prefix='evidence-') as name:
         folder = Path(name)
-        changes = {'trainer': trainer, 'model': {'init_args': {'lr': rate}}}
+        changes = {
+            'trainer': {'max_steps': steps, 'max_epochs': None},
+            'model': {'init_args': {'lr': rate}},
+        }
         config = compose(cell, folder, root, changes=changes)
-        path = folder / 'cell.yaml'
-        path.write_text(yaml.safe_dump(config, sort_keys=False))
-        command.run('fit', ['--config', str(path)])
-        task = load(config, folder / f'{CHOSEN}.ckpt')
+        task = load(config, train(config, folder))
         found, _ = score(cell, task, config, root, fold='val')
     return summary({'cell': cell.name, 'scores': {'test': found}})

@@ -84,6 +84,7 @@ class InterruptAfterStep(Callback):
         batches = batch_idx + 1
         if batches % trainer.accumulate_grad_batches and batches < trainer.num_training_batches:
             return  # gradients that are still being added up are in no checkpoint
+        # nothing public tells whether a validation is due; there is a fetcher while it trains
         fit_loop = trainer.fit_loop
         if fit_loop.epoch_loop._should_check_val_fx(fit_loop._data_fetcher):  # type: ignore[arg-type]
             return  # a validation that has not begun would be left out when training is resumed
