@@ -9,11 +9,14 @@ from torch import nn
 from ..datasets import SceneDataset, ZonedDataset
 from ..datasets.scene_declaration import SceneDeclaration
 from ..samplers import CenterSceneSampler
-from ..transforms import SyntheticClouds
+from ..transforms import PastedClouds, SyntheticClouds
 
 #: Kind of clouds: a preset, or arguments by name (those of SyntheticClouds and, with
 #: :class:`SkyOverClear`, ``probability``); None for no clouds.
 Clouds = str | dict[str, Any] | None
+
+#: Preset of clouds that are those of other images, where a data set has cloudy ones without twins.
+PASTED = 'pasted'
 
 #: Share of an image under clouds up to which it shows the ground.
 CLEAR_COVER = 0.01
@@ -72,21 +75,23 @@ class SkyOverClear(nn.Module):
     them stay as they are, and ``mask_hidden`` is 1 on all of their pixels.
     """
 
-    def __init__(self, clouds: SyntheticClouds, probability: float = 1.0) -> None:
+    def __init__(
+        self, clouds: SyntheticClouds | PastedClouds, probability: float | None = None
+    ) -> None:
         """Initialize a new SkyOverClear instance.
 
         Args:
-            clouds: what draws clouds on ``image``.
-            probability: with which a clear image gets clouds, 0 to 1.
+            clouds: what puts clouds on ``image``: drawn ones, or those of other images.
+            probability: with which a clear image gets clouds, 0 to 1 (defaults to 1).
 
         Raises:
             ValueError: if that is no probability.
         """
         super().__init__()
-        if not 0 <= probability <= 1:
-            raise ValueError(f'probability={probability}: expected 0 to 1.')
         self.clouds = clouds
-        self.probability = probability
+        self.probability = 1.0 if probability is None else probability
+        if not 0 <= self.probability <= 1:
+            raise ValueError(f'probability={probability}: expected 0 to 1.')
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Put clouds on some images of a batch.
@@ -106,7 +111,8 @@ class SkyOverClear(nn.Module):
         if 'alpha' in self.clouds.layers:  # of real clouds the mask is all that is known
             made['image_alpha'] = real[:, None].to(image.dtype)
         if chosen.any():
-            clouded = self.clouds({'image': image[chosen]})
+            cloudy = {'image_cloudy': image[~clear], 'mask_cloudy': real[~clear]}
+            clouded = self.clouds({'image': image[chosen], **cloudy})
             for key, values in made.items():
                 values[chosen] = clouded[key]
         hidden = (~clear)[:, None, None].expand_as(real).long()
@@ -179,9 +185,24 @@ def sky(
         scaled = min(max((nodata - low) / (high - low), 0.0), 1.0)
         options['nodata'] = float(nodata) if stored else scaled
     probability = arguments.pop('probability', None)
+    over_clear = real and not twins
+    if over_clear and arguments.get('preset') == PASTED:
+        del arguments['preset']
+        return SkyOverClear(_pasted(arguments), probability)
     drawn = SyntheticClouds(seed_from=seed_from, **{**options, **arguments})
-    if real and not twins:
-        return SkyOverClear(drawn, 1.0 if probability is None else probability)
+    if over_clear:
+        return SkyOverClear(drawn, probability)
     if probability is not None:
         raise ValueError('probability: only where a data set has cloudy images of its own.')
     return Sky(drawn)
+
+
+def _pasted(arguments: dict[str, Any]) -> PastedClouds:
+    """Clouds of other images, by arguments of a configuration."""
+    foreign = sorted({*arguments} - {'bands', 'layers'})
+    if foreign:
+        raise ValueError(
+            f'clouds: {foreign} with preset={PASTED!r}, whose clouds are not drawn: expected '
+            "'bands', 'layers' and 'probability' alone."
+        )
+    return PastedClouds(**arguments)

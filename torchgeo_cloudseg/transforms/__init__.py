@@ -2,6 +2,7 @@
 
 from .clouds import PRESETS, CloudField, CloudRecipe, CloudyImage, SyntheticClouds, add_clouds
 from .flips import RandomFlipRotate
+from .pasted import PastedClouds
 from .rescale import Rescale
 from .stack import StackModalities
 from .wrapped import MendWrapped
@@ -12,6 +13,7 @@ __all__ = (
     'CloudRecipe',
     'CloudyImage',
     'MendWrapped',
+    'PastedClouds',
     'RandomFlipRotate',
     'Rescale',
     'StackModalities',
