@@ -12,7 +12,11 @@ import torch
 from helpers import read
 from PIL import Image
 
-from torchgeo_cloudseg.datamodules import OMBRIADataModule
+from torchgeo_cloudseg.datamodules import (
+    LuojiaSETDataModule,
+    OMBRIADataModule,
+    WHUOPTSARDataModule,
+)
 from torchgeo_cloudseg.datasets import OMBRIA, ScenesError, recognize_dataset
 from torchgeo_cloudseg.datasets.ombria import division
 from torchgeo_cloudseg.miniature import write_miniature_ombria
@@ -116,6 +120,32 @@ def test_clouds_lie_on_clear_images_and_on_bands_after_the_flood(root: Path) -> 
     data.setup('test')
     shown = data.augmentations.get('test')
     assert shown is None
+
+
+def test_clouds_of_cloudy_places_are_pasted_on_clear_ones(root: Path) -> None:
+    clouds = {'preset': 'pasted', 'bands': [0, 1, 2], 'layers': ['alpha']}
+    data = OMBRIADataModule(root=root, batch_size=6, patch_size=64, clouds=clouds)
+    data.setup('fit')
+    batch = next(iter(data.train_dataloader()))
+    cloudy = batch['mask_cloud'].flatten(1).any(dim=1)
+    after = data.on_after_batch_transfer(batch, 0)
+    assert torch.equal(after['image'][cloudy], batch['image'][cloudy] / 255)
+    assert torch.equal(after['image_clear'], batch['image'] / 255)
+    assert torch.equal(after['mask_hidden'].flatten(1).float().mean(1), cloudy.float())
+    covers = {int(mask.sum()) for mask in batch['mask_cloud'][cloudy]}
+    assert {int(mask.sum()) for mask in after['mask_cloud'][~cloudy]} <= covers
+    changed = (after['image'] != after['image_clear'])[~cloudy].flatten(2).any(dim=2)
+    assert changed.tolist() == [[True] * 3 + [False] * 3] * len(changed)
+    assert after['image_alpha'][~cloudy].amax() == 1
+
+
+def test_pasted_clouds_are_not_drawn_and_need_cloudy_images(root: Path) -> None:
+    with pytest.raises(ValueError, match=r"\['cover'\].*'bands', 'layers' and 'probability'"):
+        OMBRIADataModule(root=root, clouds={'preset': 'pasted', 'cover': 0.5})
+    with pytest.raises(ValueError, match='cloud-free twins'):
+        LuojiaSETDataModule(clouds='pasted')
+    with pytest.raises(ValueError, match='no cloudy images'):
+        WHUOPTSARDataModule(clouds='pasted')
 
 
 @pytest.mark.slow

@@ -54,9 +54,10 @@ class CloudSEN12DataModule(SceneDataModule):
             train_list: List of the images to train on (defaults to the split).
             val_list: List of the images to validate on.
             test_list: List of the images to test on.
-            clouds: Synthetic clouds for clear training images: a preset of
+            clouds: Clouds for clear training images: a preset of
                 :class:`~torchgeo_cloudseg.transforms.SyntheticClouds`, or its arguments by name,
-                and ``probability``; None for none.
+                and ``probability``; ``pasted`` for those of cloudy training images, see
+                :class:`~torchgeo_cloudseg.transforms.PastedClouds`; None for none.
             stack: Join optical and SAR image into ``image`` after scaling, for models with a single
                 input, such as TorchGeo's own tasks.
             clear_only: Train on clear images only, as a teacher does.

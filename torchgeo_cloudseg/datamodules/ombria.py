@@ -56,9 +56,10 @@ class OMBRIADataModule(SceneDataModule):
             train_list: List of the ids to train on (defaults to the fold).
             val_list: List of the ids to validate on.
             test_list: List of the ids to test on.
-            clouds: Synthetic clouds for clear training images: arguments of
-                :class:`~torchgeo_cloudseg.transforms.SyntheticClouds` by name, and ``probability``;
-                None for no clouds.
+            clouds: Clouds for clear training images: a preset of
+                :class:`~torchgeo_cloudseg.transforms.SyntheticClouds`, or its arguments by name,
+                and ``probability``; ``pasted`` for those of cloudy training images, see
+                :class:`~torchgeo_cloudseg.transforms.PastedClouds`; None for none.
             stack: Join optical and SAR image into ``image`` after scaling, for models with a single
                 input, such as TorchGeo's own tasks.
             mend: Fill in what wrapped around, see

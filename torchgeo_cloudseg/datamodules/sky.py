@@ -11,8 +11,8 @@ from ..datasets.scene_declaration import SceneDeclaration
 from ..samplers import CenterSceneSampler
 from ..transforms import PastedClouds, SyntheticClouds
 
-#: Kind of clouds: a preset, or arguments by name (those of SyntheticClouds and, with
-#: :class:`SkyOverClear`, ``probability``); None for no clouds.
+#: Kind of clouds: a preset, or arguments by name (those of SyntheticClouds or, for the preset
+#: ``pasted``, of PastedClouds, and, with :class:`SkyOverClear`, ``probability``); None for none.
 Clouds = str | dict[str, Any] | None
 
 #: Preset of clouds that are those of other images, where a data set has cloudy ones without twins.
@@ -186,8 +186,13 @@ def sky(
         options['nodata'] = float(nodata) if stored else scaled
     probability = arguments.pop('probability', None)
     over_clear = real and not twins
-    if over_clear and arguments.get('preset') == PASTED:
-        del arguments['preset']
+    if arguments.get('preset') == PASTED:
+        if not over_clear:
+            why = 'all images have cloud-free twins' if real else 'there are no cloudy images'
+            raise ValueError(
+                f'clouds: preset={PASTED!r} puts clouds of cloudy images on clear ones, but here '
+                f'{why}. Leave `clouds` out, or give another preset.'
+            )
         return SkyOverClear(_pasted(arguments), probability)
     drawn = SyntheticClouds(seed_from=seed_from, **{**options, **arguments})
     if over_clear:
@@ -199,10 +204,11 @@ def sky(
 
 def _pasted(arguments: dict[str, Any]) -> PastedClouds:
     """Clouds of other images, by arguments of a configuration."""
-    foreign = sorted({*arguments} - {'bands', 'layers'})
+    options = {key: value for key, value in arguments.items() if key != 'preset'}
+    foreign = sorted({*options} - {'bands', 'layers'})
     if foreign:
         raise ValueError(
             f'clouds: {foreign} with preset={PASTED!r}, whose clouds are not drawn: expected '
             "'bands', 'layers' and 'probability' alone."
         )
-    return PastedClouds(**arguments)
+    return PastedClouds(**options)
