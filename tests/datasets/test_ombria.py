@@ -139,6 +139,15 @@ def test_clouds_of_cloudy_places_are_pasted_on_clear_ones(root: Path) -> None:
     assert after['image_alpha'][~cloudy].amax() == 1
 
 
+def test_clouds_brighter_than_the_data_stay_in_their_range(root: Path) -> None:
+    clouds = {'preset': 'thick', 'bands': [0, 1, 2], 'cloud_reflectance': 1.5, 'thickness': 400.0}
+    data = OMBRIADataModule(root=root, batch_size=6, patch_size=64, clouds=clouds)
+    data.setup('fit')
+    after = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert after['image'].amax() == 1
+    assert (after['image'] == 1).float().mean() > 0.05
+
+
 def test_pasted_clouds_are_not_drawn_and_need_cloudy_images(root: Path) -> None:
     with pytest.raises(ValueError, match=r"\['cover'\].*'bands', 'layers' and 'probability'"):
         OMBRIADataModule(root=root, clouds={'preset': 'pasted', 'cover': 0.5})

@@ -10,6 +10,7 @@ from ..datasets import SceneDataset, ZonedDataset
 from ..datasets.scene_declaration import SceneDeclaration
 from ..samplers import CenterSceneSampler
 from ..transforms import PastedClouds, SyntheticClouds
+from ..transforms.clouds.seeds import Seeds
 
 #: Kind of clouds: a preset, or arguments by name (those of SyntheticClouds or, for the preset
 #: ``pasted``, of PastedClouds, and, with :class:`SkyOverClear`, ``probability``); None for none.
@@ -50,6 +51,27 @@ class Sky(nn.Module):
             return {**batch, 'image_clear': clear}
         clouded: dict[str, Any] = self.clouds({**batch, 'image': clear})
         return clouded
+
+
+class ScaledClouds(SyntheticClouds):
+    """Synthetic clouds on images that are scaled to 0..1, and stay so.
+
+    A bright cloud can be brighter than the range of the data. Scaling cuts the values of an image
+    off there, and so are those of clouds.
+    """
+
+    def forward(self, sample: dict[str, Any], seeds: Seeds | None = None) -> dict[str, Any]:
+        """Put clouds on a sample or a batch, as :class:`SyntheticClouds` does.
+
+        Args:
+            sample: sample or batch with a cloud-free image, 0..1.
+            seeds: one per sample.
+
+        Returns:
+            a new dict, ``image`` in 0..1.
+        """
+        clouded = super().forward(sample, seeds)
+        return clouded | {'image': clouded['image'].clamp(0, 1)}
 
 
 class KnownSky(nn.Module):
@@ -194,7 +216,8 @@ def sky(
                 f'{why}. Leave `clouds` out, or give another preset.'
             )
         return SkyOverClear(_pasted(arguments), probability)
-    drawn = SyntheticClouds(seed_from=seed_from, **{**options, **arguments})
+    kind = SyntheticClouds if stored else ScaledClouds
+    drawn = kind(seed_from=seed_from, **{**options, **arguments})
     if over_clear:
         return SkyOverClear(drawn, probability)
     if probability is not None:
