@@ -17,7 +17,7 @@ REGIONS = ('cloudy', 'clear', 'all')
 #: Draws of the bootstrap, and its seed.
 DRAWS, SEED = 2000, 0
 
-#: What the others are held against.
+#: What the others are held against, but for those that say it themselves.
 REFERENCE = 'student'
 
 #: Tests with one image, and the variant that is made for it.
@@ -150,7 +150,14 @@ def difference(
     ]
 
 
-def table(data: str, reference: str = REFERENCE) -> str:
+def reference_of(found: Mapping[str, Any], variant: str) -> str | None:
+    """What a variant is held against; None where there is nothing of the same seeds."""
+    reference: str = GRID['variants'][variant].get('against', REFERENCE)
+    both = set(found[variant]) & set(found.get(reference, {}))
+    return reference if both and variant != reference else None
+
+
+def table(data: str) -> str:
     """Scores of all variants, and how far the student is from each."""
     found = records(data)
     score = GRID['data'][data]['score']
@@ -167,7 +174,7 @@ def table(data: str, reference: str = REFERENCE) -> str:
             f'{some["parameters"] / 1e6:.1f}',
             *(_spread(values[:, column]) for column in range(3)),
         ]
-        if variant != reference and set(by_seed) & set(found.get(reference, {})):
+        if reference := reference_of(found, variant):
             apart = difference(found, reference, variant, score, labels_of(data))
             cells += [_apart(*values) for values in apart[:2]]
         lines.append(f'| {" | ".join([*cells, "", ""][: len(HEADER)])} |')
@@ -211,20 +218,21 @@ def opacity_table(data: str) -> str:
     return '\n'.join([*head, *lines]) if lines else ''
 
 
-def verdicts(data: str, reference: str = REFERENCE) -> list[str]:
+def verdicts(data: str) -> list[str]:
     """What the intervals say, one sentence for each variant."""
     found = records(data)
     score, sentences = GRID['data'][data]['score'], []
     for variant in ordered(found):
-        if variant == reference or not set(found[variant]) & set(found.get(reference, {})):
+        reference = reference_of(found, variant)
+        if reference is None:
             continue
         apart = difference(found, reference, variant, score, labels_of(data))
         said = [
             f'{_verdict(*apart[region])} {"under clouds" if region == 0 else "in clear sky"}'
             for region in (0, 1)
         ]
-        title = GRID['variants'][variant]['title']
-        sentences.append(f'- Against *{title}*, the student is {said[0]}, and {said[1]}.')
+        title, ours = (GRID['variants'][name]['title'] for name in (variant, reference))
+        sentences.append(f'- Against *{title}*, the {ours} is {said[0]}, and {said[1]}.')
     return sentences
 
 

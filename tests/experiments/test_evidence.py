@@ -73,7 +73,9 @@ def test_configurations_are_composed(tmp_path: Path) -> None:
     assert arguments['teacher'] == str(tmp_path / 'teacher.ckpt')
     assert arguments['in_channels'] == [6, 2]
     assert made['seed_everything'] == made['data']['init_args']['seed'] == 2
-    assert made['data']['init_args']['clouds']['bands'] == [0, 1, 2]
+    assert 'clouds' not in made['data']['init_args']
+    drawn = compose(parse('ombria/student-clouds/2'), tmp_path)
+    assert drawn['data']['init_args']['clouds']['bands'] == [0, 1, 2]
     longer = compose(parse('ombria-long/teacher/0'), tmp_path)
     assert longer['trainer']['max_epochs'] == 4
     assert longer['data']['init_args']['clear_only']
@@ -82,6 +84,16 @@ def test_configurations_are_composed(tmp_path: Path) -> None:
     assert 'spatial_gate' not in compose(parse('ombria/teacher/0'), tmp_path)['model']['init_args']
     assert merge({'a': {'b': 1, 'c': 2}}, {'a': {'b': None, 'd': 3}}) == {'a': {'c': 2, 'd': 3}}
     assert runner.overlay(['model.lr=0.1', 'model.b=x']) == {'model': {'lr': 0.1, 'b': 'x'}}
+
+
+def test_ablations_are_held_against_what_they_leave_something_out_of(results: Path) -> None:
+    for variant, hits in {'student': 90, 'student-clouds': 60, 'student-clouds-equal': 50}.items():
+        scenes = {f's{i}': [100, 0, 0, 0, 100, 0, 100 - hits, hits] for i in range(4)}
+        cell = Cell('ombria', variant, 0)
+        cell_module.write_record(results / f'{cell.name}.json', record(cell, scenes))
+    said = tables.verdicts('ombria')
+    assert [line.partition(' is better by ')[2][:4] for line in said] == ['30.0', '10.0']
+    assert 'the student, clouds in training is' in said[1]
 
 
 @pytest.mark.parametrize(('better', 'said'), [(0, 'not told apart'), (10, 'better by 10.0')])
@@ -113,9 +125,10 @@ def test_missing_inputs_are_held_against_specialists(results: Path) -> None:
         made['scores'] |= scores
         cell_module.write_record(results / f'{cell.name}.json', made)
     text = tables.report()
-    assert '| light network, without teacher | SAR | 1 | 40.0 | -10.0 (-10.0 to -10.0) |' in text
+    title = 'light network, without teacher, clouds in training'
+    assert f'| {title} | SAR | 1 | 40.0 | -10.0 (-10.0 to -10.0) |' in text
     assert '| optical |' not in text  # nobody to hold it against
-    assert '| light network, without teacher | 1 | 10.0 | 2.0 | 4.0 |' in text
+    assert f'| {title} | 1 | 10.0 | 2.0 | 4.0 |' in text
 
 
 def test_recorded_cells_are_skipped(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
