@@ -55,16 +55,7 @@ class InterruptAfterStep(Callback):
             trainer: the trainer.
             pl_module: the task.
         """
-        # Python lets the main thread alone change handlers
-        if self._handlers or threading.current_thread() is not threading.main_thread():
-            return
-        self._process = os.getpid()
-        for signum in SIGNALS:
-            handler = signal.getsignal(signum)
-            foreign = signum == signal.SIGINT and handler is not signal.default_int_handler
-            if callable(handler) and not foreign:
-                self._handlers[signum] = handler
-                signal.signal(signum, self._hold)
+        self._catch()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -102,10 +93,7 @@ class InterruptAfterStep(Callback):
         Raises:
             KeyboardInterrupt: if Ctrl-C was pressed.
         """
-        handlers, asked = self._handlers, self._asked
-        self._release()
-        for signum in asked:
-            handlers[signum](signum, None)
+        self._let_through()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Hold signals back again, where a training goes on.
@@ -115,7 +103,7 @@ class InterruptAfterStep(Callback):
             pl_module: the task.
         """
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
-            self.on_train_start(trainer, pl_module)
+            self._catch()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let signals through.
@@ -127,7 +115,7 @@ class InterruptAfterStep(Callback):
         Raises:
             KeyboardInterrupt: if Ctrl-C was pressed.
         """
-        self.on_validation_start(trainer, pl_module)
+        self._let_through()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
@@ -140,6 +128,26 @@ class InterruptAfterStep(Callback):
             exception: what went wrong.
         """
         self._release()
+
+    def _catch(self) -> None:
+        """Hold signals back from now on."""
+        # Python lets the main thread alone change handlers
+        if self._handlers or threading.current_thread() is not threading.main_thread():
+            return
+        self._process = os.getpid()
+        for signum in SIGNALS:
+            handler = signal.getsignal(signum)
+            foreign = signum == signal.SIGINT and handler is not signal.default_int_handler
+            if callable(handler) and not foreign:
+                self._handlers[signum] = handler
+                signal.signal(signum, self._hold)
+
+    def _let_through(self) -> None:
+        """Hold signals back no longer, neither those that have come."""
+        handlers, asked = self._handlers, self._asked
+        self._release()
+        for signum in asked:
+            handlers[signum](signum, None)
 
     def _hold(self, signum: int, frame: FrameType | None) -> None:
         """Note a signal; let the second one through."""
