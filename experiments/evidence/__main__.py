@@ -8,6 +8,7 @@ python -m experiments.evidence figure --output docs/images
 python -m experiments.evidence picture ombria/student/0 --checkpoint student.ckpt
 python -m experiments.evidence score ombria/student/0 --checkpoint student.ckpt --root OTHER
 python -m experiments.evidence rates                      # which learning rate, on one seed
+python -m experiments.evidence clouds                     # how bright those of the test scenes are
 python -m experiments.evidence show ombria/student/0      # the configuration of a cell
 """
 
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import yaml
 
-from . import figures, runner, tables
+from . import document, figures, runner
 from .grid import OUTPUT, cells, compose, parse
 
 
@@ -51,6 +52,8 @@ def main(arguments: list[str] | None = None) -> None:
     score.add_argument('--root', type=Path)
     rates = commands.add_parser('rates', help='which learning rate, on the validation fold')
     rates.add_argument('--root', type=Path)
+    clouds = commands.add_parser('clouds', help='how bright the clouds of the test scenes are')
+    clouds.add_argument('--root', type=Path)
     show = commands.add_parser('show', help='the configuration of a cell')
     show.add_argument('cell')
     one = commands.add_parser('cell', help='one cell in this process, as run starts it')
@@ -69,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
                 runner.run(chosen, args.jobs, args.root, args.again, args.keep, changes, args.dry)
             )
         case 'table':
-            text = tables.report()
+            text = document.report()
             if args.output is None:
                 print(text)
             else:
@@ -91,6 +94,10 @@ def main(arguments: list[str] | None = None) -> None:
             from .rates import search
 
             search(root=args.root)
+        case 'clouds':
+            from .brightness import measure
+
+            measure(root=args.root)
         case 'cell':
             from .cell import run_cell, write_record  # torch is not needed by the others
 

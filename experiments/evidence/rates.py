@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from .cell import load, machine, score, train, write_record
+from .details import rates_file
 from .grid import Cell, compose
-from .tables import rates_file, summary
+from .tables import summary
 
 #: What is tried, and a variant of each architecture.
 TRIED = (3e-4, 1e-3, 3e-3)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .grid import GRID, HERE, RESULTS, Cell, compose
+from .grid import GRID, RESULTS, Cell, compose
 
 REGIONS = ('cloudy', 'clear', 'all')
 
@@ -19,9 +19,6 @@ DRAWS, SEED = 2000, 0
 
 #: What the others are held against, but for those that say it themselves.
 REFERENCE = 'student'
-
-#: Tests with one image, and the variant that is made for it.
-SPECIALISTS = {'test_optical': ('optical', 'lite-optical'), 'test_sar': ('SAR', 'lite-sar')}
 
 HEADER = (
     'variant',
@@ -172,50 +169,13 @@ def table(data: str) -> str:
             _cost(found, variant, 'steps'),
             _cost(found, variant, 'cpu_seconds'),
             f'{some["parameters"] / 1e6:.1f}',
-            *(_spread(values[:, column]) for column in range(3)),
+            *(spread(values[:, column]) for column in range(3)),
         ]
         if reference := reference_of(found, variant):
             apart = difference(found, reference, variant, score, labels_of(data))
-            cells += [_apart(*values) for values in apart[:2]]
+            cells += [told(*values) for values in apart[:2]]
         lines.append(f'| {" | ".join([*cells, "", ""][: len(HEADER)])} |')
     return '\n'.join(lines)
-
-
-def missing_table(data: str) -> str:
-    """Networks for two images that see one of them, beside those that are made for that one."""
-    found, lines = records(data), []
-    score, labels = GRID['data'][data]['score'], labels_of(data)
-    for variant in ordered(found):
-        for test, (title, specialist) in SPECIALISTS.items():
-            by_seed = {
-                seed: record
-                for seed, record in found[variant].items()
-                if test in record['scores'] and seed in found.get(specialist, {})
-            }
-            if by_seed:
-                seen = {**found, variant: by_seed}
-                scores = [list(summary(record, test).values()) for record in by_seed.values()]
-                apart = difference(seen, variant, specialist, score, labels, test)
-                lines.append(
-                    f'| {GRID["variants"][variant]["title"]} | {title} | {len(by_seed)} | '
-                    f'{_spread(np.array(scores)[:, 2])} | {_apart(*apart[2])} |'
-                )
-    head = ['| variant | sees only | seeds | all pixels | less its specialist |', '|---' * 5 + '|']
-    return '\n'.join([*head, *lines]) if lines else ''
-
-
-def opacity_table(data: str) -> str:
-    """How far the opacity that networks tell is from the cloud masks."""
-    found, lines = records(data), []
-    for variant in ordered(found):
-        told = [record.get('opacity_error') for record in found[variant].values()]
-        errors = np.array([[error[region] for region in REGIONS] for error in told if error])
-        if len(errors):
-            cells = [_spread(errors[:, column]) for column in range(len(REGIONS))]
-            title = GRID['variants'][variant]['title']
-            lines.append(f'| {title} | {len(errors)} | {" | ".join(cells)} |')
-    head = ['| variant | seeds | under clouds | clear sky | all pixels |', '|---' * 5 + '|']
-    return '\n'.join([*head, *lines]) if lines else ''
 
 
 def verdicts(data: str) -> list[str]:
@@ -251,11 +211,13 @@ def _cost(found: Mapping[str, Any], variant: str, what: str) -> str:
     return ' + '.join(f'{mean:.0f}' for mean in means)
 
 
-def _apart(mean: float, low: float, high: float) -> str:
+def told(mean: float, low: float, high: float) -> str:
+    """A difference and its interval, in per cent."""
     return f'{100 * mean:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})'
 
 
-def _spread(values: NDArray[np.float64]) -> str:
+def spread(values: NDArray[np.float64]) -> str:
+    """Mean and standard deviation between seeds, in per cent."""
     deviation = f' ± {100 * values.std(ddof=1):.1f}' if len(values) > 1 else ''
     return f'{100 * values.mean():.1f}{deviation}'
 
@@ -274,54 +236,3 @@ def cost(data: str) -> str:
         'processor time ({processor}; {threads} thread(s); torch {torch}, torchgeo {torchgeo}; '
         'commit {commit}).'.format(**told)
     )
-
-
-def rates_file() -> Path:
-    """Where scores of learning rates are recorded."""
-    return RESULTS / 'rates.json'
-
-
-def rates_table() -> str:
-    """Scores of all pixels by learning rate; empty if none was searched for."""
-    file = rates_file()
-    if not file.is_file():
-        return ''
-    record = json.loads(file.read_text())
-    tried = list(next(iter(record['scores'].values())))
-    rows = [['variant', *tried], ['---'] * (1 + len(tried))]
-    for variant, scores in record['scores'].items():
-        title = Cell(record['data'], variant, 0).title
-        found = (f'{100 * scores[rate]["all"]:.1f}' if rate in scores else '' for rate in tried)
-        rows.append([title, *found])
-    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
-
-
-def report() -> str:
-    """All that is recorded, in tables and words."""
-    parts = [(HERE / 'report' / 'head.md').read_text()]
-    for data, facts in GRID['data'].items():
-        if not records(data):
-            continue
-        about = HERE / 'report' / f'{data}.md'
-        parts += [
-            f'## {facts["title"]}',
-            about.read_text() if about.is_file() else '',
-            table(data),
-            cost(data),
-            f'![Scores by variant](images/evidence-{data}.png)',
-            f'![Scores against cloud cover](images/evidence-{data}-cover.png)',
-            'What the intervals say (95 %, scenes and seeds drawn anew, the same for both):',
-            '\n'.join(verdicts(data)),
-        ]
-        if missing := missing_table(data):
-            parts += ['One of the two images is missing:', missing]
-        if opacity := opacity_table(data):
-            parts += [
-                'Mean distance of the opacity that is told from the cloud mask, in per cent:',
-                opacity,
-            ]
-    if rates := rates_table():
-        parts += ['## Learning rates', (HERE / 'report' / 'rates.md').read_text(), rates]
-    after = HERE / 'report' / 'tail.md'
-    parts += [after.read_text()] if after.is_file() else []
-    return '\n\n'.join(part.strip() for part in parts if part.strip()) + '\n'

@@ -12,17 +12,21 @@ import pytest
 import yaml
 from matplotlib.image import imread
 
+from experiments.evidence import brightness, details, document, figures, rates, runner, tables
 from experiments.evidence import cell as cell_module
-from experiments.evidence import figures, rates, runner, tables
 from experiments.evidence.grid import GRID, Cell, cells, compose, merge, parse
 from experiments.evidence.pictures import draw_scenes
 from torchgeo_cloudseg.cli import lightning as command
+from torchgeo_cloudseg.datasets import OMBRIA
 from torchgeo_cloudseg.miniature import (
     write_miniature_m3mcr,
     write_miniature_ombria,
     write_miniature_whuoptsar,
 )
+from torchgeo_cloudseg.samplers import CenterSceneSampler
+from torchgeo_cloudseg.transforms import MendWrapped
 
+KEYS = ('image', 'mask_cloud')
 write_floods = partial(write_miniature_ombria, places_per_event=2)
 write_sheets = partial(write_miniature_whuoptsar, test_sheets=('NH49E001017',), progress=False)
 
@@ -30,7 +34,7 @@ write_sheets = partial(write_miniature_whuoptsar, test_sheets=('NH49E001017',), 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / 'results'
-    for module in ('grid', 'tables'):
+    for module in ('grid', 'tables', 'details'):
         monkeypatch.setattr(f'experiments.evidence.{module}.RESULTS', folder)
     return folder
 
@@ -104,7 +108,7 @@ def test_tables_and_figures_come_of_records_alone(
     assert tables.summary(tables.records('ombria')['sar'][0])['cloudy'] == pytest.approx(
         tables.counts_of(tables.records('ombria')['sar'][0])[:, 0, 1, 1].sum() / 5000, abs=1e-4
     )
-    text = tables.report()
+    text = document.report()
     assert f'the student is {said}' in text
     found = tables.records('ombria')
     clouded, *_ = tables.difference(found, 'student', 'sar', 'IoU_flood', ['dry', 'flood'])
@@ -124,11 +128,34 @@ def test_missing_inputs_are_held_against_specialists(results: Path) -> None:
         made = record(cell, scenes) | {'opacity_error': {'cloudy': 0.1, 'clear': 0.02, 'all': 0.04}}
         made['scores'] |= scores
         cell_module.write_record(results / f'{cell.name}.json', made)
-    text = tables.report()
+    text = document.report()
     title = 'light network, without teacher, clouds in training'
     assert f'| {title} | SAR | 1 | 40.0 | -10.0 (-10.0 to -10.0) |' in text
     assert '| optical |' not in text  # nobody to hold it against
     assert f'| {title} | 1 | 10.0 | 2.0 | 4.0 |' in text
+
+
+@pytest.mark.filterwarnings('ignore::rasterio.errors.NotGeoreferencedWarning')
+def test_scores_are_told_by_the_brightness_of_clouds(results: Path, tmp_path: Path) -> None:
+    root = write_miniature_ombria(tmp_path / 'floods', size_px=64, places_per_event=3)
+    measured = brightness.measure(root=root)['scenes']
+    dataset = OMBRIA(root, 'test')
+    for query in CenterSceneSampler(dataset):
+        sample = MendWrapped()({key: x[None] for key, x in dataset[query].items() if key in KEYS})
+        seen = sample['image'][0, 0][sample['mask_cloud'][0] == 1] / 255
+        assert (query.scene in measured) == bool(len(seen))
+        if len(seen):
+            assert measured[query.scene] == pytest.approx(float(seen.median()), abs=1e-3)
+    clouds = {'scenes': {'s0': 0.1, 's1': 0.2, 's2': 0.3, 's3': 0.5}}
+    (results / 'ombria' / 'clouds.json').write_text(json.dumps(clouds))
+    found = {f's{i}': [9, 9, 9, 9, 10, 0, 100 - n, n] for i, n in enumerate((10, 20, 40, 90))}
+    for data in ('ombria', 'ombria-long'):
+        cell = Cell(data, 'sar', 0)
+        cell_module.write_record(results / f'{cell.name}.json', record(cell, found))
+        *_, row = details.brightness_table(data).splitlines()
+        assert row == '| SAR only | 1 | 15.0 | 40.0 | 90.0 |'
+    assert 'over 0.4 (1 scenes)' in document.report()
+    assert details.brightness_table('m3mcr') == ''
 
 
 def test_recorded_cells_are_skipped(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,7 +246,7 @@ def test_learning_rates_are_told_by_the_validation_fold(
     # those of the test have no say in it
     assert scored == [folds['val']] * 2
     assert not folds['val'] & folds['test']
-    title, row = tables.rates_table().splitlines()[::2]
+    title, row = details.rates_table().splitlines()[::2]
     assert title == '| variant | 0.001 | 0.003 |'
     assert row.startswith('| SAR only |')
     # what is recorded is not tried again
