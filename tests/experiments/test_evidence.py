@@ -14,7 +14,7 @@ from matplotlib.image import imread
 
 from experiments.evidence import brightness, details, document, figures, rates, runner, tables
 from experiments.evidence import cell as cell_module
-from experiments.evidence.grid import GRID, Cell, cells, compose, merge, parse
+from experiments.evidence.grid import GRID, RESULTS, Cell, cells, compose, merge, parse
 from experiments.evidence.pictures import draw_scenes
 from torchgeo_cloudseg.cli import lightning as command
 from torchgeo_cloudseg.datasets import OMBRIA
@@ -98,6 +98,17 @@ def test_ablations_are_held_against_what_they_leave_something_out_of(results: Pa
     said = tables.verdicts('ombria')
     assert [line.partition(' is better by ')[2][:4] for line in said] == ['30.0', '10.0']
     assert 'the student, clouds in training is' in said[1]
+
+
+def test_every_record_is_of_the_configuration_that_its_name_has_today(tmp_path: Path) -> None:
+    files = sorted(RESULTS.glob('*/*/*.json'))
+    assert len(files) > 100
+    for file in files:
+        found = json.loads(file.read_text())
+        cell = parse(found['cell'])
+        assert cell.result == file
+        made = compose(cell, tmp_path, tmp_path, tmp_path if cell.teacher else None)
+        assert found['config'] == cell_module.portable(made), cell.name
 
 
 @pytest.mark.parametrize(('better', 'said'), [(0, 'not told apart'), (10, 'better by 10.0')])
