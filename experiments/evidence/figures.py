@@ -71,7 +71,7 @@ def bars(data: str, found: dict[str, Any]) -> Figure:
 def by_cover(data: str, found: dict[str, Any]) -> Figure:
     """Mean scores of core variants over all pixels of scenes, by their share of clouds."""
     score, labels = GRID['data'][data]['score'], labels_of(data)
-    figure = Figure(figsize=(9, 4), layout='constrained')
+    figure = Figure(figsize=(9, 5), layout='constrained')
     axes = figure.subplots()
     for variant in (name for name in ordered(found) if name in GRID['data'][data]['core']):
         stacked = stack(found[variant], sorted(found[variant]))
@@ -85,7 +85,7 @@ def by_cover(data: str, found: dict[str, Any]) -> Figure:
         axes.plot(names, values, marker='o', label=GRID['variants'][variant]['title'])
     axes.set_xlabel('share of the scene under clouds')
     axes.set_ylabel(_named(score))
-    figure.legend(loc='outside right upper', fontsize='small')
+    figure.legend(loc='outside lower center', ncols=2, fontsize='small')
     return figure
 
 
