@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torchgeo_cloudseg.metrics.regions import clouds_on_grid
-
 from .cell import machine, scored_data, write_record
 from .details import brightness_file
 from .grid import Cell
@@ -26,11 +24,8 @@ def measure(data: str = 'ombria', root: Path | None = None) -> dict[str, Any]:
     names, found = module.test_dataset.scene_names, {}
     for stored in module.test_dataloader():
         batch = module.on_after_batch_transfer(stored, 0)
-        shape = batch['image'].shape
-        cloudy = clouds_on_grid(batch['mask_cloud'], (shape[-2], shape[-1]))
-        for scene, image, clouds in zip(
-            batch['scene'].flatten().tolist(), batch['image'], cloudy, strict=True
-        ):
+        scenes, cloudy = batch['scene'].flatten().tolist(), batch['mask_cloud'] > 0
+        for scene, image, clouds in zip(scenes, batch['image'], cloudy, strict=True):
             if clouds.any():
                 found[names[scene]] = round(float(image[0][clouds].median()), 3)
     record = {'data': data, 'machine': machine(), 'scenes': dict(sorted(found.items()))}

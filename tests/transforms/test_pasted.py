@@ -58,14 +58,14 @@ def test_clouds_are_those_of_one_other_image_and_the_rest_is_as_it_was(
 def test_other_bands_are_left_and_the_cloudiest_image_gives_most_clouds() -> None:
     torch.manual_seed(0)
     given_ = batch(0, 200, 2, (6, 6))
-    given_['mask_cloudy'][0], given_['mask_cloudy'][1] = 0, 0
+    given_['mask_cloudy'][:] = 0
     given_['mask_cloudy'][0, :1, :4] = 1  # 4 pixels, and 36
     given_['mask_cloudy'][1] = 1
     pasted = PastedClouds(bands=[1])(given_)
     assert 'image_alpha' not in pasted
     assert torch.equal(pasted['image'][:, [0, 2]], given_['image'][:, [0, 2]])
     full = pasted['mask_cloud'].flatten(1).all(dim=1)
-    assert torch.equal(pasted['image'][full, 1] > 1, torch.ones_like(pasted['image'][full, 1]) > 0)
+    assert bool((pasted['image'][full, 1] > 1).all())
     assert float(full.float().mean()) == pytest.approx(0.9, abs=0.06)
 
 

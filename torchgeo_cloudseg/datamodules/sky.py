@@ -133,7 +133,7 @@ class SkyOverClear(nn.Module):
         if 'alpha' in self.clouds.layers:  # of real clouds the mask is all that is known
             made['image_alpha'] = real[:, None].to(image.dtype)
         if chosen.any():
-            cloudy = {'image_cloudy': image[~clear], 'mask_cloudy': real[~clear]}
+            cloudy = {'image_cloudy': image, 'mask_cloudy': real * ~clear[:, None, None]}
             clouded = self.clouds({'image': image[chosen], **cloudy})
             for key, values in made.items():
                 values[chosen] = clouded[key]
@@ -215,6 +215,7 @@ def sky(
                 f'clouds: preset={PASTED!r} puts clouds of cloudy images on clear ones, but here '
                 f'{why}. Leave `clouds` out, or give another preset.'
             )
+        del arguments['preset']
         return SkyOverClear(_pasted(arguments), probability)
     kind = SyntheticClouds if stored else ScaledClouds
     drawn = kind(seed_from=seed_from, **{**options, **arguments})
@@ -227,11 +228,10 @@ def sky(
 
 def _pasted(arguments: dict[str, Any]) -> PastedClouds:
     """Clouds of other images, by arguments of a configuration."""
-    options = {key: value for key, value in arguments.items() if key != 'preset'}
-    foreign = sorted({*options} - {'bands', 'layers'})
+    foreign = sorted({*arguments} - {'bands', 'layers'})
     if foreign:
         raise ValueError(
             f'clouds: {foreign} with preset={PASTED!r}, whose clouds are not drawn: expected '
             "'bands', 'layers' and 'probability' alone."
         )
-    return PastedClouds(**options)
+    return PastedClouds(**arguments)

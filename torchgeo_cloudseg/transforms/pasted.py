@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .flips import dihedral
+from .flips import RandomFlipRotate
 
 
 class PastedClouds(nn.Module):
@@ -52,26 +52,25 @@ class PastedClouds(nn.Module):
 
         Args:
             sample: ``image`` (B, C, H, W) without clouds, and ``image_cloudy`` (N, C, H, W) with
-                clouds ``mask_cloudy`` (N, H, W), 1 cloud, 0 clear; with N = 0 there are none.
+                clouds ``mask_cloudy`` (N, H, W), 1 cloud, 0 clear; those without any are not drawn.
 
         Returns:
             a new dict with ``image``, ``image_clear`` (the input), ``mask_cloud`` (B, H, W) and the
             layers asked for; everything else is the same object.
         """
-        clear, sky = sample['image'], sample['image_cloudy']
+        clear, masks = sample['image'], sample['mask_cloudy']
         image, mask = clear.clone(), clear.new_zeros(len(clear), 1, *clear.shape[-2:])
         alpha = mask
-        if len(sky):
-            cover = sample['mask_cloudy'].flatten(1).float().mean(dim=1)
-            chosen = torch.multinomial(cover, len(clear), replacement=True)
-            square = clear.shape[-1] == clear.shape[-2]
-            layers = torch.cat([sky, sample['mask_cloudy'][:, None].to(sky.dtype)], dim=1)[chosen]
-            turns = torch.randint(8, (len(clear),)).tolist()
-            turned = zip(layers, turns, strict=True)
-            layers = torch.stack([dihedral(layer, turn, square) for layer, turn in turned])
-            clouds, mask = layers[:, :-1], layers[:, -1:]
+        cover = masks.flatten(1).float().mean(dim=1)
+        cloudy = cover.nonzero().flatten()
+        if len(cloudy):
+            chosen = cloudy[torch.multinomial(cover[cloudy], len(clear), replacement=True)]
+            clouds = RandomFlipRotate()(
+                {'image': sample['image_cloudy'][chosen], 'mask': masks[chosen]}
+            )
+            mask = clouds['mask'][:, None].to(clear.dtype)
             alpha = F.avg_pool2d(F.pad(mask, [1] * 4, 'replicate'), 3, stride=1)
             seen = slice(None) if self.bands is None else self.bands
-            image[:, seen] = clear[:, seen].lerp(clouds[:, seen], alpha)
+            image[:, seen] = clear[:, seen].lerp(clouds['image'][:, seen], alpha)
         made = {'image': image, 'image_clear': clear, 'mask_cloud': mask[:, 0].long()}
         return sample | made | ({'image_alpha': alpha.float()} if self.layers else {})
